@@ -1,0 +1,21 @@
+"""The errors that doh3d raises for bad input.
+
+Each message is one line that names what was found, where, and what would be right.
+The command line prints it and exits with status 2.
+"""
+
+
+class Doh3dError(Exception):
+    """Base of every error that doh3d raises on purpose."""
+
+
+class MeshError(Doh3dError):
+    """A mesh cannot be read, or encloses no volume; the message names the file and the reason."""
+
+
+class ConfigError(Doh3dError):
+    """An option is out of its range or contradicts another; the message names both."""
+
+
+class FormatError(Doh3dError):
+    """Bytes are not a valid ``.doh`` file of a version that this release reads."""
