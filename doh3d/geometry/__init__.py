@@ -1,0 +1,1 @@
+"""Meshes in and out: reading and repair, inside and outside, sampling, extraction."""

@@ -1,0 +1,302 @@
+"""Topological repair of triangle soups: welding, duplicate faces, winding, orientation.
+
+Everything here works on plain arrays, without a Python loop over faces or components.
+Coordinates are normalised (longest side 1.8, see :mod:`doh3d.geometry.transform`), so that the
+tolerances below are shares of the mesh's size.
+
+Terms: a *patch* is a set of faces connected over edges that exactly two faces share. A *body* is
+a closed patch, or all open patches that meet at shared edges.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+# Vertices that round to the same point of this grid are one vertex: well below the resolution
+# of float32 coordinates, so that only repeated vertices meet.
+WELD_GRID = 1e-8
+
+# A triangle is degenerate when its height is below this share of its longest edge.
+_DEGENERATE_HEIGHT = 1e-10
+
+# A body of less volume than this share of its area (times the unit length) is flat: the sign of
+# its volume is rounding, and says nothing about its orientation.
+_FLAT_THICKNESS = 1e-9
+
+# How far inside a body its probe lies, as a share of the square root of a face's area.
+_PROBE_DEPTH = 1e-3
+
+
+def _groups_of_equal_rows(rows: npt.NDArray[np.int64]) -> tuple[IntArray, IntArray]:
+    """Return each row's group number (N,) and each group's first row, in order of appearance."""
+    order = np.lexsort(rows.T)
+    ordered = rows[order]
+    starts = np.ones(len(rows), dtype=np.bool_)
+    starts[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    group = np.empty(len(rows), dtype=np.int64)
+    group[order] = np.cumsum(starts) - 1
+    # lexsort is stable, so a group's first entry has its lowest row number.
+    first = order[starts]
+    rank = np.empty(len(first), dtype=np.int64)
+    by_appearance = np.argsort(first)
+    rank[by_appearance] = np.arange(len(first))
+    return rank[group], first[by_appearance]
+
+
+def weld(points: FloatArray, faces: IntArray) -> tuple[IntArray, IntArray]:
+    """Join vertices by position and drop those that no face uses.
+
+    Parameters
+    ----------
+    points : (V, 3) float64
+        Normalised positions.
+    faces : (F, 3) int64
+        Corners, in range.
+
+    Returns
+    -------
+    kept : (K,) int64
+        The vertices to keep, as rows of `points`.
+    faces : (F, 3) int64
+        The same faces over the kept vertices; corners that met are now equal.
+    """
+    used = np.zeros(len(points), dtype=np.bool_)
+    used[faces] = True
+    kept = np.flatnonzero(used)
+    group, first = _groups_of_equal_rows(np.rint(points[kept] / WELD_GRID).astype(np.int64))
+    renumber = np.zeros(len(points), dtype=np.int64)
+    renumber[kept] = group
+    return kept[first], renumber[faces]
+
+
+def has_repeated_corner(faces: IntArray) -> BoolArray:
+    """Tell (F,) which faces use a vertex twice."""
+    a, b, c = faces.T
+    return np.asarray((a == b) | (b == c) | (c == a), dtype=np.bool_)
+
+
+def is_degenerate(points: FloatArray, faces: IntArray) -> BoolArray:
+    """Tell (F,) which faces have no area, their corners being collinear."""
+    corners = points[faces]
+    edges = np.roll(corners, -1, axis=1) - corners
+    longest = np.sqrt((edges**2).sum(axis=2).max(axis=1))
+    doubled_area = np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1)
+    return np.asarray(doubled_area <= _DEGENERATE_HEIGHT * longest**2, dtype=np.bool_)
+
+
+@dataclass(frozen=True)
+class _HalfEdges:
+    """The three directed edges of each face: half-edge 3 f + k leaves corner k of face f.
+
+    Attributes
+    ----------
+    edge : (3 F,) int64
+        Number of the undirected edge.
+    sign : (3 F,) int64
+        +1 from the lower to the higher vertex number, else -1.
+    start, order : int64
+        ``order[start[e] : start[e + 1]]`` are the half-edges of edge e.
+    """
+
+    edge: IntArray
+    sign: IntArray
+    start: IntArray
+    order: IntArray
+
+    @classmethod
+    def of(cls, faces: IntArray) -> _HalfEdges:
+        tail, head = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
+        key = np.minimum(tail, head) * (int(faces.max(initial=0)) + 1) + np.maximum(tail, head)
+        _, edge, count = np.unique(key, return_inverse=True, return_counts=True)
+        start = np.concatenate([[0], np.cumsum(count)])
+        return cls(edge, np.where(tail < head, 1, -1), start, np.argsort(edge, kind="stable"))
+
+    def pairs(self, most: int | None) -> tuple[IntArray, IntArray]:
+        """Half-edges that share an edge of 2 to `most` faces: (P,) first ones, (P,) others."""
+        count = np.diff(self.start)
+        chosen = (count >= 2) & ((count <= most) if most else True)
+        in_chosen = np.flatnonzero(np.repeat(chosen, count))
+        first = np.repeat(self.start[:-1], count)[in_chosen]
+        other = in_chosen != first
+        return self.order[first[other]], self.order[in_chosen[other]]
+
+    def unbalanced(self, label: IntArray) -> BoolArray:
+        """Tell (3 F,) where an edge's directions do not cancel among faces of one `label`."""
+        key = np.repeat(label, 3) * (len(self.start) - 1) + self.edge
+        _, group = np.unique(key, return_inverse=True)
+        return np.asarray(np.bincount(group, weights=self.sign)[group] != 0)
+
+
+def _components(count: int, first: IntArray, second: IntArray) -> IntArray:
+    """Label (count,) nodes by connected component of the undirected edges given."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    graph = coo_array((np.ones(len(first), dtype=np.int8), (first, second)), shape=(count, count))
+    _, label = connected_components(graph, directed=False)
+    return np.asarray(label, dtype=np.int64)
+
+
+def open_edge_count(faces: IntArray) -> int:
+    """Count half-edges that no opposite one cancels: 0 for a closed, consistent surface."""
+    return int(_HalfEdges.of(faces).unbalanced(np.zeros(len(faces), dtype=np.int64)).sum())
+
+
+def drop_duplicates(faces: IntArray) -> IntArray:
+    """Keep one of the faces on the same three corners, or none where two bodies touch.
+
+    Among copies of both windings the more frequent one stays. A wall between two bodies, that
+    is a patch of faces which all come in two opposite copies and which meets other faces at its
+    rim, separates inside from inside: both copies go. A surface given twice for two-sided
+    display meets nothing else, and one copy stays.
+    """
+    lowest = np.argmin(faces, axis=1)
+    rows = np.arange(len(faces))
+    positive = faces[rows, (lowest + 1) % 3] < faces[rows, (lowest + 2) % 3]
+    sign = np.where(positive, 1, -1)
+    group, first = _groups_of_equal_rows(np.sort(faces, axis=1))
+    if len(first) == len(faces):
+        return faces
+    net = np.bincount(group, weights=sign)
+    wanted = np.where(net == 0, sign[first], np.sign(net)).astype(np.int64)
+    candidates = np.flatnonzero(sign == wanted[group])
+    _, position = np.unique(group[candidates], return_index=True)
+    unique = faces[candidates[position]]
+
+    half = _HalfEdges.of(unique)
+    one, two = half.pairs(most=2)
+    patch = _components(len(unique), one // 3, two // 3)
+    unpaired = np.bincount(patch, weights=net != 0)
+    shared = np.diff(half.start)[half.edge] > 2
+    rim = np.bincount(np.repeat(patch, 3), weights=shared)
+    wall = (unpaired == 0) & (rim > 0)
+    return np.asarray(unique[~wall[patch]], dtype=np.int64)
+
+
+def _flip(faces: IntArray, flipped: BoolArray) -> IntArray:
+    return np.where(flipped[:, None], faces[:, ::-1], faces)
+
+
+def make_consistent(faces: IntArray) -> tuple[IntArray, IntArray]:
+    """Give the faces of each patch one winding: that of the majority of its faces.
+
+    A patch that has no consistent winding (a Moebius strip) is left as it is.
+
+    Returns
+    -------
+    faces : (F, 3) int64
+        The same faces, some reversed.
+    patch : (F,) int64
+        Each face's patch.
+    """
+    count = len(faces)
+    half = _HalfEdges.of(faces)
+    one, two = half.pairs(most=2)
+    f, g = one // 3, two // 3
+    # Two-colouring through the double cover: node f stands for face f as given, node f + count
+    # for f reversed. Neighbours agree when they run along their edge in opposite directions.
+    agree = half.sign[one] != half.sign[two]
+    other = np.where(agree, g, g + count)
+    mirror = np.where(agree, g + count, g)
+    sheet = _components(2 * count, np.concatenate([f, f + count]), np.concatenate([other, mirror]))
+    given, reverse = sheet[:count], sheet[count:]
+    votes = np.bincount(given, minlength=int(sheet.max()) + 1)
+    ties = (votes[reverse] == votes[given]) & (reverse < given)
+    flipped = (votes[reverse] > votes[given]) | ties
+    return _flip(faces, flipped), _components(count, f, g)
+
+
+def _bodies(faces: IntArray, patch: IntArray) -> tuple[IntArray, BoolArray]:
+    """Label (F,) faces by body, and tell (3 F,) which half-edges bound an open body."""
+    half = _HalfEdges.of(faces)
+    is_open = np.bincount(np.repeat(patch, 3), weights=half.unbalanced(patch)) > 0
+    one, two = half.pairs(most=None)
+    f, g = one // 3, two // 3
+    joined = (patch[f] == patch[g]) | (is_open[patch[f]] & is_open[patch[g]])
+    # The first face at an edge may be closed while two later ones are open: those stay apart,
+    # which costs nothing but a common sign.
+    body = _components(len(faces), f[joined], g[joined])
+    return body, half.unbalanced(body)
+
+
+def signed_volumes(
+    points: FloatArray, faces: IntArray, patch: IntArray
+) -> tuple[FloatArray, IntArray]:
+    """Measure each body's signed volume; openings are closed towards the middle of their rims.
+
+    Returns
+    -------
+    volume : (B,) float64
+        Positive where the faces wind outwards, 0 for flat bodies.
+    body : (F,) int64
+        Each face's body.
+    """
+    body, rim = _bodies(faces, patch)
+    count = int(body.max(initial=-1)) + 1
+    tail, head = points[faces].reshape(-1, 3), points[np.roll(faces, -1, axis=1)].reshape(-1, 3)
+    half_body = np.repeat(body, 3)
+    has_rim = np.bincount(half_body, weights=rim, minlength=count) > 0
+    # Closed bodies may use any reference point; the mean of their edges keeps rounding small.
+    weight = np.linalg.norm(head - tail, axis=1) * np.where(has_rim[half_body], rim, True)
+    middle = (tail + head) / 2
+    total = np.maximum(np.bincount(half_body, weights=weight, minlength=count), 1e-300)
+    sums = [
+        np.bincount(half_body, weights=weight * middle[:, k], minlength=count) for k in range(3)
+    ]
+    reference = np.column_stack(sums) / total[:, None]
+    a, b, c = (points[faces] - reference[body][:, None]).transpose(1, 0, 2)
+    sixfold = np.einsum("ij,ij->i", a, np.cross(b, c))
+    volume = np.asarray(np.bincount(body, weights=sixfold) / 6, dtype=np.float64)
+    area = np.bincount(body, weights=np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2)
+    volume[np.abs(volume) <= _FLAT_THICKNESS * area] = 0.0
+    return volume, body
+
+
+def orient_outwards(points: FloatArray, faces: IntArray, patch: IntArray) -> IntArray:
+    """Turn each body so that it encloses positive volume, but keep cavities.
+
+    A mesh of negative volume as a whole is turned first. After that a body of negative volume
+    is a cavity where it lies inside a positive one, and is turned where it does not.
+    """
+    volume, body = signed_volumes(points, faces, patch)
+    if volume.sum() < 0:
+        faces, volume = faces[:, ::-1], -volume
+    negative = volume < 0
+    if not negative.any():
+        return faces
+    is_cavity = np.zeros(len(volume), dtype=np.bool_)
+    of_positive = faces[~negative[body]]
+    if len(of_positive):
+        from igl import fast_winding_number
+
+        probes, probed = _probes(points, faces, body, negative)
+        winding = fast_winding_number(
+            points, np.ascontiguousarray(of_positive), np.ascontiguousarray(probes)
+        )
+        is_cavity[probed] = winding > 0.5
+    return _flip(faces, (negative & ~is_cavity)[body])
+
+
+def _probes(
+    points: FloatArray, faces: IntArray, body: IntArray, negative: BoolArray
+) -> tuple[FloatArray, IntArray]:
+    """Find one point just inside each `negative` body, behind the middle of its largest face."""
+    corners = points[faces]
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    length = np.linalg.norm(normal, axis=1)
+    # Of equal body numbers the last, largest face is kept.
+    order = np.lexsort((length, body))
+    last = np.append(body[order][1:] != body[order][:-1], True)
+    largest = order[last]
+    largest = largest[negative[body[largest]]]
+    # The normals of a body turned inside out point into it; of length a, the depth is sqrt(a).
+    depth = _PROBE_DEPTH / np.sqrt(np.maximum(length[largest], 1e-300))
+    probes = corners[largest].mean(axis=1) + normal[largest] * depth[:, None]
+    return probes, body[largest]
