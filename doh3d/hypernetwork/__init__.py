@@ -1,0 +1,1 @@
+"""The random hypernetwork: counter-based randomness, projections, target network."""

@@ -1,0 +1,230 @@
+"""The fixed random projections B_l that turn one latent into every layer's weights.
+
+D'OH (Gordon et al., ACCV 2024) uses a full random matrix. ``dense`` is that, with entries +-1.
+``hadamard`` has rows with the same marginal distribution but costs O(P log n) time and
+O(n + P) memory: blocks of sign flips, a fast Walsh-Hadamard transform, a permutation and sign
+flips (a structured transform as in Le, Sarlos, Smola, "Fastfood", ICML 2013).
+
+Both only add and subtract latents. For integer latents the result is therefore an exact
+integer, the same on every device, thread count and library version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+
+from doh3d.errors import ConfigError
+from doh3d.hypernetwork.philox import Stream, random_signs, random_words
+
+ProjectionKind = Literal["hadamard", "dense"]
+PROJECTION_KINDS: tuple[ProjectionKind, ...] = ("hadamard", "dense")
+
+# A dense matrix for training lives in memory; this is 4 GiB of float32.
+MAX_DENSE_ENTRIES = 2**30
+
+# Matrix factors of the float transform: one product by H_64 does six butterfly stages in one
+# pass over memory, which beats six passes for as long as the factor stays in cache.
+_MAX_FACTOR = 64
+
+# Latents times blocks that are transformed at a time when projecting integers.
+_EXACT_CHUNK_ENTRIES = 2**20
+
+# Entries of a dense matrix that are expanded at a time when projecting integers.
+_DENSE_CHUNK_ENTRIES = 2**20
+
+
+class Projection(Protocol):
+    """The map z -> (B_1 z, ..., B_L z), concatenated."""
+
+    def project(self, latent: torch.Tensor) -> torch.Tensor:
+        """Project a (n,) latent to (P,) values.
+
+        float32 latents give float32 values and carry gradients; int64 latents give exact int64.
+        """
+
+
+def make_projection(
+    kind: ProjectionKind,
+    latent_count: int,
+    layer_sizes: list[int],
+    seed: int,
+    device: torch.device | str = "cpu",
+) -> Projection:
+    """Build the projection that (kind, n, layer sizes, seed) name.
+
+    Parameters
+    ----------
+    kind : "hadamard" or "dense"
+    latent_count : int
+        n >= 1.
+    layer_sizes : list of int
+        P_l, the weights of each layer.
+    seed : int
+        In [0, 2^32).
+
+    Raises
+    ------
+    ConfigError
+        For an unknown kind.
+    """
+    if kind == "hadamard":
+        return HadamardProjection(latent_count, layer_sizes, seed, device)
+    if kind == "dense":
+        return DenseProjection(latent_count, layer_sizes, seed, device)
+    raise ConfigError(f"projection is {kind!r}; it must be one of {', '.join(PROJECTION_KINDS)}")
+
+
+class HadamardProjection:
+    """Blocks y = D2 Pi H D1 z of N = 2^ceil(log2 n) values each, cut to P_l for each layer.
+
+    D1 and D2 are random signs, Pi a random permutation, H the N x N Walsh-Hadamard matrix in
+    natural order applied to z padded with zeros.
+    """
+
+    def __init__(
+        self,
+        latent_count: int,
+        layer_sizes: list[int],
+        seed: int,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        block = 1 << max(0, latent_count - 1).bit_length()
+        input_signs = []
+        gather = []
+        output_signs = []
+        blocks_before = 0
+        for layer, size in enumerate(layer_sizes):
+            blocks = -(-size // block)
+            signs = random_signs(seed, layer, Stream.INPUT_SIGNS, 0, blocks * block)
+            input_signs.append(signs.reshape(blocks, block)[:, :latent_count])
+            for k in range(blocks):
+                keys = random_words(seed, layer, Stream.PERMUTATION, k * block, block)
+                # Stable, so that equal keys leave no choice.
+                order = np.argsort(keys, kind="stable")
+                wanted = order[: min(block, size - k * block)]
+                gather.append(wanted + (blocks_before + k) * block)
+            output_signs.append(random_signs(seed, layer, Stream.OUTPUT_SIGNS, 0, size))
+            blocks_before += blocks
+        self._block = block
+        self._input_signs = torch.from_numpy(np.concatenate(input_signs)).to(device)
+        self._gather = torch.from_numpy(np.concatenate(gather).astype(np.int64)).to(device)
+        self._output_signs = torch.from_numpy(np.concatenate(output_signs)).to(device)
+        # Kept in float as well: converting them in every training step would cost more than
+        # the transform.
+        self._float_signs: tuple[torch.Tensor, torch.Tensor] | None = None
+        self._factors: list[torch.Tensor] | None = None
+
+    def project(self, latent: torch.Tensor) -> torch.Tensor:
+        """Project a (n,) latent; see `Projection.project`."""
+        if latent.dtype == torch.int64:
+            # A few blocks at a time: the sums of a long latent are eight bytes each.
+            step = max(1, _EXACT_CHUNK_ENTRIES // self._block)
+            spectrum = torch.cat(
+                [
+                    walsh_hadamard_exact(self._padded(latent * signs))
+                    for signs in self._input_signs.split(step)
+                ]
+            )
+            return spectrum.reshape(-1)[self._gather] * self._output_signs
+        if self._float_signs is None or self._factors is None:
+            self._float_signs = (
+                self._input_signs.to(latent.dtype),
+                self._output_signs.to(latent.dtype),
+            )
+            self._factors = hadamard_factors(self._block, latent.dtype, latent.device)
+        input_signs, output_signs = self._float_signs
+        spectrum = walsh_hadamard(self._padded(latent * input_signs), self._factors)
+        return spectrum.reshape(-1)[self._gather] * output_signs
+
+    def _padded(self, rows: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.pad(rows, (0, self._block - rows.shape[1]))
+
+
+class DenseProjection:
+    """A full random matrix with entries +-1: row p of layer l reads signs p n to (p + 1) n."""
+
+    def __init__(
+        self,
+        latent_count: int,
+        layer_sizes: list[int],
+        seed: int,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self._latent_count = latent_count
+        self._layer_sizes = layer_sizes
+        self._seed = seed
+        self._device = device
+        self._matrix: torch.Tensor | None = None
+
+    def project(self, latent: torch.Tensor) -> torch.Tensor:
+        """Project a (n,) latent; see `Projection.project`."""
+        if latent.dtype == torch.int64:
+            # No integer matrix products: CUDA has none. Signs are expanded chunk by chunk, so
+            # that decoding never holds the matrix.
+            return torch.cat([(rows * latent).sum(dim=1) for rows in self._row_chunks()])
+        if self._matrix is None:
+            entries = self._latent_count * sum(self._layer_sizes)
+            if entries > MAX_DENSE_ENTRIES:
+                raise ConfigError(
+                    f"a dense projection of n * P = {entries} entries is over the limit of "
+                    f"{MAX_DENSE_ENTRIES}; use a smaller latent or network, or 'hadamard'"
+                )
+            self._matrix = torch.cat([rows.to(latent.dtype) for rows in self._row_chunks()])
+        return torch.mv(self._matrix, latent)
+
+    def _row_chunks(self) -> Iterator[torch.Tensor]:
+        """(R, n) int8 rows, all layers in order, at most `_DENSE_CHUNK_ENTRIES` at a time."""
+        n = self._latent_count
+        step = max(1, _DENSE_CHUNK_ENTRIES // n)
+        for layer, size in enumerate(self._layer_sizes):
+            for first in range(0, size, step):
+                count = min(step, size - first)
+                signs = random_signs(self._seed, layer, Stream.DENSE_SIGNS, first * n, count * n)
+                yield torch.from_numpy(signs.reshape(count, n)).to(self._device)
+
+
+def hadamard_factors(
+    size: int, dtype: torch.dtype, device: torch.device | str
+) -> list[torch.Tensor]:
+    """Walsh-Hadamard matrices whose Kronecker product is the one of `size`, a power of two."""
+    factors = []
+    while size > 1:
+        # Equal shares of the remaining stages, so that no factor is tiny beside another.
+        stages = size.bit_length() - 1
+        parts = -(-stages // (_MAX_FACTOR.bit_length() - 1))
+        order = 1 << -(-stages // parts)
+        matrix = torch.ones((1, 1), dtype=dtype, device=device)
+        while len(matrix) < order:
+            top = torch.cat([matrix, matrix], dim=1)
+            matrix = torch.cat([top, torch.cat([matrix, -matrix], dim=1)])
+        factors.append(matrix)
+        size //= order
+    return factors
+
+
+def walsh_hadamard(rows: torch.Tensor, factors: list[torch.Tensor]) -> torch.Tensor:
+    """Transform each row of (K, N) floats, natural order, unnormalised."""
+    count, size = rows.shape
+    # Each product transforms the last axis by one factor and moves it to the front of the
+    # axes; after all factors the axes are back in their order.
+    for matrix in reversed(factors):
+        order = len(matrix)
+        rows = rows.reshape(count, size // order, order) @ matrix
+        rows = rows.transpose(1, 2)
+    return rows.reshape(count, size)
+
+
+def walsh_hadamard_exact(rows: torch.Tensor) -> torch.Tensor:
+    """Transform each row of (K, N) int64, natural order, by additions and subtractions only."""
+    count, size = rows.shape
+    half = 1
+    while half < size:
+        pairs = rows.reshape(count, size // (2 * half), 2, half)
+        a, b = pairs[:, :, 0], pairs[:, :, 1]
+        rows = torch.stack([a + b, a - b], dim=2)
+        half *= 2
+    return rows.reshape(count, size)
