@@ -1,0 +1,387 @@
+"""The `.doh` file: what it holds, and its bytes. docs/format.md specifies it. No torch here."""
+
+from __future__ import annotations
+
+import math
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from doh3d.codec.entropy import Family, SymbolModel, decode_groups, encode_groups
+from doh3d.codec.quantization import MAX_QUANTIZED, STEP_COUNT, STEPS
+from doh3d.errors import ConfigError, FormatError
+from doh3d.geometry.transform import NormalizingTransform
+from doh3d.hypernetwork.architecture import Architecture
+
+MAGIC = b"\xd0OH"
+VERSION = 0
+
+# What a file may ask of whoever decodes it.
+MAX_LATENTS = 2**20
+MAX_SEED = 2**16 - 1
+MAX_DENSE_FILE_ENTRIES = 2**27
+MAX_FILE_BYTES = 2**24
+
+_KIND_OCCUPANCY = 0
+_FLAG_DENSE = 1 << 2
+_FLAG_SINE = 1 << 3
+_FLAG_DOUBLE = 1 << 4
+_KIND_MASK = 0b11
+_KNOWN_FLAGS = _KIND_MASK | _FLAG_DENSE | _FLAG_SINE | _FLAG_DOUBLE
+
+_EXTENT_STEPS = 32
+_CRC_BYTES = 4
+
+
+@dataclass(frozen=True)
+class ParameterGroup:
+    """Latents or biases as a file carries them.
+
+    Attributes
+    ----------
+    values : (N,) int64 levels, or (N,) float32 under the RAW_FLOAT32 family
+    step_index : int
+        Level 1 stands for ``STEPS[step_index]``; 0 where the values are raw.
+    model : SymbolModel
+        What the levels are entropy-coded with.
+    """
+
+    values: npt.NDArray[Any]
+    step_index: int
+    model: SymbolModel
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether the values are unquantised float32."""
+        return self.model.family == Family.RAW_FLOAT32
+
+    @property
+    def step(self) -> float:
+        """What level 1 stands for."""
+        return float(STEPS[self.step_index])
+
+
+@dataclass(frozen=True)
+class ShapeCode:
+    """Everything a `.doh` file says about one shape.
+
+    Attributes
+    ----------
+    architecture : Architecture
+        The target network, 3 numbers in and 1 out.
+    dense_projection : bool
+        Whether the projection is ``dense``; otherwise ``hadamard``.
+    seed : int
+        Of the projection, 0 to 65535.
+    transform : NormalizingTransform
+    extents : three integers, 0 to 31
+        The field's domain is the box of half side (e + 1) / 32 around 0, in normalised
+        coordinates; beyond it everything is outside.
+    latent, biases : ParameterGroup
+    """
+
+    architecture: Architecture
+    dense_projection: bool
+    seed: int
+    transform: NormalizingTransform
+    extents: tuple[int, int, int]
+    latent: ParameterGroup
+    biases: ParameterGroup
+
+    @property
+    def half_extents(self) -> npt.NDArray[np.float64]:
+        """(3,) half sides of the domain box, in normalised coordinates."""
+        return (np.asarray(self.extents, dtype=np.float64) + 1) / _EXTENT_STEPS
+
+    @property
+    def bounds(self) -> npt.NDArray[np.float64]:
+        """(2, 3) corners of the domain box, in the mesh's own units."""
+        return self.transform.to_world(np.stack([-self.half_extents, self.half_extents]))
+
+
+def extents_for(half_sides: npt.ArrayLike) -> tuple[int, int, int]:
+    """Smallest extents whose domain box holds one of these (3,) half sides (each <= 1)."""
+    needed = np.ceil(np.asarray(half_sides, dtype=np.float64) * _EXTENT_STEPS).astype(int) - 1
+    x, y, z = np.clip(needed, 0, _EXTENT_STEPS - 1).tolist()
+    return x, y, z
+
+
+def read_code(path: str | Path) -> ShapeCode:
+    """Read and check the `.doh` file at `path`.
+
+    Raises
+    ------
+    FormatError
+        If the file is not a valid `.doh` file; the message names it.
+    ConfigError
+        If there is no such file, or it cannot be read.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise FormatError(f"{path}: larger than any .doh file ({MAX_FILE_BYTES} bytes)")
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        return parse(data)
+    except FormatError as error:
+        raise FormatError(f"{path}: {error}") from error
+
+
+def is_doh_file(path: str | Path) -> bool:
+    """Whether the file at `path` is, or calls itself, a `.doh` file; False if unreadable."""
+    path = Path(path)
+    if path.suffix.lower() == ".doh":
+        return True
+    try:
+        with path.open("rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
+
+
+def serialize(code: ShapeCode) -> bytes:
+    """Write a shape's code as the bytes of a `.doh` file.
+
+    Raises
+    ------
+    ConfigError
+        Where the code is beyond what a file may carry.
+    """
+    header = _header(code)
+    raw = b"".join(
+        group.values.astype("<f4").tobytes() for group in (code.latent, code.biases) if group.is_raw
+    )
+    stream = encode_groups(
+        [(group.values, group.model) for group in (code.latent, code.biases) if not group.is_raw]
+    )
+    body = header + raw + stream
+    return body + struct.pack("<I", zlib.crc32(body))
+
+
+def section_sizes(code: ShapeCode) -> dict[str, int]:
+    """Bytes of each part of the file: header, transform, latent, biases, checksum.
+
+    The entropy coder writes latents and biases into one stream; the latents' share is the
+    length of a stream of them alone, and the biases' is the rest.
+    """
+    total = len(serialize(code))
+    transform = 32 if code.transform.double else 16
+    header = len(_header(code)) - transform
+    payload = total - header - transform - _CRC_BYTES
+    if code.latent.is_raw:
+        latent = 4 * len(code.latent.values)
+    else:
+        latent = min(payload, len(encode_groups([(code.latent.values, code.latent.model)])))
+    return {
+        "header": header,
+        "transform": transform,
+        "latent": latent,
+        "biases": payload - latent,
+        "checksum": _CRC_BYTES,
+    }
+
+
+def parse(data: bytes) -> ShapeCode:
+    """Read the bytes of a `.doh` file.
+
+    Raises
+    ------
+    FormatError
+        If the bytes are not a whole, undamaged file of a version that this release reads.
+    """
+    if data[: len(MAGIC)] != MAGIC:
+        raise FormatError("not a .doh file: it does not start with the bytes D0 4F 48")
+    if len(data) < len(MAGIC) + 1 + _CRC_BYTES:
+        raise FormatError(f"truncated: {len(data)} bytes are too few for a .doh file")
+    version = data[len(MAGIC)]
+    if version != VERSION:
+        raise FormatError(
+            f"version {version} of the .doh format is unknown to this release, "
+            f"which reads version {VERSION}"
+        )
+    body, checksum = data[:-_CRC_BYTES], struct.unpack("<I", data[-_CRC_BYTES:])[0]
+    if zlib.crc32(body) != checksum:
+        raise FormatError("damaged or truncated: the checksum does not match")
+    reader = _Reader(body, len(MAGIC) + 1)
+    try:
+        return _parse_body(reader)
+    except ConfigError as error:  # a header field out of its range
+        raise FormatError(f"invalid header: {error}") from error
+
+
+def _header(code: ShapeCode) -> bytes:
+    """All fields before the payload; checks what the field types cannot hold."""
+    n = len(code.latent.values)
+    architecture = code.architecture
+    if not 1 <= n <= MAX_LATENTS:
+        raise ConfigError(f"the latent has {n} numbers; a file holds 1 to {MAX_LATENTS}")
+    if not 0 <= code.seed <= MAX_SEED:
+        raise ConfigError(f"seed is {code.seed}; it must be 0 to {MAX_SEED}")
+    _check_dense(code.dense_projection, n, architecture)
+    for group in (code.latent, code.biases):
+        if not group.is_raw and np.abs(group.values).max(initial=0) > MAX_QUANTIZED:
+            raise ConfigError(f"a quantised value is beyond {MAX_QUANTIZED}")
+    flags = _KIND_OCCUPANCY
+    flags |= _FLAG_DENSE * code.dense_projection
+    flags |= _FLAG_SINE * (architecture.activation == "sine")
+    flags |= _FLAG_DOUBLE * code.transform.double
+    fields = [
+        MAGIC,
+        bytes([VERSION, flags, architecture.depth | architecture.octaves << 4]),
+        bytes([architecture.width - 1]),
+        bytes([architecture.omega]) if architecture.activation == "sine" else b"",
+        _varint(n),
+        struct.pack("<H", code.seed),
+        bytes([code.latent.model.family | code.biases.model.family << 4]),
+        bytes([code.latent.model.parameter, code.latent.step_index]),
+        bytes([code.biases.model.parameter, code.biases.step_index]),
+        struct.pack("<H", code.extents[0] | code.extents[1] << 5 | code.extents[2] << 10),
+        struct.pack(
+            "<4d" if code.transform.double else "<4f", *code.transform.centre, code.transform.scale
+        ),
+    ]
+    return b"".join(fields)
+
+
+def _parse_body(reader: _Reader) -> ShapeCode:
+    flags = reader.byte()
+    if flags & ~_KNOWN_FLAGS:
+        raise FormatError(f"flags {flags:#04x} include bits that version {VERSION} does not know")
+    if flags & _KIND_MASK != _KIND_OCCUPANCY:
+        raise FormatError(f"signal kind {flags & _KIND_MASK} is unknown; 0 is occupancy")
+    layers = reader.byte()
+    width = reader.byte() + 1
+    sine = bool(flags & _FLAG_SINE)
+    architecture = Architecture(
+        width=width,
+        depth=layers & 15,
+        octaves=layers >> 4,
+        activation="sine" if sine else "relu",
+        omega=reader.byte() if sine else 0,
+    )
+    n = reader.varint()
+    if not 1 <= n <= MAX_LATENTS:
+        raise FormatError(f"the latent has {n} numbers; 1 to {MAX_LATENTS} are allowed")
+    dense = bool(flags & _FLAG_DENSE)
+    _check_dense(dense, n, architecture)
+    (seed,) = struct.unpack("<H", reader.take(2))
+    families = reader.byte()
+    latent_model, latent_step = _model(families & 15, reader.byte()), reader.byte()
+    bias_model, bias_step = _model(families >> 4, reader.byte()), reader.byte()
+    for model, step in ((latent_model, latent_step), (bias_model, bias_step)):
+        if model.family == Family.RAW_FLOAT32 and step != 0:
+            raise FormatError(f"step index {step} beside raw float32 values must be 0")
+    (packed,) = struct.unpack("<H", reader.take(2))
+    if packed >> 15:
+        raise FormatError("the highest bit of the extents must be 0")
+    extents = (packed & 31, packed >> 5 & 31, packed >> 10)
+    transform = _transform(reader, double=bool(flags & _FLAG_DOUBLE))
+    values = _payload(reader, [(n, latent_model), (architecture.bias_count, bias_model)])
+    return ShapeCode(
+        architecture=architecture,
+        dense_projection=dense,
+        seed=seed,
+        transform=transform,
+        extents=extents,
+        latent=ParameterGroup(values[0], latent_step, latent_model),
+        biases=ParameterGroup(values[1], bias_step, bias_model),
+    )
+
+
+def _payload(reader: _Reader, groups: list[tuple[int, SymbolModel]]) -> list[npt.NDArray[Any]]:
+    raw: dict[int, npt.NDArray[Any]] = {}
+    for index, (count, model) in enumerate(groups):
+        if model.family == Family.RAW_FLOAT32:
+            values = np.frombuffer(reader.take(4 * count), dtype="<f4").astype(np.float32)
+            if not np.isfinite(values).all():
+                raise FormatError("a raw float32 value is not finite")
+            raw[index] = values
+    coded = decode_groups(
+        reader.rest(), [group for index, group in enumerate(groups) if index not in raw]
+    )
+    levels = iter(coded)
+    return [raw[index] if index in raw else next(levels) for index in range(len(groups))]
+
+
+def _transform(reader: _Reader, *, double: bool) -> NormalizingTransform:
+    numbers = struct.unpack("<4d" if double else "<4f", reader.take(32 if double else 16))
+    x, y, z, scale = numbers
+    if not all(math.isfinite(number) for number in numbers) or scale <= 0:
+        raise FormatError("the transform must be finite, with a scale above 0")
+    # The far corners of the domain must be finite numbers too.
+    if not all(math.isfinite(abs(number) + scale) for number in (x, y, z)):
+        raise FormatError("the transform overflows")
+    return NormalizingTransform((x, y, z), scale, double=double)
+
+
+def _model(family: int, parameter: int) -> SymbolModel:
+    try:
+        known = Family(family)
+    except ValueError as error:
+        raise FormatError(f"entropy model family {family} is unknown") from error
+    return SymbolModel(known, parameter)
+
+
+def _check_dense(dense: bool, n: int, architecture: Architecture) -> None:
+    entries = n * architecture.weight_count
+    if dense and entries > MAX_DENSE_FILE_ENTRIES:
+        raise ConfigError(
+            f"a dense projection of n * P = {entries} entries is over a file's limit of "
+            f"{MAX_DENSE_FILE_ENTRIES}; use 'hadamard'"
+        )
+
+
+def _varint(number: int) -> bytes:
+    """Seven bits a byte, lowest first; the top bit says that another follows."""
+    out = bytearray()
+    while number >= 128:
+        out.append(number & 127 | 128)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+class _Reader:
+    """A position in bytes; reading past their end is a FormatError."""
+
+    def __init__(self, data: bytes, position: int) -> None:
+        self._data = data
+        self._position = position
+
+    def take(self, count: int) -> bytes:
+        end = self._position + count
+        if end > len(self._data):
+            raise FormatError(
+                f"truncated: {end + _CRC_BYTES} bytes expected, found "
+                f"{len(self._data) + _CRC_BYTES}"
+            )
+        taken = self._data[self._position : end]
+        self._position = end
+        return taken
+
+    def byte(self) -> int:
+        return self.take(1)[0]
+
+    def varint(self) -> int:
+        number = 0
+        for position in range(3):
+            byte = self.byte()
+            number |= (byte & 127) << (7 * position)
+            if byte < 128:
+                if byte == 0 and position > 0:
+                    raise FormatError("the latent's length is not in its shortest form")
+                return number
+        raise FormatError("the latent's length takes more than three bytes")
+
+    def rest(self) -> bytes:
+        return self.take(len(self._data) - self._position)
+
+
+assert STEP_COUNT == 256, "a step index is one byte"

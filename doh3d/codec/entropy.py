@@ -1,0 +1,274 @@
+"""Entropy coding of quantised values: a range coder over integer frequency tables. No torch.
+
+The coder is constriction's range coder (32-bit words, 64-bit state, 24-bit probabilities). Every
+model is given by integer frequencies out of 2^24, either shipped with the package or uniform,
+so encoder and decoder cannot drift apart. docs/format.md specifies the stream.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import constriction
+import numpy as np
+import numpy.typing as npt
+
+from doh3d.codec.quantization import MAX_QUANTIZED
+from doh3d.errors import FormatError
+
+TABLE_TOTAL = 2**24
+TABLE_RADIUS = 128
+TABLE_SCALES = 64
+# Table scales that are used with low bits split off; eight scales are one octave.
+_FIRST_SPLIT_SCALE = TABLE_SCALES - 8
+MAX_SHIFT = 12
+SCALE_PARAMETERS = TABLE_SCALES + 8 * MAX_SHIFT
+_ESCAPE_BITS = 16
+
+
+class Family(IntEnum):
+    """What distribution the values of a group are coded with; the number is in the file."""
+
+    RAW_FLOAT32 = 0
+    FIXED_LENGTH = 1
+    GENERALIZED_GAUSSIAN_0_75 = 2
+    LAPLACE = 3
+    GENERALIZED_GAUSSIAN_1_5 = 4
+    GAUSSIAN = 5
+
+
+_FIRST_TABLE = Family.GENERALIZED_GAUSSIAN_0_75
+
+
+@dataclass(frozen=True)
+class SymbolModel:
+    """The distribution of one group of values.
+
+    Attributes
+    ----------
+    family : Family
+    parameter : int
+        FIXED_LENGTH: bits a value, 2 to 16. A table family: scale index s, 0 to 159; the
+        standard deviation is 2^(s / 8 - 4). RAW_FLOAT32: 0.
+    """
+
+    family: Family
+    parameter: int
+
+    def __post_init__(self) -> None:
+        """Reject parameters that no file may carry."""
+        if self.family == Family.RAW_FLOAT32:
+            valid = self.parameter == 0
+        elif self.family == Family.FIXED_LENGTH:
+            valid = 2 <= self.parameter <= 16
+        else:
+            valid = 0 <= self.parameter < SCALE_PARAMETERS
+        if not valid:
+            raise FormatError(
+                f"entropy model {self.family.name} has parameter {self.parameter}, out of range"
+            )
+
+    @property
+    def table_scale(self) -> int:
+        """Row of the frequency tables."""
+        if self.parameter < TABLE_SCALES:
+            return self.parameter
+        return _FIRST_SPLIT_SCALE + self.parameter % 8
+
+    @property
+    def shift(self) -> int:
+        """Low bits that are coded uniformly, beside the table."""
+        if self.family < _FIRST_TABLE or self.parameter < TABLE_SCALES:
+            return 0
+        return (self.parameter - _FIRST_SPLIT_SCALE) // 8
+
+
+@cache
+def frequency_tables() -> npt.NDArray[np.int64]:
+    """(4, 64, 129) frequencies of |v| = 0 to 127 and an escape, for each family and scale.
+
+    Those of |v| > 0 are for one sign: f[0] + 2 sum(f[1:]) = 2^24.
+    """
+    with files("doh3d.codec").joinpath("entropy_tables.npz").open("rb") as file:
+        return np.load(file)["frequencies"].astype(np.int64)  # type: ignore[no-any-return]
+
+
+@cache
+def _table_bits() -> npt.NDArray[np.float64]:
+    """(4, 64, 129) information content of each table symbol, with the escape's own bits."""
+    bits = np.log2(TABLE_TOTAL) - np.log2(frequency_tables())
+    bits[..., -1] += _ESCAPE_BITS
+    return bits
+
+
+def choose_model(values: npt.NDArray[np.int64]) -> SymbolModel:
+    """Table model that codes (N,) quantised values in the fewest bits."""
+    best_bits, best = np.inf, SymbolModel(Family.LAPLACE, 0)
+    for shift in range(MAX_SHIFT + 1):
+        high, _ = _split(values, shift)
+        histogram = np.bincount(np.minimum(np.abs(high), TABLE_RADIUS), minlength=TABLE_RADIUS + 1)
+        first = 0 if shift == 0 else _FIRST_SPLIT_SCALE
+        bits = _table_bits()[:, first:] @ histogram + shift * len(values)
+        table, scale = np.unravel_index(int(bits.argmin()), bits.shape)
+        if bits[table, scale] < best_bits:
+            best_bits = float(bits[table, scale])
+            parameter = first + int(scale) + 8 * shift
+            best = SymbolModel(Family(_FIRST_TABLE + int(table)), parameter)
+    return best
+
+
+def code_length_bits(values: npt.NDArray[np.int64], model: SymbolModel) -> float:
+    """Information content of (N,) values under `model`, in bits: the coder's ideal length."""
+    if model.family == Family.RAW_FLOAT32:
+        return 32.0 * len(values)
+    if model.family == Family.FIXED_LENGTH:
+        return float(model.parameter * len(values))
+    high, _ = _split(values, model.shift)
+    symbols = np.minimum(np.abs(high), TABLE_RADIUS)
+    bits = _table_bits()[model.family - _FIRST_TABLE, model.table_scale]
+    return float(bits[symbols].sum() + model.shift * len(values))
+
+
+def encode_groups(groups: list[tuple[npt.NDArray[np.int64], SymbolModel]]) -> bytes:
+    """Code groups of quantised values, one after another, into one stream.
+
+    Parameters
+    ----------
+    groups : list of ((N,) int64 in [-32767, 32767], SymbolModel)
+        No RAW_FLOAT32 model; under FIXED_LENGTH each value fits its bits.
+
+    Returns
+    -------
+    bytes
+        The shortest stream, to the byte, that decodes to the values.
+    """
+    coder = _encoded(groups)
+    # Big-endian words, so that the stream's last bytes are its least significant ones.
+    stream = coder.get_compressed().astype(">u4").tobytes()
+    return _shortest_stream(stream, groups)
+
+
+def decode_groups(
+    stream: bytes, groups: list[tuple[int, SymbolModel]]
+) -> list[npt.NDArray[np.int64]]:
+    """Decode what `encode_groups` wrote.
+
+    Parameters
+    ----------
+    stream : bytes
+    groups : list of (count, SymbolModel)
+
+    Raises
+    ------
+    FormatError
+        If the stream is not one that decodes to such groups, or goes on after them.
+    """
+    decoded = _decoded(stream, groups)
+    # A decoder of these values reads two words and one more for each that an encoder of them
+    # has put out; what lies behind would be ignored.
+    position, _ = _encoded([(v, m) for v, (_, m) in zip(decoded, groups, strict=True)]).pos()
+    if len(stream) > 4 * (position + 2):
+        raise FormatError("the entropy-coded payload goes on after its last value")
+    return decoded
+
+
+def _encoded(groups: list[tuple[npt.NDArray[np.int64], SymbolModel]]) -> Any:
+    """A range encoder that has taken all the groups."""
+    coder = constriction.stream.queue.RangeEncoder()
+    for values, model in groups:
+        if len(values) == 0:
+            continue
+        if model.family == Family.FIXED_LENGTH:
+            offset = 1 << (model.parameter - 1)
+            coder.encode((values + offset).astype(np.int32), _uniform(model.parameter))
+            continue
+        high, low = _split(values, model.shift)
+        symbols = np.clip(high, -TABLE_RADIUS, TABLE_RADIUS) + TABLE_RADIUS
+        coder.encode(symbols.astype(np.int32), _categorical(model))
+        if model.shift:
+            coder.encode(low.astype(np.int32), _uniform(model.shift))
+        escaped = np.abs(high[np.abs(high) >= TABLE_RADIUS]) - TABLE_RADIUS
+        if len(escaped):
+            coder.encode(escaped.astype(np.int32), _uniform(_ESCAPE_BITS))
+    return coder
+
+
+def _decoded(stream: bytes, groups: list[tuple[int, SymbolModel]]) -> list[npt.NDArray[np.int64]]:
+    words = np.frombuffer(stream + bytes(-len(stream) % 4), dtype=">u4").astype(np.uint32)
+    coder = constriction.stream.queue.RangeDecoder(words)
+    try:
+        return [_decode_group(coder, count, model) for count, model in groups]
+    except AssertionError as error:  # constriction's report of an impossible code point
+        raise FormatError("the entropy-coded payload is not valid for its models") from error
+
+
+def _decode_group(coder: Any, count: int, model: SymbolModel) -> npt.NDArray[np.int64]:
+    if count == 0:
+        return np.zeros(0, dtype=np.int64)
+    if model.family == Family.FIXED_LENGTH:
+        symbols = coder.decode(_uniform(model.parameter), count).astype(np.int64)
+        values = symbols - (1 << (model.parameter - 1))
+    else:
+        high = coder.decode(_categorical(model), count).astype(np.int64) - TABLE_RADIUS
+        low = np.zeros(count, dtype=np.int64)
+        if model.shift:
+            low = coder.decode(_uniform(model.shift), count).astype(np.int64)
+        escaped = np.flatnonzero(np.abs(high) >= TABLE_RADIUS)
+        if len(escaped):
+            rest = coder.decode(_uniform(_ESCAPE_BITS), len(escaped)).astype(np.int64)
+            high[escaped] += np.sign(high[escaped]) * rest
+        values = (high << model.shift) + low - ((1 << model.shift) >> 1)
+    if np.abs(values).max() > MAX_QUANTIZED:
+        raise FormatError(f"a quantised value is beyond {MAX_QUANTIZED}")
+    return values  # type: ignore[no-any-return]
+
+
+def _split(
+    values: npt.NDArray[np.int64], shift: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """High part, centred on zero, and `shift` low bits of each value."""
+    moved = values + ((1 << shift) >> 1)
+    return moved >> shift, moved & ((1 << shift) - 1)
+
+
+def _categorical(model: SymbolModel) -> Any:
+    half = frequency_tables()[model.family - _FIRST_TABLE, model.table_scale]
+    frequencies = np.concatenate([half[:0:-1], half])
+    # perfect=True keeps multiples of 2^-24 as they are; perfect=False would perturb them.
+    return constriction.stream.model.Categorical(frequencies / TABLE_TOTAL, perfect=True)
+
+
+def _uniform(bits: int) -> Any:
+    return constriction.stream.model.Uniform(1 << bits)
+
+
+def _shortest_stream(
+    stream: bytes, groups: list[tuple[npt.NDArray[np.int64], SymbolModel]]
+) -> bytes:
+    """Drop trailing bytes as long as the stream, continued with zeros, decodes to the same.
+
+    The coder ends on whole words; any number in its last interval will do, and the one with
+    the fewest bytes saves two to four.
+    """
+    counts = [(len(values), model) for values, model in groups]
+    for length in range(max(0, len(stream) - 8), len(stream)):
+        prefix = stream[:length]
+        rounded_up = int.from_bytes(prefix, "big") + 1
+        candidates = [prefix]
+        if rounded_up < 1 << (8 * length):
+            candidates.append(rounded_up.to_bytes(length, "big"))
+        for candidate in candidates:
+            try:
+                decoded = _decoded(candidate, counts)
+            except FormatError:
+                continue
+            if all(
+                np.array_equal(values, again)
+                for (values, _), again in zip(groups, decoded, strict=True)
+            ):
+                return candidate
+    return stream

@@ -1,0 +1,69 @@
+"""What a `.doh` file says about itself, for people to read. No torch here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from doh3d.codec.container import (
+    VERSION,
+    ParameterGroup,
+    ShapeCode,
+    read_code,
+    section_sizes,
+)
+from doh3d.codec.entropy import Family, code_length_bits
+
+
+def describe_file(path: str | Path) -> dict[str, Any]:
+    """Describe a `.doh` file; raises as `doh3d.codec.container.read_code`."""
+    return {"file": str(path), **describe(read_code(path))}
+
+
+def describe(code: ShapeCode) -> dict[str, Any]:
+    """Everything that a file's header says, and the bytes of each part, ready for JSON."""
+    architecture = code.architecture
+    sizes = section_sizes(code)
+    description: dict[str, Any] = {
+        "bytes": sum(sizes.values()),
+        "version": VERSION,
+        "signal": "occupancy",
+        "sizes": sizes,
+        "network": {
+            "width": architecture.width,
+            "depth": architecture.depth,
+            "octaves": architecture.octaves,
+            "activation": architecture.activation,
+            **({"omega": architecture.omega} if architecture.activation == "sine" else {}),
+            "weights": architecture.weight_count,
+            "biases": architecture.bias_count,
+        },
+        "projection": {
+            "kind": "dense" if code.dense_projection else "hadamard",
+            "seed": code.seed,
+        },
+        "latent": _describe_group(code.latent),
+        "bias": _describe_group(code.biases),
+        "transform": {
+            "centre": list(code.transform.centre),
+            "scale": code.transform.scale,
+            "precision": "float64" if code.transform.double else "float32",
+            "domain_low": code.bounds[0].tolist(),
+            "domain_high": code.bounds[1].tolist(),
+        },
+    }
+    return description
+
+
+def _describe_group(group: ParameterGroup) -> dict[str, Any]:
+    count = len(group.values)
+    described: dict[str, Any] = {"count": count, "model": group.model.family.name.lower()}
+    if group.is_raw:
+        return described
+    if group.model.family == Family.FIXED_LENGTH:
+        described["bits"] = group.model.parameter
+    else:
+        described["deviation"] = 2.0 ** (group.model.parameter / 8 - 4)
+    described["step"] = group.step
+    described["bits_each"] = code_length_bits(group.values, group.model) / count
+    return described
