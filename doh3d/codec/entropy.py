@@ -100,7 +100,7 @@ def frequency_tables() -> npt.NDArray[np.int64]:
 @cache
 def _table_bits() -> npt.NDArray[np.float64]:
     """(4, 64, 129) information content of each table symbol, with the escape's own bits."""
-    bits = np.log2(TABLE_TOTAL) - np.log2(frequency_tables())
+    bits: npt.NDArray[np.float64] = np.log2(TABLE_TOTAL) - np.log2(frequency_tables())
     bits[..., -1] += _ESCAPE_BITS
     return bits
 
@@ -177,7 +177,7 @@ def decode_groups(
 
 
 def _encoded(groups: list[tuple[npt.NDArray[np.int64], SymbolModel]]) -> Any:
-    """A range encoder that has taken all the groups."""
+    """Feed all the groups to a new range encoder."""
     coder = constriction.stream.queue.RangeEncoder()
     for values, model in groups:
         if len(values) == 0:

@@ -39,7 +39,8 @@ def quantize(values: npt.ArrayLike, step_index: int, bits: int) -> npt.NDArray[n
     """
     level = max_level(bits)
     scaled = np.asarray(values, dtype=np.float64) / STEPS[step_index]
-    return np.clip(np.rint(scaled), -level, level).astype(np.int64)
+    levels: npt.NDArray[np.int64] = np.clip(np.rint(scaled), -level, level).astype(np.int64)
+    return levels
 
 
 def best_step_index(values: npt.ArrayLike, bits: int) -> int:

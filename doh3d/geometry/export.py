@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from doh3d.errors import ConfigError
 from doh3d.files import check_output, write_atomically
@@ -34,5 +34,5 @@ def save_mesh(mesh: trimesh.Trimesh, path: str | Path) -> None:
         For another extension, or where the file cannot be written.
     """
     check_mesh_output(path)
-    data = mesh.export(file_type=Path(path).suffix.lower()[1:])
+    data: Any = mesh.export(file_type=Path(path).suffix.lower()[1:])
     write_atomically(path, data.encode() if isinstance(data, str) else data)

@@ -95,9 +95,12 @@ def sparse_values(
     while True:
         half = np.full(3, size * lattice.spacing / 2, dtype=np.float32)
         low, high = bounds(lattice.points(corners) + half, half)
-        for i, j, k in corners[low > 0]:
+        # Where the shape touches the box its surface is closed there: those nodes count too.
+        at_box = (corners == 0).any(axis=1) | (corners + size >= cells).any(axis=1)
+        inside = (low > 0) & ~at_box
+        for i, j, k in corners[inside]:
             values[i : i + size + 1, j : j + size + 1, k : k + size + 1] = 1.0
-        corners = corners[(low <= 0) & (high >= 0)]
+        corners = corners[~inside & (high >= 0)]
         if size == _LEAF_BLOCK:
             break
         size //= 2

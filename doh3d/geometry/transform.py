@@ -64,8 +64,12 @@ class NormalizingTransform:
 
     def to_normalized(self, points: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Map (N, 3) points in the mesh's own units to the normalised cube, float64."""
-        return (np.asarray(points, dtype=np.float64) - np.asarray(self.centre)) / self.scale
+        world = np.asarray(points, dtype=np.float64)
+        normalized: npt.NDArray[np.float64] = (world - np.asarray(self.centre)) / self.scale
+        return normalized
 
     def to_world(self, points: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Map (N, 3) normalised points to the mesh's own units, float64."""
-        return np.asarray(points, dtype=np.float64) * self.scale + np.asarray(self.centre)
+        normalized = np.asarray(points, dtype=np.float64)
+        world: npt.NDArray[np.float64] = normalized * self.scale + np.asarray(self.centre)
+        return world

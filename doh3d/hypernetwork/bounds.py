@@ -3,8 +3,8 @@
 Affine arithmetic (de Figueiredo, Stolfi 2004), as used on neural fields by Sharp and Jacobson,
 "Spelunking the deep", SIGGRAPH 2022: each number is carried as
 ``c + sum_k g_k eps_k + e eps`` with shared symbols eps_k in [-1, 1], one for each axis of the box
-and each sine of the encoding, and one error term. Linear layers are exact in it; nonlinear functions are replaced by a line
-and its largest deviation.
+and each sine of the encoding, and one error term. Linear layers are exact in it; nonlinear
+functions are replaced by a line and its largest deviation.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def logit_bounds(
             centre, slopes, error = activate(architecture, centre, slopes, error)
     radius = slopes.abs().sum(dim=0) + error
     radius = radius + _ROUNDING_MARGIN * (centre.abs() + radius + 1.0)
-    return (centre - radius)[:, 0], (centre + radius)[:, 0]
+    return (centre - radius).squeeze(1), (centre + radius).squeeze(1)
 
 
 # Below, an affine form of B boxes and m numbers is (centre (B, m), slopes (K, B, m) for K shared
@@ -65,7 +65,7 @@ _Form = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 def _encode(architecture: Architecture, centres: torch.Tensor, half_sides: torch.Tensor) -> _Form:
     boxes, dims = centres.shape
-    axes = torch.diag(half_sides)[:, None, :].expand(dims, boxes, dims)
+    axes = torch.diag(half_sides).unsqueeze(1).expand(dims, boxes, dims)
     centre, slopes, errors = [centres], [axes], []
     for octave in range(architecture.octaves):
         frequency = math.pi * 2**octave

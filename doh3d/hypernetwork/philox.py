@@ -31,9 +31,7 @@ class Stream(IntEnum):
     DENSE_SIGNS = 3
 
 
-def philox4x32(
-    counter: npt.NDArray[np.uint32], key: tuple[int, int]
-) -> npt.NDArray[np.uint32]:
+def philox4x32(counter: npt.NDArray[np.uint32], key: tuple[int, int]) -> npt.NDArray[np.uint32]:
     """Encrypt counters with ten Philox4x32 rounds.
 
     Parameters

@@ -129,7 +129,7 @@ class HadamardProjection:
                     for signs in self._input_signs.split(step)
                 ]
             )
-            return spectrum.reshape(-1)[self._gather] * self._output_signs
+            return spectrum.reshape(-1).index_select(0, self._gather) * self._output_signs
         if self._float_signs is None or self._factors is None:
             self._float_signs = (
                 self._input_signs.to(latent.dtype),
@@ -138,7 +138,7 @@ class HadamardProjection:
             self._factors = hadamard_factors(self._block, latent.dtype, latent.device)
         input_signs, output_signs = self._float_signs
         spectrum = walsh_hadamard(self._padded(latent * input_signs), self._factors)
-        return spectrum.reshape(-1)[self._gather] * output_signs
+        return spectrum.reshape(-1).index_select(0, self._gather) * output_signs
 
     def _padded(self, rows: torch.Tensor) -> torch.Tensor:
         return torch.nn.functional.pad(rows, (0, self._block - rows.shape[1]))
@@ -224,7 +224,7 @@ def walsh_hadamard_exact(rows: torch.Tensor) -> torch.Tensor:
     half = 1
     while half < size:
         pairs = rows.reshape(count, size // (2 * half), 2, half)
-        a, b = pairs[:, :, 0], pairs[:, :, 1]
+        a, b = pairs.unbind(dim=2)
         rows = torch.stack([a + b, a - b], dim=2)
         half *= 2
     return rows.reshape(count, size)

@@ -60,5 +60,6 @@ def target_forward(
         x = torch.addmm(bias, x, matrix.T)
         if layer == last:
             break
-        x = torch.relu(x) if architecture.activation == "relu" else torch.sin(architecture.omega * x)
+        sine = architecture.activation == "sine"
+        x = torch.sin(architecture.omega * x) if sine else torch.relu(x)
     return x

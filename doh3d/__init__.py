@@ -1,0 +1,64 @@
+"""Compress 3D shapes to about a kilobyte with D'OH, the decoder-only random hypernetwork.
+
+>>> import doh3d  # doctest: +SKIP
+>>> shape = doh3d.compress("bunny.ply")  # doctest: +SKIP
+>>> shape.save("bunny.doh")  # doctest: +SKIP
+>>> field = doh3d.load("bunny.doh")  # doctest: +SKIP
+>>> mesh = field.to_mesh(resolution=256)  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version as _version
+from typing import TYPE_CHECKING, Any
+
+from doh3d.errors import ConfigError, Doh3dError, FormatError, MeshError
+
+if TYPE_CHECKING:
+    from doh3d.evaluation.evaluate import Evaluation, evaluate
+    from doh3d.field import OccupancyField, load
+    from doh3d.fitting.compress import CompressedShape, compress
+    from doh3d.fitting.fit import FitProgress
+    from doh3d.geometry.mesh import load_mesh
+
+__version__ = _version("doh3d")
+
+__all__ = [
+    "CompressedShape",
+    "ConfigError",
+    "Doh3dError",
+    "Evaluation",
+    "FitProgress",
+    "FormatError",
+    "MeshError",
+    "OccupancyField",
+    "__version__",
+    "compress",
+    "evaluate",
+    "load",
+    "load_mesh",
+]
+
+# Where each public name lives. They are imported when first used, since torch and trimesh
+# take seconds to load.
+_HOMES = {
+    "CompressedShape": "doh3d.fitting.compress",
+    "Evaluation": "doh3d.evaluation.evaluate",
+    "FitProgress": "doh3d.fitting.fit",
+    "OccupancyField": "doh3d.field",
+    "compress": "doh3d.fitting.compress",
+    "evaluate": "doh3d.evaluation.evaluate",
+    "load": "doh3d.field",
+    "load_mesh": "doh3d.geometry.mesh",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'doh3d' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,337 @@
+"""The `doh3d` command: parses, calls, prints; nothing else."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import doh3d
+from doh3d.errors import ConfigError, Doh3dError
+
+if TYPE_CHECKING:
+    from doh3d.fitting.fit import FitProgress
+
+app = typer.Typer(
+    name="doh3d",
+    help="Compress 3D shapes to about a kilobyte, and get them back at any resolution.",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+ResolutionOption = Annotated[
+    int, typer.Option(help="Cells along the domain's longest side when extracting, 8 to 1024.")
+]
+
+# Points for the closing measurement of `compress`: enough for three digits in a second or two.
+_CHECK_POINTS = 2**18
+
+
+def _version(show: bool) -> None:
+    if show:
+        print(f"doh3d {doh3d.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Options of the command itself."""
+
+
+@app.command(
+    epilog="Examples:  doh3d compress bunny.ply -o bunny.doh  |  "
+    "doh3d compress bunny.ply -o small.doh --latent 600 --preset fast --json"
+)
+def compress(
+    mesh: Annotated[Path, typer.Argument(help="PLY, OBJ, STL, OFF, GLB, glTF or 3MF file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .doh file to write.")],
+    preset: Annotated[str, typer.Option(help="fast, default or best: how long to fit.")] = (
+        "default"
+    ),
+    latent: Annotated[
+        int | None, typer.Option(help="Numbers in the latent; the file's size follows it.")
+    ] = None,
+    bits: Annotated[
+        int, typer.Option(help="Bits of a latent's range, 2 to 16; 32 keeps float32.")
+    ] = 8,
+    quantizer: Annotated[
+        str, typer.Option(help="qat (trains with the quantiser) or ptq (rounds afterwards).")
+    ] = "qat",
+    width: Annotated[int, typer.Option(help="Neurons in a hidden layer, 1 to 256.")] = 40,
+    depth: Annotated[int, typer.Option(help="Hidden layers, 1 to 15.")] = 3,
+    octaves: Annotated[
+        int | None,
+        typer.Option(help="Octaves of positional encoding, 0 to 15.  [default: 3; 0 with sine]"),
+    ] = None,
+    activation: Annotated[str, typer.Option(help="relu or sine.")] = "relu",
+    projection: Annotated[str, typer.Option(help="hadamard or dense.")] = "hadamard",
+    seed: Annotated[int, typer.Option(help="0 to 65535; the same seed gives the same file.")] = 0,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Compress a mesh to a .doh file."""
+    from doh3d.files import check_output
+    from doh3d.fitting.compress import compress as compress_mesh
+
+    check_output(output)
+    started = time.perf_counter()
+    with _fit_progress() as progress:
+        shape = compress_mesh(
+            mesh,
+            preset=preset,
+            latent=latent,
+            bits=bits,
+            quantizer=quantizer,  # type: ignore[arg-type]
+            width=width,
+            depth=depth,
+            octaves=octaves,
+            activation=activation,  # type: ignore[arg-type]
+            projection=projection,  # type: ignore[arg-type]
+            seed=seed,
+            device=device,
+            progress=progress,
+        )
+    shape.save(output)
+    seconds = time.perf_counter() - started
+
+    from doh3d.evaluation.evaluate import field_iou
+
+    field = doh3d.load(output, device)
+    iou = field_iou(doh3d.load_mesh(mesh), field, points=_CHECK_POINTS)
+    report = {
+        "output": str(output),
+        "bytes": output.stat().st_size,
+        "iou": iou.iou,
+        "iou_of": "field",
+        "protocol": iou.protocol,
+        "points": iou.points,
+        "source_bytes": mesh.stat().st_size,
+        "ratio": mesh.stat().st_size / output.stat().st_size,
+        "latent": shape.config.latent,
+        "seconds": seconds,
+    }
+    if as_json:
+        _print_json(report)
+    else:
+        print(
+            f"{output}: {report['bytes']} bytes, IoU {iou.iou:.4f} of the field ({iou.protocol}, "
+            f"{iou.points} points), {report['ratio']:.0f} times smaller than {mesh.name}, "
+            f"{seconds:.1f} s"
+        )
+
+
+@app.command(
+    epilog="Examples:  doh3d decompress bunny.doh -o bunny.ply  |  "
+    "doh3d decompress bunny.doh -o fine.glb --resolution 512"
+)
+def decompress(
+    file: Annotated[Path, typer.Argument(help="A .doh file.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The mesh to write: .ply .obj .stl .off .glb")
+    ],
+    resolution: ResolutionOption = 256,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Extract a closed mesh from a .doh file, in the original's units."""
+    from doh3d.geometry.export import check_mesh_output, save_mesh
+
+    check_mesh_output(output)
+    started = time.perf_counter()
+    with _spinner(f"extracting at {resolution}"):
+        mesh = doh3d.load(file, device).to_mesh(resolution)
+        if len(mesh.faces) == 0:
+            raise ConfigError(
+                f"{file}: nothing to extract at resolution {resolution}; try a higher one"
+            )
+        save_mesh(mesh, output)
+    report = {
+        "output": str(output),
+        "bytes": output.stat().st_size,
+        "vertices": len(mesh.vertices),
+        "faces": len(mesh.faces),
+        "resolution": resolution,
+        "seconds": time.perf_counter() - started,
+    }
+    if as_json:
+        _print_json(report)
+    else:
+        print(
+            f"{output}: {report['vertices']} vertices, {report['faces']} faces, "
+            f"{report['seconds']:.1f} s"
+        )
+
+
+@app.command(epilog="Example:  doh3d info bunny.doh --json | jq .sizes")
+def info(
+    file: Annotated[Path, typer.Argument(help="A .doh file.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a .doh file holds, and the size of every part."""
+    from doh3d.codec.inspection import describe_file
+
+    report = describe_file(file)
+    if as_json:
+        _print_json(report)
+    else:
+        _print_tables(str(file), report)
+
+
+@app.command(
+    name="eval",
+    epilog="Examples:  doh3d eval bunny.doh --reference bunny.ply  |  "
+    "doh3d eval decimated.ply --reference bunny.ply --protocol grid --grid 160 --json",
+)
+def evaluate(
+    shape: Annotated[Path, typer.Argument(help="A .doh file, or a mesh.")],
+    reference: Annotated[Path, typer.Option("--reference", "-r", help="The original mesh.")],
+    protocol: Annotated[str, typer.Option(help="bbox, occnet or grid.")] = "bbox",
+    grid: Annotated[
+        int | None, typer.Option(help="Points along a side, with --protocol grid.")
+    ] = None,
+    points: Annotated[
+        int | None, typer.Option(help="Points for IoU.  [default: 2097152; occnet 100000]")
+    ] = None,
+    resolution: ResolutionOption = 256,
+    seed: Annotated[int, typer.Option(help="Of the sampled points.")] = 0,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Measure a .doh file, or a mesh, against the original mesh."""
+    with _spinner("measuring"):
+        result = doh3d.evaluate(
+            shape,
+            reference,
+            protocol=protocol,  # type: ignore[arg-type]
+            grid=grid,
+            points=points,
+            resolution=resolution,
+            seed=seed,
+            device=device,
+        ).to_dict()
+    if as_json:
+        _print_json(result)
+    else:
+        _print_tables(f"{shape} against {reference}", {"evaluation": result})
+
+
+def main() -> None:
+    """Run the command; bad input is one line on standard error and exit status 2."""
+    try:
+        # Typer returns the status of an Exit rather than raising it.
+        status = app(standalone_mode=False)
+    except Doh3dError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        print("doh3d: interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of a pipe has had enough.
+        sys.stderr.close()
+        sys.exit(0)
+    except Exception as error:
+        # Typer's own usage errors, by what they offer: their class is not public.
+        message = getattr(error, "format_message", None)
+        if message is None:
+            raise
+        _fail(message())
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(message: str) -> None:
+    print("doh3d: error:", " ".join(message.split()), file=sys.stderr)
+    sys.exit(2)
+
+
+def _print_json(report: dict[str, Any]) -> None:
+    print(json.dumps(report, indent=2))
+
+
+def _print_tables(title: str, sections: dict[str, Any]) -> None:
+    """Print nested dictionaries as one table; plain entries first."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    for name, section in sections.items():
+        if not isinstance(section, dict):
+            table.add_row(name, _format(section))
+            continue
+        if len(sections) > 1:
+            table.add_section()
+            table.add_row(f"[bold]{name}[/bold]", "")
+        for key, value in section.items():
+            table.add_row(key, _format(value))
+    Console().print(table)
+
+
+def _format(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list):
+        return " ".join(_format(item) for item in value)
+    return "-" if value is None else str(value)
+
+
+@contextmanager
+def _fit_progress() -> Iterator[Callable[[FitProgress], None] | None]:
+    """Show a progress bar on a terminal, with loss, estimated bytes and time left."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TextColumn("{task.fields[state]}"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    ) as bar:
+        task = bar.add_task("sampling", total=None, state="")
+
+        def show(progress: FitProgress) -> None:
+            size = f"  about {progress.estimated_bytes:.0f} B" if progress.estimated_bytes else ""
+            bar.update(
+                task,
+                description="fitting",
+                completed=progress.step,
+                total=progress.steps,
+                state=f"loss {progress.loss:.4f}{size}",
+            )
+
+        yield show
+
+
+@contextmanager
+def _spinner(label: str) -> Iterator[None]:
+    """Show on a terminal that something is going on."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(label):
+        yield

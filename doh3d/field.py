@@ -1,0 +1,190 @@
+"""What a `.doh` file decodes to: an occupancy field, and from it a mesh."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, overload
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from doh3d.codec.container import ShapeCode, read_code
+from doh3d.devices import resolve_device
+from doh3d.errors import ConfigError
+from doh3d.geometry.extraction import (
+    Lattice,
+    check_resolution,
+    close_at_box,
+    sparse_values,
+    surface_mesh,
+)
+from doh3d.hypernetwork.bounds import logit_bounds
+from doh3d.hypernetwork.decoder import generate_weights, generate_weights_exact
+from doh3d.hypernetwork.projection import make_projection
+from doh3d.hypernetwork.target import TargetWeights, encode_points, target_forward
+
+if TYPE_CHECKING:
+    import trimesh
+
+# Points evaluated at a time: activations of this many stay within the cache.
+_CHUNK = 2**15
+_BOUNDS_CHUNK = 2**12
+
+
+class OccupancyField:
+    """The occupancy field of one shape.
+
+    Attributes
+    ----------
+    code : ShapeCode
+        What the file holds.
+    weights : TargetWeights
+        The target network's weights, float32.
+    """
+
+    def __init__(self, code: ShapeCode, device: str | torch.device = "auto") -> None:
+        self.code = code
+        self._device = resolve_device(device)
+        self.weights = decode_weights(code, self._device)
+        half_extents = code.half_extents.astype(np.float32)
+        self._half_extents = torch.from_numpy(half_extents).to(self._device)
+
+    @property
+    def bounds(self) -> npt.NDArray[np.float64]:
+        """(2, 3) corners of the field's domain, in the mesh's own units; outside beyond it."""
+        return self.code.bounds
+
+    @overload
+    def logits(self, points: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]: ...
+    @overload
+    def logits(self, points: torch.Tensor) -> torch.Tensor: ...
+    def logits(
+        self, points: npt.NDArray[np.floating] | torch.Tensor
+    ) -> npt.NDArray[np.float32] | torch.Tensor:
+        """Logits of occupancy: positive inside, negative outside, -inf beyond the domain.
+
+        Parameters
+        ----------
+        points : (N, 3) float, numpy or torch
+            In the mesh's own units.
+
+        Returns
+        -------
+        (N,) float32
+            Of the points' kind and, for torch, on their device.
+        """
+        if isinstance(points, torch.Tensor):
+            _check_points(tuple(points.shape))
+            # Double precision, since coordinates may lie far from the origin; MPS has none.
+            host = points if points.device.type != "mps" else points.cpu()
+            centre = torch.tensor(self.code.transform.centre, dtype=torch.float64)
+            normalized = (host.double() - centre.to(host.device)) / self.code.transform.scale
+            values = self._normalized_logits(normalized.to(torch.float32).to(self._device))
+            return values.to(points.device)
+        points = np.asarray(points)
+        _check_points(points.shape)
+        normalized_points = self.code.transform.to_normalized(points).astype(np.float32)
+        return self._numpy_logits(normalized_points)
+
+    @overload
+    def occupancy(self, points: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]: ...
+    @overload
+    def occupancy(self, points: torch.Tensor) -> torch.Tensor: ...
+    def occupancy(
+        self, points: npt.NDArray[np.floating] | torch.Tensor
+    ) -> npt.NDArray[np.bool_] | torch.Tensor:
+        """Whether (N, 3) points, in the mesh's own units, are inside; (N,) bool."""
+        return self.logits(points) > 0
+
+    def to_mesh(self, resolution: int = 256) -> trimesh.Trimesh:
+        """Extract the surface as a closed mesh in the mesh's own units.
+
+        Parameters
+        ----------
+        resolution : int
+            Cells along the longest side of the domain, 8 to 1024.
+
+        Raises
+        ------
+        ConfigError
+            For a resolution out of range.
+        """
+        check_resolution(resolution)
+        lattice = Lattice.over_box(self.code.half_extents, resolution)
+        values = sparse_values(self._numpy_logits, self._numpy_bounds, lattice)
+        close_at_box(values)
+        mesh = surface_mesh(values, lattice)
+        if len(mesh.faces):
+            mesh.vertices = self.code.transform.to_world(mesh.vertices)
+        return mesh
+
+    def _normalized_logits(self, points: torch.Tensor) -> torch.Tensor:
+        """(N,) logits of (N, 3) float32 normalised points on the field's device."""
+        architecture = self.code.architecture
+        chunks = [
+            target_forward(architecture, self.weights, encode_points(architecture, chunk))
+            for chunk in points.split(_CHUNK)
+        ]
+        values = torch.cat(chunks).squeeze(1)
+        beyond = (points.abs() > self._half_extents).any(dim=1)
+        return values.masked_fill(beyond, -torch.inf)
+
+    @torch.no_grad()
+    def _numpy_logits(self, points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        logits = self._normalized_logits(torch.from_numpy(points).to(self._device))
+        return logits.cpu().numpy()
+
+    @torch.no_grad()
+    def _numpy_bounds(
+        self, centres: npt.NDArray[np.float32], half_sides: npt.NDArray[np.float32]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        half = torch.from_numpy(half_sides).to(self._device)
+        bounds = [
+            logit_bounds(self.code.architecture, self.weights, chunk, half)
+            for chunk in torch.from_numpy(centres).to(self._device).split(_BOUNDS_CHUNK)
+        ]
+        low = torch.cat([low for low, _ in bounds]).cpu().numpy()
+        high = torch.cat([high for _, high in bounds]).cpu().numpy()
+        return low, high
+
+
+def decode_weights(code: ShapeCode, device: torch.device) -> TargetWeights:
+    """Generate the target network's weights from a file's latent and biases.
+
+    Bit-identical on every device where both are quantised.
+    """
+    projection = make_projection(
+        "dense" if code.dense_projection else "hadamard",
+        len(code.latent.values),
+        code.architecture.layer_sizes,
+        code.seed,
+        device,
+    )
+    latent = torch.from_numpy(code.latent.values).to(device)
+    biases = torch.from_numpy(code.biases.values).to(device)
+    if code.latent.is_raw:
+        bias_values = biases.to(torch.float32) * (1.0 if code.biases.is_raw else code.biases.step)
+        return generate_weights(code.architecture, projection, latent, bias_values)
+    bias_step = 1.0 if code.biases.is_raw else code.biases.step
+    return generate_weights_exact(
+        code.architecture, projection, latent, code.latent.step, biases, bias_step
+    )
+
+
+def load(path: str | Path, device: str | torch.device = "auto") -> OccupancyField:
+    """Read and check a `.doh` file.
+
+    Raises
+    ------
+    FormatError
+        If the file is not a valid `.doh` file.
+    ConfigError
+        If there is no such file, or it cannot be read.
+    """
+    return OccupancyField(read_code(path), device)
+
+
+def _check_points(shape: tuple[int, ...]) -> None:
+    if len(shape) != 2 or shape[1] != 3:
+        raise ConfigError(f"points have shape {shape}; it must be (N, 3)")

@@ -1,0 +1,1 @@
+"""One shape's optimisation: configuration, presets, the fit itself, and compression."""

@@ -1,0 +1,129 @@
+"""What a fit is told, checked once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from doh3d.codec.container import MAX_DENSE_FILE_ENTRIES, MAX_LATENTS, MAX_SEED
+from doh3d.errors import ConfigError
+from doh3d.hypernetwork.architecture import Architecture
+
+Quantizer = Literal["qat", "ptq"]
+ProjectionKind = Literal["hadamard", "dense"]
+
+MIN_BITS = 2
+MAX_BITS = 16
+FLOAT_BITS = 32
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How one shape is fitted and quantised.
+
+    Attributes
+    ----------
+    latent : int
+        Numbers in the latent, n.
+    bits : int
+        Bits of a latent's range of levels, 2 to 16; 32 keeps float32. Entropy coding then
+        spends fewer.
+    quantizer : "qat" or "ptq"
+        Quantisation-aware training, or rounding after it.
+    architecture : Architecture
+    projection : "hadamard" or "dense"
+    seed : int
+        Of the projection, the initial latent, the samples and the noise, 0 to 65535.
+    steps : int
+        Optimiser steps.
+    batch_size : int
+        Points a step.
+    learning_rate : float
+        Adam's, at the peak of the one-cycle schedule, for a latent of 1500; it falls with
+        1 / sqrt(n) above that.
+    rate_weight : float
+        lambda in loss = cross-entropy + lambda * estimated bits; used by "qat" only.
+    noise_share : float
+        Share of the steps with uniform noise in place of rounding, then straight-through
+        rounding; used by "qat" only.
+    bias_step : float
+        Quantisation step of the biases.
+    pool_size : int
+        Points sampled once, from which batches are drawn.
+    near_surface_fraction : float
+        Share of the pool near the surface; the rest is uniform in the domain box.
+    near_surface_std : float
+        Standard deviation of their distance's components, in normalised units, in which the
+        mesh's longest side is 1.8.
+    """
+
+    latent: int
+    bits: int = 8
+    quantizer: Quantizer = "qat"
+    architecture: Architecture = field(default_factory=Architecture)
+    projection: ProjectionKind = "hadamard"
+    seed: int = 0
+    steps: int = 3000
+    batch_size: int = 8192
+    learning_rate: float = 0.01
+    rate_weight: float = 1.5e-5
+    noise_share: float = 0.7
+    bias_step: float = 2.0**-6
+    pool_size: int = 600_000
+    near_surface_fraction: float = 0.5
+    near_surface_std: float = 0.02
+
+    def __post_init__(self) -> None:
+        """Check ranges and contradictions."""
+        if not 1 <= self.latent <= MAX_LATENTS:
+            raise ConfigError(f"latent is {self.latent}; it must be 1 to {MAX_LATENTS}")
+        if not (MIN_BITS <= self.bits <= MAX_BITS or self.bits == FLOAT_BITS):
+            raise ConfigError(
+                f"bits is {self.bits}; it must be {MIN_BITS} to {MAX_BITS}, "
+                f"or {FLOAT_BITS} to keep float32"
+            )
+        if self.quantizer not in ("qat", "ptq"):
+            raise ConfigError(f"quantizer is {self.quantizer!r}; it must be 'qat' or 'ptq'")
+        if self.projection not in ("hadamard", "dense"):
+            raise ConfigError(f"projection is {self.projection!r}; it must be hadamard or dense")
+        if not 0 <= self.seed <= MAX_SEED:
+            raise ConfigError(f"seed is {self.seed}; it must be 0 to {MAX_SEED}")
+        entries = self.latent * self.architecture.weight_count
+        if self.projection == "dense" and entries > MAX_DENSE_FILE_ENTRIES:
+            raise ConfigError(
+                f"projection dense with n * P = {entries} entries is over a file's limit of "
+                f"{MAX_DENSE_FILE_ENTRIES}; use hadamard, or a smaller latent or network"
+            )
+        for name, positive in (
+            ("steps", self.steps),
+            ("batch_size", self.batch_size),
+            ("pool_size", self.pool_size),
+            ("learning_rate", self.learning_rate),
+            ("bias_step", self.bias_step),
+            ("near_surface_std", self.near_surface_std),
+        ):
+            if not (positive > 0 and math.isfinite(positive)):
+                raise ConfigError(f"{name} is {positive}; it must be above 0")
+        for name, share in (
+            ("noise_share", self.noise_share),
+            ("near_surface_fraction", self.near_surface_fraction),
+        ):
+            if not 0 <= share <= 1:
+                raise ConfigError(f"{name} is {share}; it must be 0 to 1")
+        if not (self.rate_weight >= 0 and math.isfinite(self.rate_weight)):
+            raise ConfigError(f"rate_weight is {self.rate_weight}; it must be at least 0")
+
+    @property
+    def quantization_aware(self) -> bool:
+        """Whether training sees the quantiser."""
+        return self.quantizer == "qat" and self.bits != FLOAT_BITS
+
+    @property
+    def training_step(self) -> float:
+        """Latent step that quantisation-aware training asks for, before it is snapped.
+
+        A latent of n numbers starts with standard deviation 1 / sqrt(n); with 8 bits that is
+        eight steps, and each bit more halves the step. The range is 16 deviations either way.
+        """
+        return float(2.0 ** (5 - self.bits) / math.sqrt(self.latent))

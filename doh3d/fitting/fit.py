@@ -1,0 +1,237 @@
+"""The optimisation of one shape's latent and biases."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from doh3d.codec.quantization import STEPS, max_level, nearest_step_index
+from doh3d.errors import Doh3dError
+from doh3d.fitting.config import FitConfig
+from doh3d.fitting.rate import laplace_bits
+from doh3d.geometry.sampling import OccupancySamples
+from doh3d.hypernetwork.decoder import generate_weights, weight_gains
+from doh3d.hypernetwork.projection import make_projection
+from doh3d.hypernetwork.target import TargetWeights, encode_points, target_forward
+
+_log = logging.getLogger(__name__)
+
+# The learning rate is given for this latent length; for longer ones it falls with 1 / sqrt(n),
+# as the latent's own scale does. At a fixed rate long latents diverge.
+_REFERENCE_LATENT = 1500
+_WARM_UP_SHARE = 0.1
+_MAX_GRADIENT_NORM = 1.0
+_RETRIES = 3
+_RETRY_FACTOR = 0.3
+
+# Steps between progress reports, each of which waits for the device.
+REPORT_INTERVAL = 50
+
+# Points on which a finished fit is checked for having become empty or full.
+_CHECK_POINTS = 2**16
+
+
+@dataclass(frozen=True)
+class FitProgress:
+    """Where a fit stands.
+
+    Attributes
+    ----------
+    step, steps : int
+    loss : float
+        Cross-entropy of the last batch, in nats a point.
+    estimated_bytes : float
+        Latent and biases under the rate model; 0 where they are not quantised in training.
+    """
+
+    step: int
+    steps: int
+    loss: float
+    estimated_bytes: float
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """An optimised latent, not yet quantised.
+
+    Attributes
+    ----------
+    latent : (n,) float32
+    biases : (bias_count,) float32
+    latent_step_index : int
+        Step that training rounded to; meaningless where training was not quantisation-aware.
+    learning_rate : float
+        The one that converged.
+    """
+
+    latent: npt.NDArray[np.float32]
+    biases: npt.NDArray[np.float32]
+    latent_step_index: int
+    learning_rate: float
+
+
+ProgressFunction = Callable[[FitProgress], None]
+
+
+def fit_latent(
+    samples: OccupancySamples,
+    config: FitConfig,
+    *,
+    device: torch.device,
+    progress: ProgressFunction | None = None,
+) -> FitResult:
+    """Optimise a latent and biases so that the target network separates the samples.
+
+    A fit that ends empty or full, or whose loss is not finite, is repeated at a lower
+    learning rate.
+
+    Raises
+    ------
+    Doh3dError
+        If every repetition diverged too.
+    """
+    learning_rate = config.learning_rate * min(1.0, math.sqrt(_REFERENCE_LATENT / config.latent))
+    tried = []
+    for _ in range(1 + _RETRIES):
+        optimisation = Optimisation(samples, config, learning_rate, device)
+        if optimisation.run(progress):
+            return optimisation.result()
+        tried.append(f"{learning_rate:.2g}")
+        _log.warning("the fit diverged at learning rate %.2g; trying a lower one", learning_rate)
+        learning_rate *= _RETRY_FACTOR
+    raise Doh3dError(
+        f"the fit became empty or full at learning rates {', '.join(tried)}: "
+        "use a longer latent or more bits"
+    )
+
+
+class Optimisation:
+    """Adam on z and h with a one-cycle learning rate, at one peak rate."""
+
+    def __init__(
+        self,
+        samples: OccupancySamples,
+        config: FitConfig,
+        learning_rate: float,
+        device: torch.device,
+    ) -> None:
+        architecture = config.architecture
+        self.config = config
+        self.learning_rate = learning_rate
+        # On the CPU whatever the device, so that a seed means the same noise everywhere.
+        self._generator = torch.Generator().manual_seed(config.seed)
+        self._device = device
+        self.projection = make_projection(
+            config.projection, config.latent, architecture.layer_sizes, config.seed, device
+        )
+        self._gains = weight_gains(architecture, device)
+        self.latent_step_index = nearest_step_index(config.training_step)
+        self._latent_step = float(STEPS[self.latent_step_index])
+        self._bias_step = float(STEPS[nearest_step_index(config.bias_step)])
+        initial = torch.randn(config.latent, generator=self._generator) / math.sqrt(config.latent)
+        self.latent = initial.to(device).requires_grad_()
+        self.biases = torch.zeros(architecture.bias_count, device=device).requires_grad_()
+        self._optimizer = torch.optim.Adam([self.latent, self.biases], lr=learning_rate)
+        # The encoding of the whole pool, once: every batch is a slice of it.
+        points = torch.from_numpy(samples.points).to(device)
+        self._features = torch.cat([encode_points(architecture, p) for p in points.split(2**16)])
+        self._labels = torch.from_numpy(samples.inside).to(device, torch.float32)[:, None]
+
+    def run(self, progress: ProgressFunction | None) -> bool:
+        """Take every step; whether the end is finite and neither empty nor full."""
+        config = self.config
+        count = len(self._features)
+        batch = min(config.batch_size, count)
+        position = 0
+        for step in range(config.steps):
+            # The pool is in random order; each pass takes other slices than the last.
+            if position + batch > count:
+                position = (position + batch) % max(1, count - batch + 1)
+            window = slice(position, position + batch)
+            position += batch
+            loss, bits = self.step(step, self._features[window], self._labels[window])
+            if (step + 1) % REPORT_INTERVAL == 0 or step + 1 == config.steps:
+                value = float(loss)
+                if not math.isfinite(value):
+                    return False
+                if progress is not None:
+                    progress(FitProgress(step + 1, config.steps, value, float(bits) / 8))
+        return self._separates()
+
+    def step(
+        self, step: int, features: torch.Tensor, labels: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Take one optimiser step on a batch; its cross-entropy and estimated bits.
+
+        No value is read back from the device.
+        """
+        config = self.config
+        self._optimizer.param_groups[0]["lr"] = self.learning_rate * one_cycle(step / config.steps)
+        weights, bits = self._weights(noisy=step < config.noise_share * config.steps)
+        logits = target_forward(config.architecture, weights, features)
+        loss = binary_cross_entropy_with_logits(logits, labels)
+        self._optimizer.zero_grad(set_to_none=True)
+        (loss + config.rate_weight * bits).backward()
+        torch.nn.utils.clip_grad_norm_([self.latent], _MAX_GRADIENT_NORM)
+        self._optimizer.step()
+        return loss.detach(), bits.detach()
+
+    def result(self) -> FitResult:
+        """Copy the latent and biases as they stand."""
+        return FitResult(
+            latent=self.latent.detach().cpu().numpy().copy(),
+            biases=self.biases.detach().cpu().numpy().copy(),
+            latent_step_index=self.latent_step_index,
+            learning_rate=self.learning_rate,
+        )
+
+    def _weights(self, *, noisy: bool) -> tuple[TargetWeights, torch.Tensor]:
+        """Weights as the quantiser will leave them, and the bits that they will take."""
+        config = self.config
+        latent, biases = self.latent, self.biases
+        bits = torch.zeros((), device=self._device)
+        if config.quantization_aware:
+            levels = self._perturbed(latent / self._latent_step, config.bits, noisy)
+            bias_levels = self._perturbed(biases / self._bias_step, _BIAS_BITS, noisy)
+            bits = laplace_bits(levels) + laplace_bits(bias_levels)
+            latent, biases = levels * self._latent_step, bias_levels * self._bias_step
+        weights = generate_weights(
+            config.architecture, self.projection, latent, biases, gains=self._gains
+        )
+        return weights, bits
+
+    def _perturbed(self, scaled: torch.Tensor, bits: int, noisy: bool) -> torch.Tensor:
+        """Noise in place of rounding, or rounding with the gradient passed straight through."""
+        level = max_level(bits)
+        if noisy:
+            noise = torch.rand(scaled.shape, generator=self._generator) - 0.5
+            return (scaled + noise.to(self._device)).clamp(-level, level)
+        return (scaled + (scaled.round() - scaled).detach()).clamp(-level, level)
+
+    @torch.no_grad()
+    def _separates(self) -> bool:
+        """Whether the quantised field is finite, and neither empty nor full on the samples."""
+        weights, _ = self._weights(noisy=False)
+        features = self._features[:_CHECK_POINTS]
+        logits = target_forward(self.config.architecture, weights, features)
+        inside = logits > 0
+        finite = bool(torch.isfinite(logits).all())
+        return finite and bool(inside.any()) and not bool(inside.all())
+
+
+# Biases are few and their step is fixed: they keep whatever range they need.
+_BIAS_BITS = 16
+
+
+def one_cycle(progress: float) -> float:
+    """Share of the peak learning rate at `progress` in [0, 1): linear up, cosine down."""
+    if progress < _WARM_UP_SHARE:
+        return max(progress / _WARM_UP_SHARE, 1e-3)
+    return 0.5 * (1 + math.cos(math.pi * (progress - _WARM_UP_SHARE) / (1 - _WARM_UP_SHARE)))

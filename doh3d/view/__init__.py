@@ -1,0 +1,1 @@
+"""Looking at shapes: pictures, the interactive viewer and reports."""

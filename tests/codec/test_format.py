@@ -1,0 +1,276 @@
+"""The package against a decoder that was written from docs/format.md alone."""
+
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import assume, event, given, settings
+from hypothesis import strategies as st
+
+from doh3d.codec.container import ParameterGroup, ShapeCode, parse, serialize
+from doh3d.codec.entropy import Family, SymbolModel, choose_model
+from doh3d.codec.quantization import MAX_QUANTIZED, STEPS, nearest_step_index
+from doh3d.errors import FormatError
+from doh3d.field import OccupancyField
+from doh3d.geometry.transform import NormalizingTransform
+from doh3d.hypernetwork.architecture import Architecture
+
+# Above this the slow decoder takes seconds.
+SLOW_COUNT = 5000
+
+
+def with_checksum(body):
+    return body + zlib.crc32(body).to_bytes(4, "little")
+
+
+@st.composite
+def architectures(draw, max_octaves=15, max_omega=255):
+    sine = draw(st.booleans())
+    return Architecture(
+        width=draw(st.integers(1, 5)),
+        depth=draw(st.integers(1, 3)),
+        octaves=draw(st.integers(0, 2) | st.integers(0, max_octaves)),
+        activation="sine" if sine else "relu",
+        omega=draw(st.integers(1, max_omega)) if sine else 0,
+    )
+
+
+def fixed_length(values):
+    """The least bits that hold the values in two's complement."""
+    return max(
+        2, *(int(v).bit_length() + 1 if v >= 0 else int(~v).bit_length() + 1 for v in values)
+    )
+
+
+@st.composite
+def quantized_groups(draw, min_count, max_count, steps=None):
+    limit = min(2 ** draw(st.integers(0, 15)), MAX_QUANTIZED)
+    levels = st.integers(-limit, limit)
+    if draw(st.booleans()):  # some values far out, hence escapes
+        levels = levels | st.integers(-MAX_QUANTIZED, MAX_QUANTIZED)
+    values = np.array(
+        draw(st.lists(levels, min_size=min_count, max_size=max_count)), dtype=np.int64
+    )
+    family = draw(st.sampled_from([f for f in Family if f != Family.RAW_FLOAT32]))
+    if family == Family.FIXED_LENGTH:
+        model = SymbolModel(family, draw(st.integers(fixed_length(values), 16)))
+    elif draw(st.booleans()):
+        model = choose_model(values)
+    else:
+        model = SymbolModel(family, draw(st.integers(0, 159)))
+    step_index = draw(st.integers(0, 255)) if steps is None else steps(values)
+    return ParameterGroup(values, step_index, model)
+
+
+@st.composite
+def raw_groups(draw, min_count, max_count, limit=None):
+    numbers = st.floats(
+        width=32,
+        allow_nan=False,
+        allow_infinity=False,
+        min_value=None if limit is None else -limit,
+        max_value=limit,
+    )
+    values = draw(st.lists(numbers, min_size=min_count, max_size=max_count))
+    model = SymbolModel(Family.RAW_FLOAT32, 0)
+    return ParameterGroup(np.array(values, dtype=np.float32), 0, model)
+
+
+@st.composite
+def transforms(draw):
+    double = draw(st.booleans())
+    largest = 2.0**1022 if double else 2.0**127
+    width = 64 if double else 32
+    centre = st.floats(-largest, largest, width=width)
+    scale = draw(st.floats(0, largest, width=width, exclude_min=True))
+    return NormalizingTransform(draw(st.tuples(centre, centre, centre)), scale, double=double)
+
+
+@st.composite
+def codes(draw, raw=True, max_latents=40):
+    architecture = draw(architectures())
+    count = architecture.bias_count
+    latents, biases = quantized_groups(1, max_latents), quantized_groups(count, count)
+    if raw and draw(st.integers(0, 3)) == 0:
+        latents = raw_groups(1, max_latents)
+    if raw and draw(st.integers(0, 3)) == 0:
+        biases = raw_groups(count, count)
+    return ShapeCode(
+        architecture=architecture,
+        dense_projection=draw(st.booleans()),
+        seed=draw(st.integers(0, 65535)),
+        transform=draw(transforms()),
+        extents=draw(st.tuples(*[st.integers(0, 31)] * 3)),
+        latent=draw(latents),
+        biases=draw(biases),
+    )
+
+
+def assert_same_content(code, parsed):
+    """Every field of a file, as the package and as the reference read it."""
+    architecture = code.architecture
+    assert parsed["projection"] == ("dense" if code.dense_projection else "hadamard")
+    assert parsed["activation"] == architecture.activation
+    assert parsed["hidden_layers"] == architecture.depth
+    assert parsed["octaves"] == architecture.octaves
+    assert parsed["width"] == architecture.width
+    assert (parsed["omega"] or 0) == architecture.omega
+    assert parsed["shapes"] == architecture.layer_shapes
+    assert parsed["seed"] == code.seed
+    assert parsed["extents"] == code.extents
+    assert parsed["centre"] == code.transform.centre
+    assert parsed["scale"] == code.transform.scale
+    assert parsed["float64"] == code.transform.double
+    for name, group, values in (("latent", code.latent, "latent"), ("bias", code.biases, "biases")):
+        assert parsed[f"{name}_family"] == group.model.family
+        assert parsed[f"{name}_parameter"] == group.model.parameter
+        assert parsed[f"{name}_step"] == group.step_index
+        assert parsed[values] == group.values.tolist()
+
+
+def bits(array):
+    return np.asarray(array, dtype=np.float32).view(np.uint32).tolist()
+
+
+def assert_same_weights(field, matrices, biases):
+    assert len(field.weights.matrices) == len(matrices)
+    for found, expected in zip(field.weights.matrices, matrices, strict=True):
+        assert found.shape == expected.shape
+        assert bits(found.numpy()) == bits(expected)
+    for found, expected in zip(field.weights.biases, biases, strict=True):
+        assert bits(found.numpy()) == bits(expected)
+
+
+@given(code=codes())
+@settings(deadline=None, max_examples=300)
+def test_files_say_the_same_to_both(reference, code):
+    parsed = reference.parse(serialize(code))
+    assert_same_content(code, parsed)
+    assert_same_content(parse(serialize(code)), parsed)
+
+
+@given(code=codes(raw=False))
+@settings(deadline=None, max_examples=150)
+def test_weights_are_the_same_to_the_bit(reference, code):
+    parsed = reference.parse(serialize(code))
+    assert_same_weights(OccupancyField(code, "cpu"), *reference.weights(parsed))
+
+
+@pytest.mark.parametrize("dense", [False, True])
+def test_sums_beyond_float32_round_alike(reference, dense):
+    # Levels with the signs of the first weight's row, so that its sum exceeds 2^24, where
+    # float32 no longer holds every integer.
+    seed, count = 65535, 900
+    if dense:
+        signs = [reference.Words(seed, 0, 3).sign(j) for j in range(count)]
+    else:
+        words = reference.Words(seed, 0, 1)
+        row = min(range(1024), key=lambda j: (words.word(j), j))
+        flips = reference.Words(seed, 0, 0)
+        signs = [flips.sign(j) * (-1) ** (row & j).bit_count() for j in range(count)]
+    levels = np.random.default_rng(5).integers(30000, MAX_QUANTIZED, count, endpoint=True)
+    levels[0] += levels.sum() % 2 - 1  # an odd sum
+    levels *= signs
+    code = ShapeCode(
+        architecture=Architecture(width=7, depth=2, octaves=1),
+        dense_projection=dense,
+        seed=seed,
+        transform=NormalizingTransform((0.0, 0.0, 0.0), 1.0),
+        extents=(31, 31, 31),
+        latent=ParameterGroup(levels, 101, choose_model(levels)),
+        biases=ParameterGroup(np.arange(15), 77, choose_model(np.arange(15))),
+    )
+    parsed = reference.parse(serialize(code))
+    project = reference.dense if dense else reference.hadamard
+    sums = project(parsed["seed"], 0, parsed["latent"], 63)
+    assert abs(sums[0]) == abs(levels).sum() > 2**24
+    assert int(np.float32(sums[0])) != sums[0]
+    assert_same_weights(OccupancyField(code, "cpu"), *reference.weights(parsed))
+
+
+def unit_step(values):
+    """A step with which the values have a norm of about 1."""
+    return nearest_step_index(1 / max(1.0, float(np.linalg.norm(values))))
+
+
+@given(
+    data=st.data(),
+    architecture=architectures(max_octaves=4, max_omega=40),
+    dense=st.booleans(),
+    seed=st.integers(0, 65535),
+    extents=st.tuples(*[st.integers(0, 31)] * 3),
+    centre=st.tuples(*[st.floats(-100, 100, width=32)] * 3),
+    scale=st.floats(0.125, 100, width=32),
+    raw=st.booleans(),
+)
+@settings(deadline=None, max_examples=100)
+def test_logits_agree(reference, data, architecture, dense, seed, extents, centre, scale, raw):
+    count = architecture.bias_count
+    if raw:
+        latent = data.draw(raw_groups(1, 30, limit=0.5))
+        biases = data.draw(raw_groups(count, count, limit=0.5))
+    else:
+        latent = data.draw(quantized_groups(1, 30, unit_step))
+        biases = data.draw(quantized_groups(count, count, unit_step))
+    transform = NormalizingTransform(centre, scale)
+    code = ShapeCode(architecture, dense, seed, transform, extents, latent, biases)
+    parsed = reference.parse(serialize(code))
+
+    half = (np.array(parsed["extents"]) + 1) / 32
+    normalized = half * np.random.default_rng(seed).uniform(-1.1, 1.1, (50, 3))
+    world = np.array(centre) + scale * normalized
+    found = OccupancyField(code, "cpu").logits(world)
+    expected = reference.logits(parsed, normalized)
+    inside = (np.abs(normalized) <= half).all(axis=1)
+    assert (found[~inside] == -np.inf).all()
+    tolerance = 1e-4 * max(1.0, float(np.abs(expected).max()))
+    np.testing.assert_allclose(found[inside], expected[inside], rtol=0, atol=tolerance)
+
+
+@given(levels=st.lists(st.integers(-100, 100), min_size=1, max_size=20), index=st.integers(0, 255))
+@settings(deadline=None)
+def test_step_is_what_level_one_stands_for(reference, levels, index):
+    assert reference.step(index) == STEPS[index]
+    group = ParameterGroup(np.array(levels), index, choose_model(np.array(levels)))
+    assert group.step == reference.step(index)
+
+
+@st.composite
+def damaged_files(draw):
+    """Files with a few bytes of the body changed, inserted or deleted, and a right checksum."""
+    body = bytearray(serialize(draw(codes(max_latents=12)))[:-4])
+    for _ in range(draw(st.integers(1, 3))):
+        # Half of the damage to the header, where most rules are.
+        last = draw(st.sampled_from([34, len(body)]))
+        position = draw(st.integers(4, min(last, len(body)) - 1))
+        kind = draw(st.sampled_from(["replace", "flip", "insert", "delete", "append", "cut"]))
+        byte = draw(st.integers(0, 255))
+        if kind == "replace":
+            body[position] = byte
+        elif kind == "flip":
+            body[position] ^= 1 << byte % 8
+        elif kind == "insert":
+            body.insert(position, byte)
+        elif kind == "delete":
+            del body[position]
+        elif kind == "append":
+            body += bytes([byte]) * draw(st.integers(1, 12))
+        elif kind == "cut" and len(body) > 8:
+            del body[-draw(st.integers(1, 4)) :]
+    return with_checksum(bytes(body))
+
+
+@given(data=damaged_files())
+@settings(deadline=None, max_examples=1000)
+def test_damaged_files_are_judged_alike(reference, data):
+    try:
+        header = reference.parse_header(data)
+        assume(max(header["n"], header["bias_count"]) <= SLOW_COUNT)
+        parsed = reference.parse(data)
+    except ValueError as error:
+        event(f"rejected: {error}")
+        with pytest.raises(FormatError):
+            parse(data)
+    else:
+        event("accepted")
+        assert_same_content(parse(data), parsed)

@@ -1,0 +1,159 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from doh3d.errors import ConfigError, Doh3dError
+from doh3d.fitting.compress import compress, compress_with, make_config, quantize_fit
+from doh3d.fitting.config import FitConfig
+from doh3d.fitting.fit import Optimisation, fit_latent, one_cycle
+from doh3d.geometry.sampling import OccupancySamples
+from doh3d.geometry.transform import NormalizingTransform
+from doh3d.hypernetwork.architecture import Architecture
+
+CPU = torch.device("cpu")
+SMALL = FitConfig(
+    latent=150,
+    architecture=Architecture(width=12, depth=2, octaves=2),
+    steps=150,
+    batch_size=1024,
+    pool_size=20_000,
+)
+
+
+def ball_samples(count=20_000, radius=0.7):
+    points = np.random.default_rng(0).uniform(-1, 1, (count, 3)).astype(np.float32)
+    return OccupancySamples(points, np.linalg.norm(points, axis=1) < radius)
+
+
+def ball_iou(shape, radius=0.9):
+    points = np.random.default_rng(1).uniform(-1, 1, (50_000, 3))
+    inside = np.linalg.norm(points, axis=1) < radius
+    found = shape.field("cpu").occupancy(points)
+    return (inside & found).sum() / (inside | found).sum()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"bits": 5},
+        {"quantizer": "ptq", "bits": 10},
+        {"bits": 32},
+        {"projection": "dense"},
+        {
+            "architecture": Architecture(width=12, depth=2, octaves=0, activation="sine", omega=8),
+            "steps": 400,
+        },
+    ],
+    ids=["qat", "5 bits", "ptq", "float32", "dense", "sine"],
+)
+def test_every_kind_of_fit_learns_a_ball(options, sphere):
+    shape = compress_with(sphere, dataclasses.replace(SMALL, **options), device="cpu")
+    assert ball_iou(shape) > 0.9
+
+
+def test_a_seed_means_the_same_bytes_and_another_seed_other_bytes(sphere):
+    first, again, other = (
+        compress_with(sphere, dataclasses.replace(SMALL, seed=seed), device="cpu").data
+        for seed in (1, 1, 2)
+    )
+    assert first == again
+    assert first != other
+
+
+def test_a_larger_rate_weight_makes_a_smaller_file(sphere):
+    sizes = [
+        len(compress_with(sphere, dataclasses.replace(SMALL, rate_weight=w), device="cpu").data)
+        for w in (0.0, 1e-3)
+    ]
+    assert sizes[1] < 0.9 * sizes[0]
+
+
+def test_training_step_and_file_round_alike():
+    optimisation = Optimisation(ball_samples(), SMALL, 0.01, CPU)
+    optimisation.run(None)
+    trained, _ = optimisation._weights(noisy=False)
+    transform = NormalizingTransform((0.0, 0.0, 0.0), 1.0)
+    code = quantize_fit(optimisation.result(), SMALL, transform, (31, 31, 31))
+    from doh3d.field import decode_weights
+
+    decoded = decode_weights(code, CPU)
+    pairs = zip(trained.matrices + trained.biases, decoded.matrices + decoded.biases, strict=True)
+    for ours, theirs in pairs:
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_divergence_is_retried_at_a_lower_rate(caplog):
+    wild = dataclasses.replace(SMALL, learning_rate=30.0)
+    result = fit_latent(ball_samples(), wild, device=CPU)
+    assert result.learning_rate < 30.0
+    assert "diverged" in caplog.text
+
+
+def test_divergence_that_persists_is_an_error_not_a_file():
+    hopeless = dataclasses.replace(SMALL, learning_rate=1e9, steps=20)
+    with pytest.raises(Doh3dError, match="empty or full"):
+        fit_latent(ball_samples(), hopeless, device=CPU)
+
+
+def test_progress_is_reported_to_the_end(sphere):
+    seen = []
+    compress_with(sphere, dataclasses.replace(SMALL, steps=120), device="cpu", progress=seen.append)
+    assert [p.step for p in seen] == [50, 100, 120]
+    assert all(p.steps == 120 and p.loss > 0 and p.estimated_bytes > 0 for p in seen)
+
+
+def test_a_step_leaves_no_tensor_behind_on_the_cpu():
+    # On the meta device any operation with a CPU tensor of more than one element fails.
+    meta = torch.device("meta")
+    for options in ({}, {"quantizer": "ptq"}, {"projection": "dense"}):
+        optimisation = Optimisation(
+            ball_samples(2048), dataclasses.replace(SMALL, **options), 0.01, meta
+        )
+        for step in (0, SMALL.steps - 1):
+            features, labels = optimisation._features[:256], optimisation._labels[:256]
+            loss, _ = optimisation.step(step, features, labels)
+            assert loss.device.type == "meta"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_fit_on_cuda_learns_a_ball(sphere):
+    assert ball_iou(compress_with(sphere, SMALL, device="cuda")) > 0.9
+
+
+def test_one_cycle_rises_and_falls():
+    rates = [one_cycle(i / 1000) for i in range(1000)]
+    peak = int(np.argmax(rates))
+    assert rates[peak] == pytest.approx(1.0, abs=0.01)
+    assert 90 <= peak <= 110
+    assert min(rates) > 0
+    assert rates[-1] < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"bits": 99}, "bits is 99.*2 to 16"),
+        ({"bits": 1}, "bits is 1"),
+        ({"latent": 0}, "latent is 0"),
+        ({"latent": 2**21}, "latent is"),
+        ({"seed": -1}, "seed is -1"),
+        ({"seed": 65536}, "0 to 65535"),
+        ({"width": 999}, "width is 999"),
+        ({"quantizer": "vq"}, "'qat' or 'ptq'"),
+        ({"projection": "sparse"}, "hadamard"),
+        ({"preset": "slow"}, "fast, default, best"),
+        ({"projection": "dense", "latent": 2**17}, "dense.*hadamard"),
+        ({"device": "tpu"}, "auto, cpu, cuda, mps"),
+    ],
+)
+def test_options_out_of_range_are_named_before_any_work(options, named):
+    with pytest.raises(ConfigError, match=named):
+        compress("never-read.ply", **options)
+
+
+def test_presets_differ_in_effort():
+    steps = [make_config(preset=name).steps for name in ("fast", "default", "best")]
+    assert steps == sorted(set(steps))

@@ -1,0 +1,356 @@
+"""A slow decoder of `.doh` files, written from ``docs/format.md`` alone.
+
+It shares no code with the package, so that a disagreement between the two is a bug of one of
+them or a gap in the document. Integers are Python's. NumPy reads the tables, rounds to float32
+and evaluates the network.
+"""
+
+import math
+import struct
+import zlib
+from bisect import bisect_right
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+TABLES = Path(__file__).parents[1] / "doh3d" / "codec" / "entropy_tables.npz"
+
+STEP_MANTISSAS = (8388608, 9147842, 9975792, 10878679, 11863283, 12937002, 14107901, 15384775)
+WORD = 2**32
+STATE = 2**64
+TOTAL = 2**24
+
+
+def require(condition, message):
+    """Raise ValueError with `message` unless `condition` holds."""
+    if not condition:
+        raise ValueError(message)
+
+
+# Header -------------------------------------------------------------------------------------
+
+
+def parse_header(data):
+    """Read all that comes before the values.
+
+    Returns a dict: the fields of the layout by name, and what follows from them
+    (``shapes``, ``weight_count``, ``bias_count``, ``end`` = the header's length in bytes).
+    """
+    require(len(data) >= 8, "too short for magic, version and checksum")
+    require(data[:3] == b"\xd0\x4f\x48", "wrong magic")
+    require(data[3] == 0, "unknown version")
+    body = data[:-4]
+    require(zlib.crc32(body) == int.from_bytes(data[-4:], "little"), "wrong checksum")
+
+    position = 4
+
+    def take(count):
+        nonlocal position
+        require(position + count <= len(body), "the header is cut short")
+        position += count
+        return body[position - count : position]
+
+    flags = take(1)[0]
+    require(flags & 0b11 == 0, "unknown kind")
+    require(flags >> 5 == 0, "unknown flag")
+    header = {
+        "projection": "dense" if flags & 4 else "hadamard",
+        "activation": "sine" if flags & 8 else "relu",
+        "float64": bool(flags & 16),
+    }
+    layers = take(1)[0]
+    header["hidden_layers"] = layers & 15
+    header["octaves"] = layers >> 4
+    require(header["hidden_layers"] >= 1, "no hidden layer")
+    header["width"] = take(1)[0] + 1
+    header["omega"] = None
+    if header["activation"] == "sine":
+        header["omega"] = take(1)[0]
+        require(header["omega"] >= 1, "omega is 0")
+
+    n = 0
+    for index in range(3):
+        byte = take(1)[0]
+        n |= (byte & 127) << (7 * index)
+        if byte < 128:
+            require(byte != 0 or index == 0, "varint with a superfluous byte")
+            break
+    else:
+        raise ValueError("varint of more than three bytes")
+    require(1 <= n <= 1048576, "n out of range")
+    header["n"] = n
+
+    header["seed"] = int.from_bytes(take(2), "little")
+    families = take(1)[0]
+    header["latent_family"] = families & 15
+    header["bias_family"] = families >> 4
+    for group in ("latent", "bias"):
+        family = header[f"{group}_family"]
+        header[f"{group}_parameter"] = parameter = take(1)[0]
+        header[f"{group}_step"] = step_index = take(1)[0]
+        require(family <= 5, "unknown family")
+        if family == 0:
+            require(parameter == 0, "a raw group with a parameter")
+            require(step_index == 0, "a raw group with a step")
+        elif family == 1:
+            require(2 <= parameter <= 16, "fixed length out of range")
+        else:
+            require(parameter <= 159, "scale index out of range")
+
+    extents = int.from_bytes(take(2), "little")
+    require(extents >> 15 == 0, "bit 15 of the extents is set")
+    header["extents"] = tuple(extents >> shift & 31 for shift in (0, 5, 10))
+
+    numbers = (
+        struct.unpack("<4d", take(32)) if header["float64"] else struct.unpack("<4f", take(16))
+    )
+    header["centre"], header["scale"] = numbers[:3], numbers[3]
+    require(all(map(math.isfinite, numbers)), "transform is not finite")
+    require(header["scale"] > 0, "scale is not positive")
+    require(all(math.isfinite(abs(c) + numbers[3]) for c in numbers[:3]), "transform overflows")
+
+    columns = 3 * (1 + 2 * header["octaves"])
+    width = header["width"]
+    header["shapes"] = [(width, columns)]
+    header["shapes"] += [(width, width)] * (header["hidden_layers"] - 1) + [(1, width)]
+    header["weight_count"] = sum(rows * columns for rows, columns in header["shapes"])
+    header["bias_count"] = sum(rows for rows, _ in header["shapes"])
+    if header["projection"] == "dense":
+        require(n * header["weight_count"] <= 2**27, "dense projection too large")
+    header["end"] = position
+    return header
+
+
+# Entropy coding -----------------------------------------------------------------------------
+
+
+class RangeDecoder:
+    """The range coder: 64-bit state, 32-bit words, 24-bit probabilities."""
+
+    def __init__(self, stream):
+        self.stream = stream
+        self.words_read = 0
+        self.lower = 0
+        self.range = STATE - 1
+        self.point = self.next_word() * WORD
+        self.point += self.next_word()
+
+    def next_word(self):
+        start = 4 * self.words_read
+        self.words_read += 1
+        return int.from_bytes(self.stream[start : start + 4].ljust(4, b"\0"), "big")
+
+    def symbol(self, cumulative):
+        """Decode one symbol under C_0 = 0 < C_1 < ... < C_m = 2^24."""
+        scale = self.range // TOTAL
+        t = (self.point - self.lower) % STATE // scale
+        require(t < TOTAL, "the stream is damaged")
+        k = bisect_right(cumulative, t) - 1
+        self.lower = (self.lower + scale * cumulative[k]) % STATE
+        self.range = scale * (cumulative[k + 1] - cumulative[k])
+        if self.range < WORD:
+            self.lower = self.lower * WORD % STATE
+            self.range = self.range * WORD % STATE
+            self.point = (self.point * WORD + self.next_word()) % STATE
+        return k
+
+    def finish(self):
+        require(len(self.stream) <= 4 * self.words_read, "bytes after the stream")
+
+
+def equal_frequencies(bits):
+    return range(0, TOTAL + 1, TOTAL >> bits)
+
+
+@cache
+def table(family, row):
+    """Cumulative frequencies of the 257 symbols of a row of a family's table."""
+    with np.load(TABLES) as tables:
+        f = [int(x) for x in tables["frequencies"][family - 2, row]]
+    cumulative = [0]
+    for k in range(257):
+        cumulative.append(cumulative[-1] + f[abs(k - 128)])
+    assert cumulative[-1] == TOTAL
+    return cumulative
+
+
+def decode_group(decoder, family, parameter, count):
+    """Decode the `count` integers of a group under a family other than raw."""
+    if family == 1:
+        model = equal_frequencies(parameter)
+        values = [decoder.symbol(model) - 2 ** (parameter - 1) for _ in range(count)]
+    else:
+        shift = 0 if parameter < 64 else (parameter - 56) // 8
+        row = parameter if parameter < 64 else 56 + parameter % 8
+        model = table(family, row)
+        values = [decoder.symbol(model) - 128 for _ in range(count)]
+        remainders = [0] * count
+        if shift > 0:
+            model = equal_frequencies(shift)
+            remainders = [decoder.symbol(model) for _ in range(count)]
+        model = equal_frequencies(16)
+        for index, v in enumerate(values):
+            if abs(v) == 128:
+                e = decoder.symbol(model)
+                values[index] = v + e if v > 0 else v - e
+        values = [v * 2**shift + r - 2**shift // 2 for v, r in zip(values, remainders, strict=True)]
+    require(all(-32767 <= v <= 32767 for v in values), "a value out of range")
+    return values
+
+
+def parse(data):
+    """Read a whole file: the header's fields, and ``latent`` and ``biases``.
+
+    A quantised group is a list of ints, its levels; a raw one is a list of floats.
+    """
+    data = bytes(data)
+    parsed = parse_header(data)
+    rest = data[parsed["end"] : -4]
+    sizes = {"latent": parsed["n"], "bias": parsed["bias_count"]}
+    values = {}
+    for group, count in sizes.items():
+        if parsed[f"{group}_family"] == 0:
+            require(len(rest) >= 4 * count, "raw values are cut short")
+            values[group] = list(struct.unpack(f"<{count}f", rest[: 4 * count]))
+            require(all(map(math.isfinite, values[group])), "a raw value is not finite")
+            rest = rest[4 * count :]
+    if len(values) == 2:
+        require(not rest, "bytes after the raw values")
+    else:
+        decoder = RangeDecoder(rest)
+        for group, count in sizes.items():
+            if group not in values:
+                family, parameter = parsed[f"{group}_family"], parsed[f"{group}_parameter"]
+                values[group] = decode_group(decoder, family, parameter, count)
+        decoder.finish()
+    parsed["latent"], parsed["biases"] = values["latent"], values["bias"]
+    return parsed
+
+
+# Randomness ---------------------------------------------------------------------------------
+
+
+def philox(counter, key):
+    """Philox4x32-10 of Salmon et al., SC 2011."""
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
+    for _ in range(10):
+        product0, product1 = 0xD2511F53 * c0, 0xCD9E8D57 * c2
+        c0, c1, c2, c3 = (
+            (product1 >> 32) ^ c1 ^ k0,
+            product1 % WORD,
+            (product0 >> 32) ^ c3 ^ k1,
+            product0 % WORD,
+        )
+        k0, k1 = (k0 + 0x9E3779B9) % WORD, (k1 + 0xBB67AE85) % WORD
+    return c0, c1, c2, c3
+
+
+class Words:
+    """The words of the sequence (seed, layer, stream)."""
+
+    def __init__(self, seed, layer, stream):
+        self.seed, self.layer, self.stream = seed, layer, stream
+        self.blocks = {}
+
+    def word(self, i):
+        block = i // 4
+        if block not in self.blocks:
+            counter = (block % WORD, block // WORD, self.layer, self.stream)
+            self.blocks[block] = philox(counter, (self.seed, 0))
+        return self.blocks[block][i % 4]
+
+    def sign(self, i):
+        return -1 if self.word(i // 32) >> (i % 32) & 1 else 1
+
+
+# Projections --------------------------------------------------------------------------------
+
+
+def dense(seed, layer, latent, count):
+    """The sums of `count` weights: exact where the latent is of ints."""
+    signs = Words(seed, layer, 3)
+    n = len(latent)
+    return [sum(signs.sign(p * n + j) * latent[j] for j in range(n)) for p in range(count)]
+
+
+def hadamard(seed, layer, latent, count):
+    """The sums of `count` weights: exact where the latent is of ints."""
+    n = len(latent)
+    size = 1
+    while size < n:
+        size *= 2
+    signs_in, order_words, signs_out = (Words(seed, layer, stream) for stream in range(3))
+    sums = []
+    for k in range(-(-count // size)):
+        u = [signs_in.sign(k * size + j) * latent[j] for j in range(n)] + [0] * (size - n)
+        half = 1
+        while half < size:
+            for start in range(0, size, 2 * half):
+                for j in range(start, start + half):
+                    u[j], u[j + half] = u[j] + u[j + half], u[j] - u[j + half]
+            half *= 2
+        order = sorted(range(size), key=lambda j, k=k: (order_words.word(k * size + j), j))
+        for i in range(min(size, count - k * size)):
+            sums.append(signs_out.sign(k * size + i) * u[order[i]])
+    return sums
+
+
+# Network ------------------------------------------------------------------------------------
+
+
+def step(index):
+    return STEP_MANTISSAS[index % 8] * 2.0 ** (index // 8 - 47)
+
+
+def layer_scale(parsed, layer):
+    columns = parsed["shapes"][layer][1]
+    if parsed["activation"] == "relu":
+        last = layer == len(parsed["shapes"]) - 1
+        return math.sqrt((1 if last else 2) / columns)
+    if layer == 0:
+        return 1 / (columns * math.sqrt(3))
+    return math.sqrt(2 / columns) / parsed["omega"]
+
+
+def weights(parsed):
+    """The network: a list of (rows, columns) float32 arrays and a list of float32 biases."""
+    project = {"dense": dense, "hadamard": hadamard}[parsed["projection"]]
+    raw = parsed["latent_family"] == 0
+    matrices = []
+    for layer, (rows, columns) in enumerate(parsed["shapes"]):
+        sums = project(parsed["seed"], layer, parsed["latent"], rows * columns)
+        scale = layer_scale(parsed, layer)
+        if not raw:
+            scale *= step(parsed["latent_step"])
+        # A sum of levels is below 2^53, so that going through double precision rounds once.
+        matrix = np.array(sums, np.float64).astype(np.float32) * np.float32(scale)
+        matrices.append(matrix.reshape(rows, columns))
+
+    flat = np.array(parsed["biases"], np.float64).astype(np.float32)
+    if parsed["bias_family"] != 0:
+        flat = flat * np.float32(step(parsed["bias_step"]))
+    biases, start = [], 0
+    for rows, _ in parsed["shapes"]:
+        biases.append(flat[start : start + rows])
+        start += rows
+    return matrices, biases
+
+
+def logits(parsed, points):
+    """The network at normalised points (N, 3), in double precision: (N,) float64.
+
+    The extents play no part: outside of them the field is outside whatever the network says.
+    """
+    x = np.asarray(points, np.float64)
+    features = [x]
+    for octave in range(parsed["octaves"]):
+        features += [np.sin(2**octave * np.pi * x), np.cos(2**octave * np.pi * x)]
+    v = np.concatenate(features, axis=1)
+    matrices, biases = weights(parsed)
+    for layer, (matrix, bias) in enumerate(zip(matrices, biases, strict=True)):
+        v = v @ matrix.astype(np.float64).T + bias.astype(np.float64)
+        if layer < len(matrices) - 1:
+            v = np.maximum(v, 0) if parsed["activation"] == "relu" else np.sin(parsed["omega"] * v)
+    return v[:, 0]

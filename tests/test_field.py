@@ -1,0 +1,228 @@
+import hashlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+import doh3d
+from doh3d.codec.container import ParameterGroup, ShapeCode, serialize
+from doh3d.codec.entropy import choose_model
+from doh3d.codec.quantization import nearest_step_index
+from doh3d.errors import ConfigError, FormatError
+from doh3d.field import OccupancyField
+from doh3d.geometry.extraction import Lattice, close_at_box, dense_values, surface_mesh
+from doh3d.geometry.transform import NormalizingTransform
+from doh3d.hypernetwork.architecture import Architecture
+from doh3d.hypernetwork.bounds import logit_bounds
+
+
+def random_code(*, seed=0, n=300, dense=False, architecture=None, double=False):
+    """A code with random latents: a lumpy shape that nobody fitted."""
+    architecture = architecture or Architecture(width=24, depth=3, octaves=3)
+    rng = np.random.default_rng(seed)
+    levels = np.rint(rng.normal(0, 8, n)).astype(np.int64)
+    biases = np.rint(rng.normal(0, 10, architecture.bias_count)).astype(np.int64)
+    return ShapeCode(
+        architecture=architecture,
+        dense_projection=dense,
+        seed=seed,
+        transform=NormalizingTransform((10.0, -4.0, 0.5), 2.5, double=double),
+        extents=(31, 24, 15),
+        latent=ParameterGroup(levels, nearest_step_index(0.18 / n**0.5), choose_model(levels)),
+        biases=ParameterGroup(biases, nearest_step_index(2**-6), choose_model(biases)),
+    )
+
+
+def weights_digest(field):
+    digest = hashlib.sha256()
+    for tensor in field.weights.matrices + field.weights.biases:
+        digest.update(tensor.numpy().astype("<f4").tobytes())
+    return digest.hexdigest()
+
+
+@pytest.fixture
+def field():
+    return OccupancyField(random_code(), "cpu")
+
+
+def test_numpy_and_torch_points_give_the_same_logits(field):
+    points = np.random.default_rng(0).uniform(*field.bounds, (5000, 3))
+    from_numpy = field.logits(points)
+    from_torch = field.logits(torch.from_numpy(points))
+    assert from_numpy.dtype == np.float32
+    assert from_numpy.shape == (5000,)
+    assert np.array_equal(from_numpy, from_torch.numpy())
+    assert np.array_equal(field.occupancy(points), from_numpy > 0)
+    assert field.occupancy(torch.from_numpy(points)).dtype == torch.bool
+    assert field.logits(np.zeros((0, 3))).shape == (0,)
+
+
+def test_points_are_in_the_meshs_own_units_and_outside_beyond_the_domain(field):
+    low, high = field.bounds
+    np.testing.assert_allclose((low + high) / 2, [10.0, -4.0, 0.5])
+    np.testing.assert_allclose(high - low, 2 * 2.5 * np.array([1.0, 25 / 32, 0.5]))
+    corners = np.array([low, high, low - 1e-3, high + 1e-3])
+    logits = field.logits(corners)
+    assert np.isfinite(logits[:2]).all()
+    assert (logits[2:] == -np.inf).all()
+
+
+def test_gradients_flow_to_torch_points(field):
+    points = torch.tensor([[10.0, -4.0, 0.5]], requires_grad=True)
+    field.logits(points).sum().backward()
+    assert points.grad is not None
+    assert points.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("shape", [(3,), (4, 2), (2, 2, 3)])
+def test_points_of_another_shape_are_refused(field, shape):
+    with pytest.raises(ConfigError, match="must be \\(N, 3\\)"):
+        field.logits(np.zeros(shape))
+    with pytest.raises(ConfigError, match="must be \\(N, 3\\)"):
+        field.logits(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("resolution", [16, 50])
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        Architecture(width=24, depth=3, octaves=3),
+        Architecture(width=16, depth=2, octaves=5),
+        Architecture(width=24, depth=2, octaves=0, activation="sine", omega=20),
+    ],
+)
+def test_extraction_equals_the_dense_result(architecture, resolution):
+    for seed in range(3):
+        field = OccupancyField(random_code(seed=seed, architecture=architecture), "cpu")
+        lattice = Lattice.over_box(field.code.half_extents, resolution)
+        values = dense_values(field._numpy_logits, lattice)
+        close_at_box(values)
+        expected = surface_mesh(values, lattice)
+        mesh = field.to_mesh(resolution)
+        assert mesh.is_watertight
+        assert np.array_equal(mesh.faces, expected.faces)
+        np.testing.assert_allclose(
+            field.code.transform.to_normalized(mesh.vertices), expected.vertices, atol=1e-6
+        )
+
+
+def test_extracted_vertices_lie_on_the_surface_inside_the_bounds(field):
+    mesh = field.to_mesh(64)
+    low, high = field.bounds
+    assert (mesh.vertices >= low).all()
+    assert (mesh.vertices <= high).all()
+    inner = ((mesh.vertices > low + 0.2) & (mesh.vertices < high - 0.2)).all(axis=1)
+    logits = field.logits(np.asarray(mesh.vertices))[inner]
+    assert inner.sum() > 100
+    assert (
+        np.abs(logits).mean()
+        < 0.05 * np.abs(field.logits(np.random.default_rng(0).uniform(low, high, (1000, 3)))).mean()
+    )
+
+
+@pytest.mark.parametrize("resolution", [0, 7, 1025])
+def test_resolution_out_of_range(field, resolution):
+    with pytest.raises(ConfigError, match="8 to 1024"):
+        field.to_mesh(resolution)
+
+
+@pytest.mark.parametrize("dense", [False, True])
+def test_weights_do_not_depend_on_threads_or_matmul_settings(dense):
+    code = random_code(dense=dense, n=1000)
+    threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    digests = set()
+    try:
+        for count in (1, 2):
+            for setting in ("highest", "high", "medium"):
+                torch.set_num_threads(count)
+                torch.set_float32_matmul_precision(setting)
+                digests.add(weights_digest(OccupancyField(code, "cpu")))
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_float32_matmul_precision(precision)
+    assert len(digests) == 1
+
+
+def test_weights_do_not_depend_on_the_processors_vector_instructions(tmp_path):
+    path = tmp_path / "a.doh"
+    path.write_bytes(serialize(random_code(n=1000)))
+    script = (
+        "import sys, hashlib, doh3d\n"
+        "weights = doh3d.load(sys.argv[1], 'cpu').weights\n"
+        "data = b''.join(t.numpy().astype('<f4').tobytes() "
+        "for t in weights.matrices + weights.biases)\n"
+        "print(hashlib.sha256(data).hexdigest())\n"
+    )
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", script, str(path)],
+            env={"ATEN_CPU_CAPABILITY": level, "PATH": ""},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for level in ("default", "avx2")
+    }
+    assert len(digests) == 1
+
+
+def fake_to(tensor, *arguments):
+    """Tensor.to for fake tensors: the real one asks for the CUDA runtime, fake or not."""
+    device, dtype = tensor.device, tensor.dtype
+    for argument in arguments:
+        if isinstance(argument, torch.dtype):
+            dtype = argument
+        else:
+            device = torch.device(argument)
+    return torch.ops.aten._to_copy(tensor, device=device, dtype=dtype)
+
+
+def test_decoding_and_evaluating_stay_on_the_device(monkeypatch):
+    # Fake CUDA tensors: an operation that mixes in a CPU tensor fails, on any machine.
+    fake, from_numpy = FakeTensorMode(), torch.from_numpy
+    # Arrays enter torch beyond the mode's sight.
+    monkeypatch.setattr(torch, "from_numpy", lambda array: fake.from_tensor(from_numpy(array)))
+    monkeypatch.setattr(torch.Tensor, "to", fake_to)
+    with fake, torch.no_grad():
+        cuda = torch.device("cuda")
+        for dense in (False, True):
+            field = OccupancyField(random_code(dense=dense), cuda)
+            assert all(matrix.device.type == "cuda" for matrix in field.weights.matrices)
+            logits = field._normalized_logits(torch.empty(100, 3, device=cuda))
+            assert logits.device.type == "cuda"
+            low, high = logit_bounds(
+                field.code.architecture,
+                field.weights,
+                torch.empty(10, 3, device=cuda),
+                torch.empty(3, device=cuda),
+            )
+            assert (low.device.type, high.device.type) == ("cuda", "cuda")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("dense", [False, True])
+def test_cuda_weights_equal_cpu_weights(dense):
+    code = random_code(dense=dense, n=1000)
+    on_cpu, on_cuda = OccupancyField(code, "cpu"), OccupancyField(code, "cuda")
+    for ours, theirs in zip(on_cpu.weights.matrices, on_cuda.weights.matrices, strict=True):
+        assert torch.equal(ours, theirs.cpu())
+
+
+def test_load_names_the_file_and_what_is_wrong(tmp_path):
+    path = tmp_path / "shape.doh"
+    with pytest.raises(ConfigError, match=r"shape\.doh: cannot be read: No such file"):
+        doh3d.load(path)
+    with pytest.raises(ConfigError, match="Is a directory"):
+        doh3d.load(tmp_path)
+    path.write_bytes(b"ply\nformat ascii")
+    with pytest.raises(FormatError, match=r"shape\.doh: not a \.doh file"):
+        doh3d.load(path)
+    data = serialize(random_code())
+    path.write_bytes(data[:-20])
+    with pytest.raises(FormatError, match=r"shape\.doh: damaged or truncated"):
+        doh3d.load(path)
+    path.write_bytes(data)
+    assert doh3d.load(path).code.seed == 0

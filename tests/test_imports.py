@@ -1,0 +1,91 @@
+"""The rules of who may import whom, and what importing costs."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "doh3d"
+DECODING = ["codec", "hypernetwork", "field.py"]
+WITHOUT_TORCH = ["codec", "geometry", "evaluation", "errors.py", "files.py", "cli.py"]
+
+
+def modules():
+    return sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
+
+
+def imported(module, *, at_runtime_only=True):
+    """Absolute names that a module imports anywhere in its text but under TYPE_CHECKING."""
+    names = set()
+
+    def visit(node):
+        if isinstance(node, ast.If) and at_runtime_only and "TYPE_CHECKING" in ast.dump(node.test):
+            return
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+        for child in ast.iter_child_nodes(node):
+            visit(child)
+
+    visit(ast.parse((PACKAGE / module).read_text()))
+    return names
+
+
+def under(module, folders):
+    return any(module == folder or module.startswith(f"{folder}/") for folder in folders)
+
+
+@pytest.mark.parametrize("module", modules())
+def test_data_flows_one_way(module):
+    names = imported(module)
+
+    def uses(package):
+        return any(name == package or name.startswith(f"{package}.") for name in names)
+
+    if under(module, DECODING):
+        assert not uses("doh3d.fitting"), "decoding must not need fitting"
+        assert not uses("doh3d.evaluation")
+    if under(module, WITHOUT_TORCH):
+        assert not uses("torch"), "container, coder and geometry work without torch"
+    if module not in ("cli.py", "__main__.py") and not under(module, ["view"]):
+        assert not uses("doh3d.cli")
+        assert not uses("doh3d.view")
+    if not under(module, ["view", "evaluation/baselines.py"]):
+        assert not uses("open3d"), "Open3D is for looking at things"
+    assert not uses("scripts")
+
+
+def loaded_after(statement):
+    code = f"import sys; {statement}; print(*sorted(sys.modules))"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    return set(result.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import doh3d",
+        "import doh3d.cli",
+        "import doh3d.codec.inspection",
+    ],
+)
+def test_nothing_heavy_loads_until_it_is_used(statement):
+    loaded = loaded_after(statement)
+    assert not {"torch", "open3d", "trimesh", "skimage", "scipy", "igl"} & loaded
+
+
+def test_every_public_name_is_there():
+    import doh3d
+
+    assert set(doh3d.__all__) == set(dir(doh3d))
+    for name in doh3d.__all__:
+        assert getattr(doh3d, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'decompose'"):
+        doh3d.decompose  # noqa: B018
