@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -232,6 +233,9 @@ def evaluate(
 
 def main() -> None:
     """Run the command; bad input is one line on standard error and exit status 2."""
+    # Threads that wait actively slow each other down many times over on a busy machine. Read
+    # by OpenMP when torch loads, which it has not yet.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         # Typer returns the status of an Exit rather than raising it.
         status = app(standalone_mode=False)

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from doh3d.errors import ConfigError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run torch's CPU operations on one thread for a while.
+
+    Operations of a few megaflops gain little from a second thread, and lose tenfold where
+    another process keeps its core busy: OpenMP's threads wait for each other actively. One
+    thread also makes results independent of how many there are.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def resolve_device(device: str | torch.device) -> torch.device:

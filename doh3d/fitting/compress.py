@@ -141,7 +141,7 @@ def compress(
         Frequency of the sine activation, 30 unless given.
     projection : "hadamard" or "dense"
     seed : int
-        0 to 65535. The same seed gives the same file on the same machine and thread count.
+        0 to 65535. The same seed gives the same file on the same machine.
     device : "auto", "cpu", "cuda" or "mps"
     progress : callable, optional
         Called with a `FitProgress` every 50 steps.

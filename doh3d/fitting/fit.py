@@ -13,6 +13,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from doh3d.codec.quantization import STEPS, max_level, nearest_step_index
+from doh3d.devices import one_thread
 from doh3d.errors import Doh3dError
 from doh3d.fitting.config import FitConfig
 from doh3d.fitting.rate import laplace_bits
@@ -100,9 +101,10 @@ def fit_latent(
     learning_rate = config.learning_rate * min(1.0, math.sqrt(_REFERENCE_LATENT / config.latent))
     tried = []
     for _ in range(1 + _RETRIES):
-        optimisation = Optimisation(samples, config, learning_rate, device)
-        if optimisation.run(progress):
-            return optimisation.result()
+        with one_thread():
+            optimisation = Optimisation(samples, config, learning_rate, device)
+            if optimisation.run(progress):
+                return optimisation.result()
         tried.append(f"{learning_rate:.2g}")
         _log.warning("the fit diverged at learning rate %.2g; trying a lower one", learning_rate)
         learning_rate *= _RETRY_FACTOR

@@ -1,7 +1,8 @@
 """Pictures of meshes side by side, drawn by Open3D's ray casting on the CPU.
 
-Its off-screen renderer is not used: with a software driver it takes a minute for one lit
-picture, and never returns from drawing some meshes (Open3D 0.20, Mesa 22.3). Casting a ray
+Its off-screen renderer is not used: on two busy cores with a software driver it took about
+a minute for one lit picture of 600 x 500 pixels, had not finished a larger one after ten, and
+hung on some meshes even without lights (Open3D 0.20, Mesa 22.3; cause unknown). Casting a ray
 for each pixel takes a fraction of a second, and needs neither display nor graphics driver.
 """
 

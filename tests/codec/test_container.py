@@ -85,15 +85,15 @@ def codes():
             biases=quantized([-2, 1, 0], 160, Family.FIXED_LENGTH, 2),
         ),
         "sine": ShapeCode(
-            architecture=Architecture(
-                width=2, depth=2, octaves=0, activation="sine", omega=30
-            ),
+            architecture=Architecture(width=2, depth=2, octaves=0, activation="sine", omega=30),
             dense_projection=False,
             seed=65535,
             transform=NormalizingTransform((0.0, 0.0, 0.0), 1.0),
             extents=(31, 31, 31),
             # Low bits split off, and escapes on both sides.
-            latent=quantized([500, -3, 32767, -32767, 90], 80, Family.GENERALIZED_GAUSSIAN_0_75, 77),
+            latent=quantized(
+                [500, -3, 32767, -32767, 90], 80, Family.GENERALIZED_GAUSSIAN_0_75, 77
+            ),
             biases=quantized([0, 130, -128, 127, 1], 140, Family.GENERALIZED_GAUSSIAN_1_5, 40),
         ),
         # Few bits each, so that float32 sums are exact in any order.
@@ -137,10 +137,10 @@ def test_encoder_still_writes_the_golden_files(name):
 @pytest.mark.parametrize(
     ("name", "digest"),
     [
-        ("hadamard", "@hadamard@"),
-        ("dense", "@dense@"),
-        ("sine", "@sine@"),
-        ("raw", "@raw@"),
+        ("hadamard", "49f65bc84318fc03d92fba6bde9b0314e943276a0f9479d076b5ca1be7fa955e"),
+        ("dense", "1999010a3fc7e0d857f81f7b18ee0fd9e47f82d225bea792c6adcc3474081c6b"),
+        ("sine", "6b2d0957f5aad0fdaf6e3df1ba780135a46103043acc81273aa421b916142150"),
+        ("raw", "cede1141bc9ca15384937b0ab5a1a41557613d01a5956947425ee432136d0a58"),
     ],
 )
 def test_golden_weights_are_pinned(reference, name, digest):
@@ -169,7 +169,6 @@ def header_bytes(reference, code):
         (127, False, False, 37),
         (16384, False, False, 39),
         (16384, True, False, 40),
-        (2**20, True, False, 40),
         (2**20, True, True, 56),
     ],
 )
@@ -213,7 +212,7 @@ def test_reading_names_the_file(tmp_path):
     with pytest.raises(ConfigError, match=r"missing\.doh: cannot be read"):
         read_code(missing)
     damaged.write_bytes(golden("raw")[:-1])
-    with pytest.raises(FormatError, match="damaged: .*checksum"):
+    with pytest.raises(FormatError, match=r"damaged: .*checksum"):
         read_code(damaged)
     assert is_doh_file(damaged)
     damaged.write_bytes(b"solid")
@@ -247,10 +246,10 @@ def traced_peak():
     tracemalloc.stop()
 
 
-def flips(data):
-    """Each byte with each of its bits flipped, and with all of them."""
+def flips(data, masks):
+    """Each byte with these of its bits flipped, in turn."""
     for position, byte in enumerate(data):
-        for mask in (1, 2, 4, 8, 16, 32, 64, 128, 255):
+        for mask in masks:
             yield data[:position] + bytes([byte ^ mask]) + data[position + 1 :]
 
 
@@ -260,14 +259,14 @@ def test_every_truncation_is_found(reference, traced_peak, name):
     for length in range(len(data)):
         with pytest.raises(FormatError):
             parse(data[:length])
-        with pytest.raises(ValueError, match="short|checksum|magic"):
+        with pytest.raises(ValueError, match=r"short|checksum|magic"):
             reference.parse(data[:length])
     assert traced_peak() < MEMORY_LIMIT
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_flipped_byte_is_found(traced_peak, name):
-    for data in flips(golden(name)):
+    for data in flips(golden(name), range(1, 256)):
         with pytest.raises(FormatError):
             parse(data)
     assert traced_peak() < MEMORY_LIMIT
@@ -277,7 +276,7 @@ def test_every_flipped_byte_is_found(traced_peak, name):
 def test_damage_under_a_right_checksum_is_an_error_or_another_file(traced_peak, name):
     body = golden(name)[:-4]
     shortened = [body[:length] for length in range(len(body))]
-    for damaged in [*flips(body), *shortened]:
+    for damaged in [*flips(body, (1, 4, 128, 255)), *shortened]:
         try:
             code = parse(with_checksum(damaged))
         except FormatError:

@@ -142,7 +142,7 @@ def assert_same_weights(field, matrices, biases):
 
 
 @given(code=codes())
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=200)
 def test_files_say_the_same_to_both(reference, code):
     parsed = reference.parse(serialize(code))
     assert_same_content(code, parsed)
@@ -150,7 +150,7 @@ def test_files_say_the_same_to_both(reference, code):
 
 
 @given(code=codes(raw=False))
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 def test_weights_are_the_same_to_the_bit(reference, code):
     parsed = reference.parse(serialize(code))
     assert_same_weights(OccupancyField(code, "cpu"), *reference.weights(parsed))
@@ -261,7 +261,7 @@ def damaged_files(draw):
 
 
 @given(data=damaged_files())
-@settings(deadline=None, max_examples=1000)
+@settings(deadline=None, max_examples=500)
 def test_damaged_files_are_judged_alike(reference, data):
     try:
         header = reference.parse_header(data)

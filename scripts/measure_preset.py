@@ -1,0 +1,107 @@
+"""Compress every mesh of a folder with a preset, and measure what comes back.
+
+    python scripts/measure_preset.py --meshes DIR [--preset default] [--output TABLE.tsv]
+
+A row a mesh, written as it is measured; a second run goes on where the first stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import datetime
+import platform
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+import doh3d
+from doh3d.evaluation.evaluate import evaluate
+
+COLUMNS = [
+    "mesh",
+    "preset",
+    "bytes",
+    "iou",
+    "protocol",
+    "points",
+    "chamfer_l1",
+    "f_score",
+    "normal_consistency",
+    "compress_s",
+    "decode_s",
+    "resolution",
+    "source_bytes",
+    "draco_bytes",
+    "commit",
+    "machine",
+    "date",
+]
+
+
+def commit() -> str:
+    """Short hash of the checkout, with a plus where it has changes."""
+    result = subprocess.run(
+        ["git", "describe", "--always", "--dirty=+"], capture_output=True, text=True, check=True
+    )
+    return result.stdout.strip()
+
+
+def measure(mesh: Path, preset: str, folder: Path) -> dict[str, object]:
+    started = time.perf_counter()
+    shape = doh3d.compress(mesh, preset=preset)
+    seconds = time.perf_counter() - started
+    file = folder / f"{mesh.stem}.doh"
+    shape.save(file)
+    result = evaluate(file, mesh)
+    return {
+        "mesh": mesh.name,
+        "preset": preset,
+        "bytes": result.bytes,
+        "iou": f"{result.iou:.5f}",
+        "protocol": result.protocol,
+        "points": result.points,
+        "chamfer_l1": f"{result.chamfer_l1:.5f}",
+        "f_score": f"{result.f_score:.4f}",
+        "normal_consistency": f"{result.normal_consistency:.4f}",
+        "compress_s": f"{seconds:.1f}",
+        "decode_s": f"{result.seconds:.1f}",
+        "resolution": result.resolution,
+        "source_bytes": result.reference_bytes,
+        "draco_bytes": result.draco_bytes,
+        "commit": commit(),
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        "date": datetime.date.today().isoformat(),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--meshes", type=Path, required=True)
+    parser.add_argument("--preset", default="default")
+    parser.add_argument("--output", type=Path)
+    arguments = parser.parse_args()
+    output = arguments.output or Path(f"results/{doh3d.__version__}/{arguments.preset}.tsv")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    done = set()
+    if output.exists():
+        with output.open() as file:
+            done = {row["mesh"] for row in csv.DictReader(file, delimiter="\t")}
+    with output.open("a", newline="") as file, tempfile.TemporaryDirectory() as folder:
+        rows = csv.DictWriter(file, COLUMNS, delimiter="\t", lineterminator="\n")
+        if not done:
+            rows.writeheader()
+        for mesh in sorted(arguments.meshes.iterdir()):
+            if mesh.name in done or not mesh.is_file():
+                continue
+            row = measure(mesh, arguments.preset, Path(folder))
+            rows.writerow(row)
+            file.flush()
+            print(*(row[key] for key in ("mesh", "bytes", "iou", "compress_s")), flush=True)
+
+
+if __name__ == "__main__":
+    main()

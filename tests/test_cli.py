@@ -1,0 +1,234 @@
+import json
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import trimesh
+
+import doh3d
+from doh3d import cli
+
+FAST = ["--preset", "fast", "--latent", "200", "--width", "16", "--depth", "2"]
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the command in this process; its exit status, output and error output."""
+
+    def run_command(*arguments):
+        monkeypatch.setattr(sys, "argv", ["doh3d", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        captured = capsys.readouterr()
+        return stopped.value.code, captured.out, captured.err
+
+    return run_command
+
+
+@pytest.fixture(scope="module")
+def torus_file(tmp_path_factory):
+    """A torus in millimetres, off the origin, and its .doh file."""
+    folder = tmp_path_factory.mktemp("torus")
+    mesh = trimesh.creation.torus(65.0, 25.0, major_sections=48, minor_sections=24)
+    mesh.apply_translation([1000, 0, -50])
+    mesh.export(folder / "torus.ply")
+    shape = doh3d.compress(
+        folder / "torus.ply", preset="fast", latent=300, width=16, depth=2, device="cpu"
+    )
+    shape.save(folder / "torus.doh")
+    return folder / "torus.ply", folder / "torus.doh"
+
+
+def test_compress_reports_the_written_file(run, tmp_path, torus_file):
+    mesh, _ = torus_file
+    status, out, _ = run("compress", mesh, "-o", tmp_path / "a.doh", *FAST, "--json")
+    assert status == 0
+    report = json.loads(out)
+    assert report["bytes"] == (tmp_path / "a.doh").stat().st_size
+    assert report["protocol"] == "bbox"
+    assert report["iou"] > 0.9
+    assert os.listdir(tmp_path) == ["a.doh"]
+
+
+@pytest.mark.parametrize("extension", ["ply", "obj", "stl", "off", "glb"])
+def test_decompress_writes_every_format_in_the_originals_units(
+    run, tmp_path, torus_file, extension
+):
+    mesh, file = torus_file
+    target = tmp_path / f"back.{extension}"
+    status, out, _ = run("decompress", file, "-o", target, "--resolution", 64, "--json")
+    assert status == 0
+    assert json.loads(out)["bytes"] == target.stat().st_size
+    back, original = doh3d.load_mesh(target), doh3d.load_mesh(mesh)
+    assert back.is_watertight
+    np.testing.assert_allclose(back.bounds, original.bounds, atol=5)
+    assert back.volume == pytest.approx(original.volume, rel=0.1)
+
+
+def test_info_shows_every_byte(run, torus_file):
+    _, file = torus_file
+    status, out, _ = run("info", file, "--json")
+    report = json.loads(out)
+    assert status == 0
+    assert sum(report["sizes"].values()) == report["bytes"] == file.stat().st_size
+    assert report["network"]["width"] == 16
+    assert report["latent"]["count"] == 300
+    np.testing.assert_allclose(report["transform"]["centre"], [1000, 0, -50], atol=0.1)
+    status, out, _ = run("info", file)
+    assert status == 0
+    assert "hadamard" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "points"),
+    [
+        (["--protocol", "bbox", "--points", "32768"], 32768),
+        (["--protocol", "occnet"], 100_000),
+        (["--protocol", "grid", "--grid", "40"], 64_000),
+    ],
+)
+def test_eval_reports_the_named_protocol(run, torus_file, options, points):
+    mesh, file = torus_file
+    status, out, _ = run("eval", file, "--reference", mesh, "--resolution", 64, *options, "--json")
+    assert status == 0
+    report = json.loads(out)
+    assert report["points"] == points
+    assert report["protocol"] == options[1]
+    assert report["iou"] > 0.9
+    assert report["bytes"] == file.stat().st_size
+    assert report["ratio"] == pytest.approx(mesh.stat().st_size / file.stat().st_size)
+    assert {"chamfer_l1", "f_score", "normal_consistency", "seconds"} <= set(report)
+
+
+def test_eval_of_a_mesh_against_itself_is_one(run, torus_file):
+    mesh, _ = torus_file
+    status, out, _ = run("eval", mesh, "--reference", mesh, "--points", 32768, "--json")
+    assert status == 0
+    assert json.loads(out)["iou"] == 1.0
+    status, out, _ = run("eval", mesh, "--reference", mesh, "--points", 4096)
+    assert "iou" in out
+
+
+def bad_inputs(folder, mesh, file):
+    (folder / "image.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    (folder / "empty.ply").write_bytes(b"")
+    (folder / "cut.doh").write_bytes(file.read_bytes()[:-9])
+    (folder / "plain").write_bytes(b"")
+    out = folder / "out.doh"
+    return {
+        "missing file": (["compress", folder / "no.ply", "-o", out], "no.ply"),
+        "a directory": (["compress", folder, "-o", out], str(folder)),
+        "an image": (["compress", folder / "image.png", "-o", out], "image"),
+        "an empty file": (["compress", folder / "empty.ply", "-o", out], "empty.ply"),
+        "a .doh file as a mesh": (["compress", file, "-o", out], "decompress it first"),
+        "a mesh as a .doh file": (["info", mesh], "not a .doh file"),
+        "a cut file": (["decompress", folder / "cut.doh", "-o", folder / "x.ply"], "checksum"),
+        "bits": (["compress", mesh, "-o", out, "--bits", 99], "2 to 16"),
+        "bits that are no number": (["compress", mesh, "-o", out, "--bits", "x"], "--bits"),
+        "latent": (["compress", mesh, "-o", out, "--latent", 0], "latent is 0"),
+        "preset": (["compress", mesh, "-o", out, "--preset", "slow"], "fast, default, best"),
+        "device": (["compress", mesh, "-o", out, "--device", "tpu"], "auto, cpu, cuda, mps"),
+        "no such folder": (["compress", mesh, "-o", folder / "no" / "a.doh"], "does not exist"),
+        "a folder as output": (["compress", mesh, "-o", folder], "is a folder"),
+        "a file as folder": (["compress", mesh, "-o", folder / "plain" / "a"], "not a folder"),
+        "unknown mesh format": (["decompress", file, "-o", folder / "x.xyz"], ".ply, .obj"),
+        "resolution": (
+            ["decompress", file, "-o", folder / "x.ply", "--resolution", 4],
+            "8 to 1024",
+        ),
+        "protocol": (["eval", file, "-r", mesh, "--protocol", "iou"], "bbox, occnet, grid"),
+        "grid elsewhere": (["eval", file, "-r", mesh, "--grid", 9], "grid"),
+        "no reference": (["eval", file], "--reference"),
+        "unknown command": (["squash", mesh], "squash"),
+        "unknown option": (["info", file, "--fast"], "--fast"),
+    }
+
+
+BAD_INPUTS = [
+    "missing file",
+    "a directory",
+    "an image",
+    "an empty file",
+    "a .doh file as a mesh",
+    "a mesh as a .doh file",
+    "a cut file",
+    "bits",
+    "bits that are no number",
+    "latent",
+    "preset",
+    "device",
+    "no such folder",
+    "a folder as output",
+    "a file as folder",
+    "unknown mesh format",
+    "resolution",
+    "protocol",
+    "grid elsewhere",
+    "no reference",
+    "unknown command",
+    "unknown option",
+]
+
+
+@pytest.mark.parametrize("case", BAD_INPUTS)
+def test_bad_input_is_one_line_exit_2_and_nothing_written(run, tmp_path, torus_file, case):
+    cases = bad_inputs(tmp_path, *torus_file)
+    assert set(cases) == set(BAD_INPUTS)
+    arguments, named = cases[case]
+    before = sorted(os.listdir(tmp_path))
+    status, out, err = run(*arguments)
+    assert status == 2
+    assert out == ""
+    assert err.count("\n") == 1
+    assert err.startswith("doh3d: error: ")
+    assert named in err
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_help_and_version(run):
+    for command in ([], ["compress"], ["decompress"], ["info"], ["eval"]):
+        status, out, _ = run(*command, "--help")
+        assert status == 0
+        assert "Usage" in out
+        if command:
+            assert "Example" in out
+    status, out, _ = run("--version")
+    assert (status, out) == (0, f"doh3d {doh3d.__version__}\n")
+
+
+def test_module_runs_as_the_command(torus_file):
+    _, file = torus_file
+    result = subprocess.run(
+        [sys.executable, "-m", "doh3d", "info", str(file), "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(result.stdout)["file"] == str(file)
+    # In a pipe there is nothing but the report.
+    assert result.stderr == ""
+
+
+def test_a_terminal_sees_progress(monkeypatch, torus_file, tmp_path):
+    rich_console = pytest.importorskip("rich.console")
+    import io
+
+    screen = io.StringIO()
+    real = rich_console.Console
+
+    def terminal(**options):
+        return real(file=screen, force_terminal=True, width=120)
+
+    monkeypatch.setattr(rich_console, "Console", terminal)
+    monkeypatch.setattr(
+        sys, "argv", ["doh3d", "compress", str(torus_file[0]), "-o", str(tmp_path / "a.doh"), *FAST]
+    )
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == 0
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
+    assert "fitting" in shown
+    assert re.search(r"loss 0\.\d+ +about \d+ B", shown)

@@ -1,0 +1,45 @@
+"""The README's examples run as they stand."""
+
+import re
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from doh3d import cli
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+@pytest.fixture
+def bunny(tmp_path, monkeypatch, meshes_folder):
+    """A folder with a mesh called bunny.ply: a small one, since the examples name no option."""
+    shutil.copy(meshes_folder / "sphere.ply", tmp_path / "bunny.ply")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_python_examples(bunny):
+    assert blocks("python")
+    for block in blocks("python"):
+        exec(compile(block, "README.md", "exec"), {})
+
+
+@pytest.mark.slow
+def test_command_line_examples(bunny, monkeypatch, capsys):
+    lines = [line for block in blocks("console") for line in block.splitlines()]
+    commands = [shlex.split(line.removeprefix("$ ")) for line in lines if line.startswith("$ ")]
+    assert len(commands) >= 5
+    for command in commands:
+        monkeypatch.setattr(sys, "argv", command)
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        assert stopped.value.code == 0, command
+        assert capsys.readouterr().out
