@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 import doh3d
+from doh3d.console import fit_progress, print_json, print_tables, spinner
 from doh3d.errors import ConfigError, Doh3dError
-
-if TYPE_CHECKING:
-    from doh3d.fitting.fit import FitProgress
 
 app = typer.Typer(
     name="doh3d",
@@ -91,7 +86,7 @@ def compress(
 
     check_output(output)
     started = time.perf_counter()
-    with _fit_progress() as progress:
+    with fit_progress() as progress:
         shape = compress_mesh(
             mesh,
             preset=preset,
@@ -127,7 +122,7 @@ def compress(
         "seconds": seconds,
     }
     if as_json:
-        _print_json(report)
+        print_json(report)
     else:
         print(
             f"{output}: {report['bytes']} bytes, IoU {iou.iou:.4f} of the field ({iou.protocol}, "
@@ -154,7 +149,7 @@ def decompress(
 
     check_mesh_output(output)
     started = time.perf_counter()
-    with _spinner(f"extracting at {resolution}"):
+    with spinner(f"extracting at {resolution}"):
         mesh = doh3d.load(file, device).to_mesh(resolution)
         if len(mesh.faces) == 0:
             raise ConfigError(
@@ -170,7 +165,7 @@ def decompress(
         "seconds": time.perf_counter() - started,
     }
     if as_json:
-        _print_json(report)
+        print_json(report)
     else:
         print(
             f"{output}: {report['vertices']} vertices, {report['faces']} faces, "
@@ -188,9 +183,9 @@ def info(
 
     report = describe_file(file)
     if as_json:
-        _print_json(report)
+        print_json(report)
     else:
-        _print_tables(str(file), report)
+        print_tables(str(file), report)
 
 
 @app.command(
@@ -214,7 +209,7 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Measure a .doh file, or a mesh, against the original mesh."""
-    with _spinner("measuring"):
+    with spinner("measuring"):
         result = doh3d.evaluate(
             shape,
             reference,
@@ -226,9 +221,9 @@ def evaluate(
             device=device,
         ).to_dict()
     if as_json:
-        _print_json(result)
+        print_json(result)
     else:
-        _print_tables(f"{shape} against {reference}", {"evaluation": result})
+        print_tables(f"{shape} against {reference}", {"evaluation": result})
 
 
 def main() -> None:
@@ -260,82 +255,3 @@ def main() -> None:
 def _fail(message: str) -> None:
     print("doh3d: error:", " ".join(message.split()), file=sys.stderr)
     sys.exit(2)
-
-
-def _print_json(report: dict[str, Any]) -> None:
-    print(json.dumps(report, indent=2))
-
-
-def _print_tables(title: str, sections: dict[str, Any]) -> None:
-    """Print nested dictionaries as one table; plain entries first."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=title, show_header=False)
-    table.add_column()
-    table.add_column(justify="right")
-    for name, section in sections.items():
-        if not isinstance(section, dict):
-            table.add_row(name, _format(section))
-            continue
-        if len(sections) > 1:
-            table.add_section()
-            table.add_row(f"[bold]{name}[/bold]", "")
-        for key, value in section.items():
-            table.add_row(key, _format(value))
-    Console().print(table)
-
-
-def _format(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, list):
-        return " ".join(_format(item) for item in value)
-    return "-" if value is None else str(value)
-
-
-@contextmanager
-def _fit_progress() -> Iterator[Callable[[FitProgress], None] | None]:
-    """Show a progress bar on a terminal, with loss, estimated bytes and time left."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield None
-        return
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TextColumn("{task.fields[state]}"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-    ) as bar:
-        task = bar.add_task("sampling", total=None, state="")
-
-        def show(progress: FitProgress) -> None:
-            size = f"  about {progress.estimated_bytes:.0f} B" if progress.estimated_bytes else ""
-            bar.update(
-                task,
-                description="fitting",
-                completed=progress.step,
-                total=progress.steps,
-                state=f"loss {progress.loss:.4f}{size}",
-            )
-
-        yield show
-
-
-@contextmanager
-def _spinner(label: str) -> Iterator[None]:
-    """Show on a terminal that something is going on."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield
-        return
-    with console.status(label):
-        yield

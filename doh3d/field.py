@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from doh3d.codec.container import ShapeCode, read_code
+from doh3d.codec.container import read_code
+from doh3d.codec.shape_code import ShapeCode
 from doh3d.devices import resolve_device
 from doh3d.errors import ConfigError
 from doh3d.geometry.extraction import (

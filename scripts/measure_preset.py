@@ -21,25 +21,10 @@ import torch
 import doh3d
 from doh3d.evaluation.evaluate import evaluate
 
-COLUMNS = [
-    "mesh",
-    "preset",
-    "bytes",
-    "iou",
-    "protocol",
-    "points",
-    "chamfer_l1",
-    "f_score",
-    "normal_consistency",
-    "compress_s",
-    "decode_s",
-    "resolution",
-    "source_bytes",
-    "draco_bytes",
-    "commit",
-    "machine",
-    "date",
-]
+COLUMNS = """
+mesh preset bytes iou protocol points chamfer_l1 f_score normal_consistency
+compress_s decode_s resolution source_bytes draco_bytes commit machine date
+""".split()  # noqa: SIM905
 
 
 def commit() -> str:

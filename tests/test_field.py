@@ -8,9 +8,10 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import doh3d
-from doh3d.codec.container import ParameterGroup, ShapeCode, serialize
+from doh3d.codec.container import serialize
 from doh3d.codec.entropy import choose_model
 from doh3d.codec.quantization import nearest_step_index
+from doh3d.codec.shape_code import ParameterGroup, ShapeCode
 from doh3d.errors import ConfigError, FormatError
 from doh3d.field import OccupancyField
 from doh3d.geometry.extraction import Lattice, close_at_box, dense_values, surface_mesh

@@ -5,14 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from doh3d.codec.container import (
-    VERSION,
-    ParameterGroup,
-    ShapeCode,
-    read_code,
-    section_sizes,
-)
+from doh3d.codec.container import VERSION, read_code, section_sizes
 from doh3d.codec.entropy import Family, code_length_bits
+from doh3d.codec.shape_code import ParameterGroup, ShapeCode
 
 
 def describe_file(path: str | Path) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from doh3d.codec.container import ParameterGroup, ShapeCode, extents_for, parse, serialize
+from doh3d.codec.container import parse, serialize
 from doh3d.codec.entropy import Family, SymbolModel, choose_model
 from doh3d.codec.quantization import best_step_index, nearest_step_index, quantize
+from doh3d.codec.shape_code import ParameterGroup, ShapeCode, extents_for
 from doh3d.devices import resolve_device
 from doh3d.errors import ConfigError
 from doh3d.field import OccupancyField

@@ -1,0 +1,91 @@
+"""What the command line shows: JSON, tables, progress on a terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from doh3d.fitting.fit import FitProgress
+
+
+def print_json(report: dict[str, Any]) -> None:
+    """Print one JSON object."""
+    print(json.dumps(report, indent=2))
+
+
+def print_tables(title: str, sections: dict[str, Any]) -> None:
+    """Print nested dictionaries as one table; plain entries first."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    for name, section in sections.items():
+        if not isinstance(section, dict):
+            table.add_row(name, _format(section))
+            continue
+        if len(sections) > 1:
+            table.add_section()
+            table.add_row(f"[bold]{name}[/bold]", "")
+        for key, value in section.items():
+            table.add_row(key, _format(value))
+    Console().print(table)
+
+
+def _format(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list):
+        return " ".join(_format(item) for item in value)
+    return "-" if value is None else str(value)
+
+
+@contextmanager
+def fit_progress() -> Iterator[Callable[[FitProgress], None] | None]:
+    """Show a progress bar on a terminal, with loss, estimated bytes and time left."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TextColumn("{task.fields[state]}"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    ) as bar:
+        task = bar.add_task("sampling", total=None, state="")
+
+        def show(progress: FitProgress) -> None:
+            size = f"  about {progress.estimated_bytes:.0f} B" if progress.estimated_bytes else ""
+            bar.update(
+                task,
+                description="fitting",
+                completed=progress.step,
+                total=progress.steps,
+                state=f"loss {progress.loss:.4f}{size}",
+            )
+
+        yield show
+
+
+@contextmanager
+def spinner(label: str) -> Iterator[None]:
+    """Show on a terminal that something is going on."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(label):
+        yield
