@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import struct
 import zlib
 from pathlib import Path
@@ -12,8 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from doh3d.codec.entropy import Family, SymbolModel, decode_groups, encode_groups
-from doh3d.codec.quantization import MAX_QUANTIZED, STEP_COUNT
-from doh3d.codec.shape_code import ParameterGroup, ShapeCode
+from doh3d.codec.quantization import STEP_COUNT
+from doh3d.codec.shape_code import (
+    MAX_LATENTS,
+    ParameterGroup,
+    ShapeCode,
+    check_dense_size,
+    check_transform,
+)
 from doh3d.errors import ConfigError, FormatError
 from doh3d.geometry.transform import NormalizingTransform
 from doh3d.hypernetwork.architecture import Architecture
@@ -21,10 +26,6 @@ from doh3d.hypernetwork.architecture import Architecture
 MAGIC = b"\xd0OH"
 VERSION = 0
 
-# What a file may ask of whoever decodes it.
-MAX_LATENTS = 2**20
-MAX_SEED = 2**16 - 1
-MAX_DENSE_FILE_ENTRIES = 2**27
 MAX_FILE_BYTES = 2**24
 
 _KIND_OCCUPANCY = 0
@@ -143,17 +144,9 @@ def parse(data: bytes) -> ShapeCode:
 
 
 def _header(code: ShapeCode) -> bytes:
-    """All fields before the payload; checks what the field types cannot hold."""
-    n = len(code.latent.values)
+    """All fields before the payload."""
+    code.check()
     architecture = code.architecture
-    if not 1 <= n <= MAX_LATENTS:
-        raise ConfigError(f"the latent has {n} numbers; a file holds 1 to {MAX_LATENTS}")
-    if not 0 <= code.seed <= MAX_SEED:
-        raise ConfigError(f"seed is {code.seed}; it must be 0 to {MAX_SEED}")
-    _check_dense(code.dense_projection, n, architecture)
-    for group in (code.latent, code.biases):
-        if not group.is_raw and np.abs(group.values).max(initial=0) > MAX_QUANTIZED:
-            raise ConfigError(f"a quantised value is beyond {MAX_QUANTIZED}")
     flags = _KIND_OCCUPANCY
     flags |= _FLAG_DENSE * code.dense_projection
     flags |= _FLAG_SINE * (architecture.activation == "sine")
@@ -163,7 +156,7 @@ def _header(code: ShapeCode) -> bytes:
         bytes([VERSION, flags, architecture.depth | architecture.octaves << 4]),
         bytes([architecture.width - 1]),
         bytes([architecture.omega]) if architecture.activation == "sine" else b"",
-        _varint(n),
+        _varint(len(code.latent.values)),
         struct.pack("<H", code.seed),
         bytes([code.latent.model.family | code.biases.model.family << 4]),
         bytes([code.latent.model.parameter, code.latent.step_index]),
@@ -196,7 +189,7 @@ def _parse_body(reader: _Reader) -> ShapeCode:
     if not 1 <= n <= MAX_LATENTS:
         raise FormatError(f"the latent has {n} numbers; 1 to {MAX_LATENTS} are allowed")
     dense = bool(flags & _FLAG_DENSE)
-    _check_dense(dense, n, architecture)
+    check_dense_size(dense, n, architecture)
     (seed,) = struct.unpack("<H", reader.take(2))
     families = reader.byte()
     latent_model, latent_step = _model(families & 15, reader.byte()), reader.byte()
@@ -239,12 +232,9 @@ def _payload(reader: _Reader, groups: list[tuple[int, SymbolModel]]) -> list[npt
 def _transform(reader: _Reader, *, double: bool) -> NormalizingTransform:
     numbers = struct.unpack("<4d" if double else "<4f", reader.take(32 if double else 16))
     x, y, z, scale = numbers
-    if not all(math.isfinite(number) for number in numbers) or scale <= 0:
-        raise FormatError("the transform must be finite, with a scale above 0")
-    # The far corners of the domain must be finite numbers too.
-    if not all(math.isfinite(abs(number) + scale) for number in (x, y, z)):
-        raise FormatError("the transform overflows")
-    return NormalizingTransform((x, y, z), scale, double=double)
+    transform = NormalizingTransform((x, y, z), scale, double=double)
+    check_transform(transform)
+    return transform
 
 
 def _model(family: int, parameter: int) -> SymbolModel:
@@ -253,15 +243,6 @@ def _model(family: int, parameter: int) -> SymbolModel:
     except ValueError as error:
         raise FormatError(f"entropy model family {family} is unknown") from error
     return SymbolModel(known, parameter)
-
-
-def _check_dense(dense: bool, n: int, architecture: Architecture) -> None:
-    entries = n * architecture.weight_count
-    if dense and entries > MAX_DENSE_FILE_ENTRIES:
-        raise ConfigError(
-            f"a dense projection of n * P = {entries} entries is over a file's limit of "
-            f"{MAX_DENSE_FILE_ENTRIES}; use 'hadamard'"
-        )
 
 
 def _varint(number: int) -> bytes:

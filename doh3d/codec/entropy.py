@@ -7,6 +7,7 @@ so encoder and decoder cannot drift apart. docs/format.md specifies the stream.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
@@ -133,23 +134,30 @@ def code_length_bits(values: npt.NDArray[np.int64], model: SymbolModel) -> float
     return float(bits[symbols].sum() + model.shift * len(values))
 
 
+def fits(values: npt.NDArray[np.int64], model: SymbolModel) -> bool:
+    """Whether `model` can code every one of (N,) quantised values."""
+    if len(values) == 0:
+        return True
+    low, high = -MAX_QUANTIZED, MAX_QUANTIZED
+    if model.family == Family.FIXED_LENGTH:
+        low, high = -(1 << (model.parameter - 1)), (1 << (model.parameter - 1)) - 1
+    return bool(values.min() >= max(low, -MAX_QUANTIZED) and values.max() <= high)
+
+
 def encode_groups(groups: list[tuple[npt.NDArray[np.int64], SymbolModel]]) -> bytes:
     """Code groups of quantised values, one after another, into one stream.
 
     Parameters
     ----------
     groups : list of ((N,) int64 in [-32767, 32767], SymbolModel)
-        No RAW_FLOAT32 model; under FIXED_LENGTH each value fits its bits.
+        No RAW_FLOAT32 model; each value fits its model, see `fits`.
 
     Returns
     -------
     bytes
         The shortest stream, to the byte, that decodes to the values.
     """
-    coder = _encoded(groups)
-    # Big-endian words, so that the stream's last bytes are its least significant ones.
-    stream = coder.get_compressed().astype(">u4").tobytes()
-    return _shortest_stream(stream, groups)
+    return _shortest_stream(_encoded(groups))
 
 
 def decode_groups(
@@ -171,7 +179,7 @@ def decode_groups(
     # A decoder of these values reads two words and one more for each that an encoder of them
     # has put out; what lies behind would be ignored.
     position, _ = _encoded([(v, m) for v, (_, m) in zip(decoded, groups, strict=True)]).pos()
-    if len(stream) > 4 * (position + 2):
+    if len(stream) > (4 * (position + 2) if groups else 0):
         raise FormatError("the entropy-coded payload goes on after its last value")
     return decoded
 
@@ -246,29 +254,26 @@ def _uniform(bits: int) -> Any:
     return constriction.stream.model.Uniform(1 << bits)
 
 
-def _shortest_stream(
-    stream: bytes, groups: list[tuple[npt.NDArray[np.int64], SymbolModel]]
-) -> bytes:
-    """Drop trailing bytes as long as the stream, continued with zeros, decodes to the same.
+def _shortest_stream(coder: Any) -> bytes:
+    """Write the fewest bytes that, continued with zeros, lie in the coder's last interval.
 
-    The coder ends on whole words; any number in its last interval will do, and the one with
-    the fewest bytes saves two to four.
+    The coder itself ends on whole words; this saves two to four bytes.
     """
-    counts = [(len(values), model) for values, model in groups]
-    for length in range(max(0, len(stream) - 8), len(stream)):
-        prefix = stream[:length]
-        rounded_up = int.from_bytes(prefix, "big") + 1
-        candidates = [prefix]
-        if rounded_up < 1 << (8 * length):
-            candidates.append(rounded_up.to_bytes(length, "big"))
-        for candidate in candidates:
-            try:
-                decoded = _decoded(candidate, counts)
-            except FormatError:
-                continue
-            if all(
-                np.array_equal(values, again)
-                for (values, _), again in zip(groups, decoded, strict=True)
-            ):
-                return candidate
-    return stream
+    position, (lower, width) = coder.pos()
+    length = 4 * (position + 2)
+    # Big-endian words, so that the stream's last bytes are its least significant ones.
+    words: bytes = coder.get_compressed().astype(">u4").tobytes()
+    point = int.from_bytes(words.ljust(length, b"\0"), "big")
+    # Of the interval's start the coder tells the low 64 bits; its own point lies just above.
+    start = point - (point - lower) % 2**64
+
+    def candidate(kept: int) -> int | None:
+        unit = 1 << (8 * (length - kept))
+        number = -(-start // unit)
+        return number if number * unit < start + width else None
+
+    # What can be said in k bytes can be said in more.
+    kept = bisect_left(range(length), True, key=lambda count: candidate(count) is not None)
+    number = candidate(kept)
+    assert number is not None, "the coder's own point lies in its interval"
+    return number.to_bytes(kept, "big")

@@ -56,7 +56,7 @@ def best_step_index(values: npt.ArrayLike, bits: int) -> int:
     # At the step that just avoids clipping, every smaller step trades clipping for rounding;
     # beyond a factor of 16 clipping has long won for any sensible distribution.
     top = nearest_step_index(largest / max_level(bits)) + 1
-    candidates = range(max(0, top - 32), min(STEP_COUNT, top + 1))
+    candidates = range(max(0, top - 32), min(STEP_COUNT, top + 2))
 
     def squared_error(index: int) -> float:
         restored = quantize(values, index, bits) * STEPS[index]

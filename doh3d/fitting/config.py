@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from doh3d.codec.container import MAX_DENSE_FILE_ENTRIES, MAX_LATENTS, MAX_SEED
+from doh3d.codec.shape_code import MAX_LATENTS, MAX_SEED, check_dense_size
 from doh3d.errors import ConfigError
 from doh3d.hypernetwork.architecture import Architecture
 
@@ -89,12 +89,7 @@ class FitConfig:
             raise ConfigError(f"projection is {self.projection!r}; it must be hadamard or dense")
         if not 0 <= self.seed <= MAX_SEED:
             raise ConfigError(f"seed is {self.seed}; it must be 0 to {MAX_SEED}")
-        entries = self.latent * self.architecture.weight_count
-        if self.projection == "dense" and entries > MAX_DENSE_FILE_ENTRIES:
-            raise ConfigError(
-                f"projection dense with n * P = {entries} entries is over a file's limit of "
-                f"{MAX_DENSE_FILE_ENTRIES}; use hadamard, or a smaller latent or network"
-            )
+        check_dense_size(self.projection == "dense", self.latent, self.architecture)
         for name, positive in (
             ("steps", self.steps),
             ("batch_size", self.batch_size),

@@ -147,7 +147,6 @@ def test_streams_are_the_shortest(reference, coded):
 
 
 @pytest.mark.parametrize("levels", [[-128] * 100, [0, 0] + [-128] * 20], ids=["all", "most"])
-@pytest.mark.xfail(reason="only the last eight bytes are tried")
 def test_long_runs_of_zeros_are_not_written(reference, levels):
     coded = [group(levels, FIXED_LENGTH, 8)]
     assert len(encode_groups(coded)) == shortest_length(reference, coded)

@@ -7,12 +7,14 @@ import pytest
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
-from doh3d.codec.container import ParameterGroup, ShapeCode, parse, serialize
+from doh3d.codec.container import parse, serialize
 from doh3d.codec.entropy import Family, SymbolModel, choose_model
 from doh3d.codec.quantization import MAX_QUANTIZED, STEPS, nearest_step_index
+from doh3d.codec.shape_code import ParameterGroup, ShapeCode
 from doh3d.errors import FormatError
 from doh3d.field import OccupancyField
 from doh3d.geometry.transform import NormalizingTransform
+from doh3d.hypernetwork import projection
 from doh3d.hypernetwork.architecture import Architecture
 
 # Above this the slow decoder takes seconds.
@@ -186,6 +188,25 @@ def test_sums_beyond_float32_round_alike(reference, dense):
     assert abs(sums[0]) == abs(levels).sum() > 2**24
     assert int(np.float32(sums[0])) != sums[0]
     assert_same_weights(OccupancyField(code, "cpu"), *reference.weights(parsed))
+
+
+@pytest.mark.parametrize("dense", [False, True])
+def test_weights_made_piece_by_piece_are_the_same(reference, monkeypatch, dense):
+    # As for a large latent, whose weights take more than one piece.
+    monkeypatch.setattr(projection, "_DENSE_CHUNK_ENTRIES", 64)
+    monkeypatch.setattr(projection, "_EXACT_CHUNK_ENTRIES", 64)
+    levels = np.arange(-9, 12)
+    code = ShapeCode(
+        architecture=Architecture(width=9, depth=2, octaves=1),
+        dense_projection=dense,
+        seed=300,
+        transform=NormalizingTransform((0.0, 0.0, 0.0), 1.0),
+        extents=(31, 31, 31),
+        latent=ParameterGroup(levels, 160, choose_model(levels)),
+        biases=ParameterGroup(np.arange(19), 160, choose_model(np.arange(19))),
+    )
+    expected = reference.weights(reference.parse(serialize(code)))
+    assert_same_weights(OccupancyField(code, "cpu"), *expected)
 
 
 def unit_step(values):
