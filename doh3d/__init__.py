@@ -13,7 +13,7 @@ from importlib import import_module
 from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
-from doh3d.errors import ConfigError, Doh3dError, FormatError, MeshError
+from doh3d.errors import ConfigError, Doh3dError, FormatError, MeshError, TargetError
 
 if TYPE_CHECKING:
     from doh3d.evaluation.evaluate import Evaluation, evaluate
@@ -33,6 +33,7 @@ __all__ = [
     "FormatError",
     "MeshError",
     "OccupancyField",
+    "TargetError",
     "__version__",
     "compress",
     "evaluate",

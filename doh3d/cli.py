@@ -12,7 +12,7 @@ import typer
 
 import doh3d
 from doh3d.console import fit_progress, print_json, print_tables, spinner
-from doh3d.errors import ConfigError, Doh3dError
+from doh3d.errors import ConfigError, Doh3dError, TargetError
 
 app = typer.Typer(
     name="doh3d",
@@ -51,11 +51,18 @@ def _root(
 
 @app.command(
     epilog="Examples:  doh3d compress bunny.ply -o bunny.doh  |  "
-    "doh3d compress bunny.ply -o small.doh --latent 600 --preset fast --json"
+    "doh3d compress bunny.ply -o small.doh --max-bytes 600 --preset fast --json  |  "
+    "doh3d compress bunny.ply -o good.doh --min-iou 0.97"
 )
 def compress(
     mesh: Annotated[Path, typer.Argument(help="PLY, OBJ, STL, OFF, GLB, glTF or 3MF file.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .doh file to write.")],
+    max_bytes: Annotated[
+        int | None, typer.Option(help="Largest size of the file in bytes, 300 to 64000.")
+    ] = None,
+    min_iou: Annotated[
+        float | None, typer.Option(help="Smallest file that reaches this IoU (bbox protocol).")
+    ] = None,
     preset: Annotated[str, typer.Option(help="fast, default or best: how long to fit.")] = (
         "default"
     ),
@@ -63,16 +70,22 @@ def compress(
         int | None, typer.Option(help="Numbers in the latent; the file's size follows it.")
     ] = None,
     bits: Annotated[
-        int, typer.Option(help="Bits of a latent's range, 2 to 16; 32 keeps float32.")
-    ] = 8,
+        int | None,
+        typer.Option(help="Bits of a latent's range, 2 to 16; 32 keeps float32.  [default: 8]"),
+    ] = None,
     quantizer: Annotated[
         str, typer.Option(help="qat (trains with the quantiser) or ptq (rounds afterwards).")
     ] = "qat",
-    width: Annotated[int, typer.Option(help="Neurons in a hidden layer, 1 to 256.")] = 40,
+    width: Annotated[
+        int | None,
+        typer.Option(help="Neurons in a hidden layer, 1 to 256.  [default: follows the latent]"),
+    ] = None,
     depth: Annotated[int, typer.Option(help="Hidden layers, 1 to 15.")] = 3,
     octaves: Annotated[
         int | None,
-        typer.Option(help="Octaves of positional encoding, 0 to 15.  [default: 3; 0 with sine]"),
+        typer.Option(
+            help="Octaves of positional encoding, 0 to 15.  [default: 3 or 4; 0 with sine]"
+        ),
     ] = None,
     activation: Annotated[str, typer.Option(help="relu or sine.")] = "relu",
     projection: Annotated[str, typer.Option(help="hadamard or dense.")] = "hadamard",
@@ -80,7 +93,10 @@ def compress(
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Compress a mesh to a .doh file."""
+    """Compress a mesh to a .doh file.
+
+    Exits with status 3, and writes nothing, where --min-iou is out of reach.
+    """
     from doh3d.files import check_output
     from doh3d.fitting.compress import compress as compress_mesh
 
@@ -89,6 +105,8 @@ def compress(
     with fit_progress() as progress:
         shape = compress_mesh(
             mesh,
+            max_bytes=max_bytes,
+            min_iou=min_iou,
             preset=preset,
             latent=latent,
             bits=bits,
@@ -234,6 +252,8 @@ def main() -> None:
     try:
         # Typer returns the status of an Exit rather than raising it.
         status = app(standalone_mode=False)
+    except TargetError as error:
+        _fail(str(error), status=3)
     except Doh3dError as error:
         _fail(str(error))
     except KeyboardInterrupt:
@@ -252,6 +272,6 @@ def main() -> None:
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def _fail(message: str) -> None:
+def _fail(message: str, *, status: int = 2) -> None:
     print("doh3d: error:", " ".join(message.split()), file=sys.stderr)
-    sys.exit(2)
+    sys.exit(status)

@@ -19,3 +19,20 @@ class ConfigError(Doh3dError):
 
 class FormatError(Doh3dError):
     """Bytes are not a valid ``.doh`` file of a version that this release reads."""
+
+
+class TargetError(Doh3dError):
+    """A quality that no allowed size reaches; the message says what was reached.
+
+    Attributes
+    ----------
+    data : bytes
+        The best file.
+    iou : float
+        What it reached.
+    """
+
+    def __init__(self, message: str, data: bytes, iou: float) -> None:
+        super().__init__(message)
+        self.data = data
+        self.iou = iou

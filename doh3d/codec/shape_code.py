@@ -121,12 +121,17 @@ class ShapeCode:
     @property
     def half_extents(self) -> npt.NDArray[np.float64]:
         """(3,) half sides of the domain box, in normalised coordinates."""
-        return (np.asarray(self.extents, dtype=np.float64) + 1) / _EXTENT_STEPS
+        return domain_half_sides(self.extents)
 
     @property
     def bounds(self) -> npt.NDArray[np.float64]:
         """(2, 3) corners of the domain box, in the mesh's own units."""
         return self.transform.to_world(np.stack([-self.half_extents, self.half_extents]))
+
+
+def domain_half_sides(extents: tuple[int, int, int]) -> npt.NDArray[np.float64]:
+    """(3,) half sides of the domain box that extents stand for, in normalised coordinates."""
+    return (np.asarray(extents, dtype=np.float64) + 1) / _EXTENT_STEPS
 
 
 def extents_for(half_sides: npt.ArrayLike) -> tuple[int, int, int]:

@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
 from doh3d.codec.container import parse, serialize
-from doh3d.codec.entropy import Family, SymbolModel, choose_model
-from doh3d.codec.quantization import best_step_index, nearest_step_index, quantize
-from doh3d.codec.shape_code import ParameterGroup, ShapeCode, extents_for
+from doh3d.codec.shape_code import ShapeCode
 from doh3d.devices import resolve_device
 from doh3d.errors import ConfigError
+from doh3d.evaluation.evaluate import mesh_iou
 from doh3d.field import OccupancyField
 from doh3d.files import write_atomically
-from doh3d.fitting.config import FLOAT_BITS, MAX_BITS, FitConfig, ProjectionKind, Quantizer
-from doh3d.fitting.fit import FitResult, ProgressFunction, fit_latent
-from doh3d.fitting.presets import find_preset
-from doh3d.geometry.mesh import clean_mesh, load_mesh
-from doh3d.geometry.sampling import sample_occupancy
-from doh3d.geometry.transform import NormalizingTransform
+from doh3d.fitting.config import FitConfig, ProjectionKind, Quantizer
+from doh3d.fitting.encoding import quantize_fit
+from doh3d.fitting.fit import ProgressFunction, fit_latent
+from doh3d.fitting.preparation import PreparedShape, prepare
+from doh3d.fitting.presets import (
+    DEFAULT_LATENT,
+    find_preset,
+    plan_for_latent,
+    steps_for_width,
+)
+from doh3d.fitting.rate_control import check_max_bytes, check_min_iou, fit_to_bytes, fit_to_iou
 from doh3d.hypernetwork.architecture import Activation, Architecture
 
 if TYPE_CHECKING:
     import trimesh
 
-# Room between the shape and its domain box, in normalised units: 2.5% of the longest side.
-DOMAIN_MARGIN = 0.045
-
 _SINE_OMEGA = 30
+_DEFAULT_BITS = 8
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,9 @@ def make_config(
     *,
     preset: str = "default",
     latent: int | None = None,
-    bits: int = 8,
+    bits: int | None = None,
     quantizer: Quantizer = "qat",
-    width: int = 40,
+    width: int | None = None,
     depth: int = 3,
     octaves: int | None = None,
     activation: Activation = "relu",
@@ -77,40 +77,46 @@ def make_config(
     projection: ProjectionKind = "hadamard",
     seed: int = 0,
 ) -> FitConfig:
-    """Fill a fit's configuration from a preset; see `compress` for the parameters."""
-    chosen = find_preset(preset)
+    """Fill a fit's configuration from preset and plan; see `compress` for the parameters."""
+    effort = find_preset(preset)
+    latent = DEFAULT_LATENT if latent is None else latent
+    # A latent out of range is the configuration's to refuse.
+    plan = plan_for_latent(max(latent, 1))
     sine = activation == "sine"
     if octaves is None:
         # A sine network encodes frequencies in its first layer.
-        octaves = 0 if sine else 3
+        octaves = 0 if sine else plan.octaves
     architecture = Architecture(
-        width=width,
+        width=plan.width if width is None else width,
         depth=depth,
         octaves=octaves,
         activation=activation,
         omega=omega if omega is not None else (_SINE_OMEGA if sine else 0),
     )
     return FitConfig(
-        latent=latent if latent is not None else chosen.latent,
-        bits=bits,
+        latent=latent,
+        bits=_DEFAULT_BITS if bits is None else bits,
         quantizer=quantizer,
         architecture=architecture,
         projection=projection,
         seed=seed,
-        steps=chosen.steps,
-        batch_size=chosen.batch_size,
-        pool_size=chosen.pool_size,
+        steps=steps_for_width(effort.steps, architecture.width),
+        batch_size=effort.batch_size,
+        rate_weight=plan.rate_weight,
+        pool_size=effort.pool_size,
     )
 
 
 def compress(
     mesh: str | Path | trimesh.Trimesh,
     *,
+    max_bytes: int | None = None,
+    min_iou: float | None = None,
     preset: str = "default",
     latent: int | None = None,
-    bits: int = 8,
+    bits: int | None = None,
     quantizer: Quantizer = "qat",
-    width: int = 40,
+    width: int | None = None,
     depth: int = 3,
     octaves: int | None = None,
     activation: Activation = "relu",
@@ -126,17 +132,24 @@ def compress(
     ----------
     mesh : path or trimesh.Trimesh
         PLY, OBJ, STL, OFF, GLB, glTF or 3MF; or a mesh in memory, which is not changed.
+    max_bytes : int, optional
+        Make a file of at most so many bytes, 300 to 64,000, and of at least 95% of them.
+    min_iou : float, optional
+        Make the smallest file whose extracted mesh (resolution 256) reaches this IoU by the
+        bbox protocol; several fits.
     preset : "fast", "default" or "best"
         How long to optimise.
     latent : int, optional
-        Numbers in the latent, n: what the file's size follows. The preset's, unless given.
-    bits : int
-        Bits of a latent's range, 2 to 16, before entropy coding; 32 keeps float32.
+        Numbers in the latent, n, where neither size nor quality is asked for; 1100 (about a
+        kilobyte) unless given.
+    bits : int, optional
+        Bits of a latent's range, 2 to 16, before entropy coding; 32 keeps float32. 8 unless
+        given.
     quantizer : "qat" or "ptq"
         Quantisation-aware training, or rounding afterwards.
     width, depth, octaves : int
-        Target network: neurons a hidden layer, hidden layers, octaves of positional encoding
-        (3 with ReLU and 0 with sine, unless given).
+        Target network: neurons a hidden layer, hidden layers, octaves of positional encoding.
+        Width and octaves follow the latent's length unless given (no octaves with sine).
     activation : "relu" or "sine"
     omega : int, optional
         Frequency of the sine activation, 30 unless given.
@@ -152,22 +165,47 @@ def compress(
     MeshError
         If the mesh cannot be read or encloses no volume.
     ConfigError
-        If an option is out of range.
+        If an option is out of range, or contradicts another.
+    TargetError
+        If no file of at most 64,000 bytes reaches `min_iou`; it carries the best one.
     """
-    config = make_config(
-        preset=preset,
-        latent=latent,
-        bits=bits,
-        quantizer=quantizer,
-        width=width,
-        depth=depth,
-        octaves=octaves,
-        activation=activation,
-        omega=omega,
-        projection=projection,
-        seed=seed,
-    )
-    return compress_with(mesh, config, device=device, progress=progress)
+
+    def config_for_latent(n: int | None) -> FitConfig:
+        return make_config(
+            preset=preset,
+            latent=n,
+            bits=bits,
+            quantizer=quantizer,
+            width=width,
+            depth=depth,
+            octaves=octaves,
+            activation=activation,
+            omega=omega,
+            projection=projection,
+            seed=seed,
+        )
+
+    config = config_for_latent(latent)
+    torch_device = resolve_device(device)
+    if max_bytes is None and min_iou is None:
+        return compress_with(mesh, config, device=device, progress=progress)
+    _check_target(max_bytes, min_iou, latent, bits, quantizer)
+    shape = _prepared(mesh, config)
+    if max_bytes is not None:
+        encoded = fit_to_bytes(
+            shape, max_bytes, config_for_latent, device=torch_device, progress=progress
+        )
+    else:
+        assert min_iou is not None
+        encoded = fit_to_iou(
+            shape,
+            min_iou,
+            config_for_latent,
+            _extracted_iou(shape, device),
+            device=torch_device,
+            progress=progress,
+        )
+    return CompressedShape(encoded.data, encoded.config)
 
 
 def compress_with(
@@ -179,61 +217,46 @@ def compress_with(
 ) -> CompressedShape:
     """Compress a mesh under a full configuration; otherwise as `compress`."""
     torch_device = resolve_device(device)
-    clean = load_mesh(mesh) if isinstance(mesh, str | Path) else clean_mesh(mesh, "mesh")
-    transform = NormalizingTransform.from_bounds(clean.bounds)
-    normalized = clean.copy()
-    normalized.vertices = transform.to_normalized(clean.vertices)
-    half_sides = np.abs(normalized.bounds).max(axis=0) + DOMAIN_MARGIN
-    extents = extents_for(half_sides)
-    samples = sample_occupancy(
-        normalized,
-        (np.asarray(extents) + 1) / 32,
-        config.pool_size,
+    shape = _prepared(mesh, config)
+    result = fit_latent(shape.samples, config, device=torch_device, progress=progress)
+    return CompressedShape(serialize(quantize_fit(result, config, shape)), config)
+
+
+def _check_target(
+    max_bytes: int | None,
+    min_iou: float | None,
+    latent: int | None,
+    bits: int | None,
+    quantizer: Quantizer,
+) -> None:
+    if max_bytes is not None and min_iou is not None:
+        raise ConfigError("max_bytes and min_iou contradict each other; give one of them")
+    if max_bytes is not None:
+        check_max_bytes(max_bytes)
+    if min_iou is not None:
+        check_min_iou(min_iou)
+    name = "max_bytes" if max_bytes is not None else "min_iou"
+    if latent is not None:
+        raise ConfigError(f"latent and {name} contradict each other; give one of them")
+    if bits is not None or quantizer != "qat":
+        raise ConfigError(f"{name} chooses the quantisation by itself; leave out bits and ptq")
+
+
+def _prepared(mesh: str | Path | trimesh.Trimesh, config: FitConfig) -> PreparedShape:
+    return prepare(
+        mesh,
+        pool_size=config.pool_size,
         near_surface_fraction=config.near_surface_fraction,
         near_surface_std=config.near_surface_std,
         seed=config.seed,
     )
-    if not samples.inside.any():
-        raise ConfigError(
-            f"none of {len(samples.inside)} sampled points is inside the mesh: "
-            "its walls are too thin to be represented"
-        )
-    result = fit_latent(samples, config, device=torch_device, progress=progress)
-    code = quantize_fit(result, config, transform, extents)
-    return CompressedShape(serialize(code), config)
 
 
-def quantize_fit(
-    result: FitResult,
-    config: FitConfig,
-    transform: NormalizingTransform,
-    extents: tuple[int, int, int],
-) -> ShapeCode:
-    """Round a fit's latent and biases as its configuration says, and choose their models."""
-    if config.bits == FLOAT_BITS:
-        latent, biases = _raw(result.latent), _raw(result.biases)
-    else:
-        if config.quantization_aware:
-            latent_step = result.latent_step_index
-        else:
-            latent_step = best_step_index(result.latent, config.bits)
-        latent = _quantized(result.latent, latent_step, config.bits)
-        biases = _quantized(result.biases, nearest_step_index(config.bias_step), MAX_BITS)
-    return ShapeCode(
-        architecture=config.architecture,
-        dense_projection=config.projection == "dense",
-        seed=config.seed,
-        transform=transform,
-        extents=extents,
-        latent=latent,
-        biases=biases,
-    )
+def _extracted_iou(shape: PreparedShape, device: str) -> Callable[[bytes], float]:
+    """Measure files as `doh3d eval` does by default."""
 
+    def measure(data: bytes) -> float:
+        mesh = OccupancyField(parse(data), device).to_mesh()
+        return mesh_iou(shape.mesh, mesh).iou
 
-def _raw(values: npt.NDArray[np.float32]) -> ParameterGroup:
-    return ParameterGroup(values, 0, SymbolModel(Family.RAW_FLOAT32, 0))
-
-
-def _quantized(values: npt.NDArray[np.float32], step_index: int, bits: int) -> ParameterGroup:
-    levels = quantize(values, step_index, bits)
-    return ParameterGroup(levels, step_index, choose_model(levels))
+    return measure

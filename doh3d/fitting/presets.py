@@ -1,42 +1,115 @@
-"""Named trade-offs between time and quality."""
+"""What a fit of a given latent length, or file size, should look like.
+
+Presets trade time for quality; the plan says which network serves a latent best. Its figures
+come from `scripts/calibrate_plan.py`, whose measurements are in results/.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
+
+import numpy as np
 
 from doh3d.errors import ConfigError
 
 PresetName = Literal["fast", "default", "best"]
 
+# Numbers in the latent where neither it nor a size is asked for: a file of about a kilobyte.
+DEFAULT_LATENT = 1100
+
+# Bytes of a file that are neither latent nor, as trained with a rate term, biases.
+_OVERHEAD_BYTES = 38
+
 
 @dataclass(frozen=True)
 class Preset:
-    """The settings of a fit that a preset decides.
+    """The effort of a fit.
 
     Attributes
     ----------
-    latent : int
-        Numbers in the latent, for a file of about a kilobyte.
     steps : int
-        Optimiser steps.
+        Optimiser steps, of networks up to 64 wide; wider ones take fewer.
     batch_size : int
         Points a step.
     pool_size : int
         Points sampled.
     """
 
-    latent: int
     steps: int
     batch_size: int
     pool_size: int
 
 
 PRESETS: dict[PresetName, Preset] = {
-    "fast": Preset(latent=1100, steps=1000, batch_size=8192, pool_size=400_000),
-    "default": Preset(latent=1100, steps=3000, batch_size=8192, pool_size=600_000),
-    "best": Preset(latent=1100, steps=10_000, batch_size=16_384, pool_size=1_500_000),
+    "fast": Preset(steps=1000, batch_size=8192, pool_size=400_000),
+    "default": Preset(steps=3000, batch_size=8192, pool_size=600_000),
+    "best": Preset(steps=10_000, batch_size=16_384, pool_size=1_500_000),
 }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The sizes that go with a latent.
+
+    Attributes
+    ----------
+    latent : int
+        Numbers in the latent, n.
+    width, octaves : int
+        Of a network of three hidden layers.
+    rate_weight : float
+        lambda of the rate term.
+    """
+
+    latent: int
+    width: int
+    octaves: int
+    rate_weight: float
+
+
+# Measured: latent length, width, octaves, and bits that a latent number takes in the file.
+_PLAN = (
+    (200, 20, 3, 6.30),
+    (350, 24, 3, 6.35),
+    (1100, 40, 3, 6.55),
+    (4000, 64, 4, 6.70),
+    (16000, 104, 4, 6.75),
+    (80000, 192, 4, 6.80),
+)
+_LOG_LATENTS = [math.log(row[0]) for row in _PLAN]
+
+# lambda at the default latent; the error that a bit removes falls as the latent grows.
+_RATE_WEIGHT = 1.4e-5
+_RATE_WEIGHT_EXPONENT = -0.75
+
+_WIDEST_AT_FULL_STEPS = 64
+
+
+def plan_for_latent(latent: int) -> Plan:
+    """Sizes for a latent of n numbers, between the measured ones."""
+    position = math.log(latent)
+    width = float(np.interp(position, _LOG_LATENTS, [math.log(row[1]) for row in _PLAN]))
+    octaves = float(np.interp(position, _LOG_LATENTS, [row[2] for row in _PLAN]))
+    rate_weight = _RATE_WEIGHT * (latent / DEFAULT_LATENT) ** _RATE_WEIGHT_EXPONENT
+    # Multiples of four fill the processor's vector units.
+    return Plan(latent, 4 * round(math.exp(width) / 4), round(octaves), rate_weight)
+
+
+def latent_for_bytes(size: int) -> int:
+    """Latent length whose file is expected to take `size` bytes."""
+    available = 8 * (size - _OVERHEAD_BYTES)
+    latent = float(DEFAULT_LATENT)
+    # Bits for each number hardly depend on how many there are: this settles at once.
+    for _ in range(8):
+        latent = max(available / _bits_each(latent), 1.0)
+    return round(latent)
+
+
+def steps_for_width(steps: int, width: int) -> int:
+    """Scale a preset's steps to a network of that width: wide networks pay more for each."""
+    return round(steps * min(1.0, _WIDEST_AT_FULL_STEPS / width))
 
 
 def find_preset(name: str) -> Preset:
@@ -45,3 +118,7 @@ def find_preset(name: str) -> Preset:
         if known == name:
             return preset
     raise ConfigError(f"preset is {name!r}; it must be one of {', '.join(PRESETS)}")
+
+
+def _bits_each(latent: float) -> float:
+    return float(np.interp(math.log(latent), _LOG_LATENTS, [row[3] for row in _PLAN]))

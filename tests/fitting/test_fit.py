@@ -3,11 +3,14 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+import trimesh
 
 from doh3d.errors import ConfigError, Doh3dError
-from doh3d.fitting.compress import compress, compress_with, make_config, quantize_fit
+from doh3d.fitting.compress import compress, compress_with, make_config
 from doh3d.fitting.config import FitConfig
+from doh3d.fitting.encoding import quantize_fit
 from doh3d.fitting.fit import Optimisation, fit_latent, one_cycle
+from doh3d.fitting.preparation import PreparedShape
 from doh3d.geometry.sampling import OccupancySamples
 from doh3d.geometry.transform import NormalizingTransform
 from doh3d.hypernetwork.architecture import Architecture
@@ -76,7 +79,8 @@ def test_training_step_and_file_round_alike():
     optimisation.run(None)
     trained, _ = optimisation._weights(noisy=False)
     transform = NormalizingTransform((0.0, 0.0, 0.0), 1.0)
-    code = quantize_fit(optimisation.result(), SMALL, transform, (31, 31, 31))
+    shape = PreparedShape(trimesh.Trimesh(), transform, (31, 31, 31), ball_samples(1))
+    code = quantize_fit(optimisation.result(), SMALL, shape)
     from doh3d.field import decode_weights
 
     decoded = decode_weights(code, CPU)

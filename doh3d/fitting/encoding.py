@@ -1,0 +1,71 @@
+"""From an optimised latent to the bytes of a file."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from doh3d.codec.container import serialize
+from doh3d.codec.entropy import Family, SymbolModel, choose_model
+from doh3d.codec.quantization import STEP_COUNT, best_step_index, nearest_step_index, quantize
+from doh3d.codec.shape_code import ParameterGroup, ShapeCode
+from doh3d.fitting.config import FLOAT_BITS, MAX_BITS, FitConfig
+from doh3d.fitting.fit import FitResult
+from doh3d.fitting.preparation import PreparedShape
+
+# How far a file's step may lie from the one trained with, in eighths of an octave. A coarser
+# one costs quality, a finer one only bytes.
+_FINER_NOTCHES = 4
+_COARSER_NOTCHES = 6
+
+
+def quantize_fit(
+    result: FitResult, config: FitConfig, shape: PreparedShape, *, notches: int = 0
+) -> ShapeCode:
+    """Round a fit's latent and biases as its configuration says, and choose their models.
+
+    `notches` moves the latent's step by as many eighths of an octave, coarser where positive.
+    """
+    if config.bits == FLOAT_BITS:
+        latent, biases = _raw(result.latent), _raw(result.biases)
+    else:
+        if config.quantization_aware:
+            latent_step = result.latent_step_index
+        else:
+            latent_step = best_step_index(result.latent, config.bits)
+        latent_step = min(max(latent_step + notches, 0), STEP_COUNT - 1)
+        latent = _quantized(result.latent, latent_step, config.bits)
+        biases = _quantized(result.biases, nearest_step_index(config.bias_step), MAX_BITS)
+    return ShapeCode(
+        architecture=config.architecture,
+        dense_projection=config.projection == "dense",
+        seed=config.seed,
+        transform=shape.transform,
+        extents=shape.extents,
+        latent=latent,
+        biases=biases,
+    )
+
+
+def encode_within(
+    result: FitResult, config: FitConfig, shape: PreparedShape, max_bytes: int
+) -> bytes | None:
+    """Serialise with the finest step near the trained one that stays within `max_bytes`.
+
+    One notch changes the size by an eighth of a bit for each latent number, about 2%. None
+    where even the coarsest allowed step takes more.
+    """
+    for notches in range(-_FINER_NOTCHES, _COARSER_NOTCHES + 1):
+        data = serialize(quantize_fit(result, config, shape, notches=notches))
+        if len(data) <= max_bytes:
+            return data
+    return None
+
+
+def _raw(values: npt.NDArray[np.float32]) -> ParameterGroup:
+    return ParameterGroup(values, 0, SymbolModel(Family.RAW_FLOAT32, 0))
+
+
+def _quantized(values: npt.NDArray[np.float32], step_index: int, bits: int) -> ParameterGroup:
+    levels = quantize(values, step_index, bits)
+    return ParameterGroup(levels, step_index, choose_model(levels))

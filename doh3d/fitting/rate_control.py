@@ -1,0 +1,176 @@
+"""Fits that meet a size or a quality: predict from the plan, then correct."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from doh3d.errors import ConfigError, Doh3dError, TargetError
+from doh3d.fitting.config import FitConfig
+from doh3d.fitting.encoding import encode_within
+from doh3d.fitting.fit import ProgressFunction, fit_latent
+from doh3d.fitting.preparation import PreparedShape
+from doh3d.fitting.presets import latent_for_bytes
+
+_log = logging.getLogger(__name__)
+
+MIN_BYTES = 300
+MAX_BYTES = 64_000
+
+# A file uses at least this share of the bytes allowed.
+_USED_SHARE = 0.95
+_MAX_SIZE_FITS = 4
+
+# Sizes that a quality search tries: each 10% above the last.
+_LADDER_RATIO = 1.1
+_LADDER = [
+    min(MAX_BYTES, round(MIN_BYTES * _LADDER_RATIO**rung))
+    for rung in range(math.ceil(math.log(MAX_BYTES / MIN_BYTES, _LADDER_RATIO)) + 1)
+]
+_FIRST_SIZE = 1000
+# 1 - IoU falls about with this power of the size: what one measurement predicts the next by.
+_ERROR_EXPONENT = 0.6
+
+# Trials of a search that trust the prediction.
+_PREDICTIONS = 4
+
+ConfigForLatent = Callable[[int], FitConfig]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A file and the configuration that made it."""
+
+    data: bytes
+    config: FitConfig
+
+
+def check_max_bytes(max_bytes: int) -> None:
+    """Raise ConfigError unless a file of at most `max_bytes` can be asked for."""
+    if not MIN_BYTES <= max_bytes <= MAX_BYTES:
+        raise ConfigError(f"max_bytes is {max_bytes}; it must be {MIN_BYTES} to {MAX_BYTES}")
+
+
+def check_min_iou(min_iou: float) -> None:
+    """Raise ConfigError unless a file of at least this IoU can be asked for."""
+    if not 0 < min_iou < 1:
+        raise ConfigError(f"min_iou is {min_iou}; it must be above 0 and below 1")
+
+
+def fit_to_bytes(
+    shape: PreparedShape,
+    max_bytes: int,
+    config_for_latent: ConfigForLatent,
+    *,
+    device: torch.device,
+    progress: ProgressFunction | None = None,
+) -> Encoded:
+    """Fit a file of at most `max_bytes` and at least 95% of that.
+
+    The plan predicts the latent's length; the step size, which can move after the fit, brings
+    the file to the byte count. Only where that does not do is the fit repeated.
+
+    Raises
+    ------
+    Doh3dError
+        If four fits miss; the size of a fit varies by a few percent, so this is not expected.
+    """
+    latent = latent_for_bytes(max_bytes)
+    sizes = []
+    for _ in range(_MAX_SIZE_FITS):
+        config = config_for_latent(latent)
+        result = fit_latent(shape.samples, config, device=device, progress=progress)
+        data = encode_within(result, config, shape, max_bytes)
+        if data is not None and len(data) >= _USED_SHARE * max_bytes:
+            return Encoded(data, config)
+        # Even the finest step falls short, or the coarsest is too large.
+        latent = round(latent * (0.92 if data is None else 0.99 * max_bytes / len(data)))
+        sizes.append(str(len(data)) if data is not None else f"over {max_bytes}")
+        _log.info("the file took %s bytes; fitting %d latents instead", sizes[-1], latent)
+    raise Doh3dError(f"no fit came to within 5% of {max_bytes} bytes: {', '.join(sizes)}")
+
+
+def fit_to_iou(
+    shape: PreparedShape,
+    min_iou: float,
+    config_for_latent: ConfigForLatent,
+    measure: Callable[[bytes], float],
+    *,
+    device: torch.device,
+    progress: ProgressFunction | None = None,
+) -> Encoded:
+    """Fit the smallest file that reaches an IoU: the size below it, by 10%, falls short.
+
+    Sizes are tried on a ladder of 10% steps between 300 and 64,000 bytes, each predicted from
+    those measured before.
+
+    Raises
+    ------
+    TargetError
+        If 64,000 bytes do not suffice.
+    """
+    tried: dict[int, tuple[Encoded, float]] = {}
+
+    def reaches(rung: int) -> bool:
+        if rung not in tried:
+            encoded = fit_to_bytes(
+                shape, _LADDER[rung], config_for_latent, device=device, progress=progress
+            )
+            tried[rung] = (encoded, measure(encoded.data))
+            _log.info("%d bytes reach IoU %.4f", len(encoded.data), tried[rung][1])
+        return tried[rung][1] >= min_iou
+
+    rung = search_ladder(
+        len(_LADDER),
+        start=min(range(len(_LADDER)), key=lambda r: abs(_LADDER[r] - _FIRST_SIZE)),
+        reaches=reaches,
+        predict=lambda r: _predicted_rung(_LADDER[r], tried[r][1], min_iou),
+    )
+    if rung is None:
+        encoded, iou = max(tried.values(), key=lambda entry: entry[1])
+        raise TargetError(
+            f"IoU {min_iou} was not reached: {len(encoded.data)} bytes reach {iou:.4f}",
+            encoded.data,
+            iou,
+        )
+    return tried[rung][0]
+
+
+def search_ladder(
+    rungs: int,
+    *,
+    start: int,
+    reaches: Callable[[int], bool],
+    predict: Callable[[int], int],
+) -> int | None:
+    """Lowest rung that reaches, the one below it having been tried and found short.
+
+    `predict` says which rung should just reach, judging by a rung that was tried. Every trial
+    narrows the bracket; after a few predictions it is halved instead, so that there are at
+    most 4 + log2(rungs) trials. None where the top rung does not reach.
+    """
+    short, enough = -1, rungs
+    rung, trials = start, 0
+    while True:
+        trials += 1
+        if reaches(rung):
+            enough = rung
+        else:
+            short = rung
+        if enough - short == 1:
+            return enough if enough < rungs else None
+        if trials <= _PREDICTIONS:
+            rung = min(max(predict(rung), short + 1), enough - 1)
+        else:
+            rung = (short + enough) // 2
+
+
+def _predicted_rung(size: int, iou: float, min_iou: float) -> int:
+    """Rung that should reach `min_iou`, from what one size reached."""
+    error_ratio = max(1 - iou, 1e-6) / (1 - min_iou)
+    wanted = size * error_ratio ** (1 / _ERROR_EXPONENT)
+    return round(math.log(max(wanted, MIN_BYTES) / MIN_BYTES, _LADDER_RATIO))

@@ -1,0 +1,78 @@
+"""Measure the plan behind the presets: bits that a latent number takes, and what they buy.
+
+    python scripts/calibrate_plan.py MESH... [--preset default] [--output TABLE.tsv]
+
+For each mesh and latent length a fit with the plan's network, and with one a quarter narrower
+and one a quarter wider. A row a fit, written as it is measured; a second run goes on where the
+first stopped. `_PLAN` in doh3d/fitting/presets.py is read off the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import datetime
+import time
+from pathlib import Path
+
+import doh3d
+from doh3d.codec.entropy import code_length_bits
+from doh3d.evaluation.evaluate import field_iou
+from doh3d.fitting.compress import compress_with, make_config
+from doh3d.fitting.presets import plan_for_latent
+
+LATENTS = (200, 350, 600, 1100, 2000, 4000, 8000, 16_000, 40_000, 80_000)
+WIDTH_FACTORS = (1.0, 0.75, 1.25)
+COLUMNS = "mesh preset latent width octaves steps bytes bits_each iou seconds version date".split()  # noqa: SIM905
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("meshes", type=Path, nargs="+")
+    parser.add_argument("--preset", default="default")
+    parser.add_argument("--largest", type=int, default=LATENTS[-1])
+    parser.add_argument("--plan-only", action="store_true", help="no narrower and wider networks")
+    parser.add_argument("--output", type=Path)
+    arguments = parser.parse_args()
+    output = arguments.output or Path(f"results/{doh3d.__version__}/plan.tsv")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    done = set()
+    if output.exists():
+        with output.open() as file:
+            rows = list(csv.DictReader(file, delimiter="\t"))
+        done = {(row["mesh"], row["preset"], row["latent"], row["width"]) for row in rows}
+    with output.open("a", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, delimiter="\t", lineterminator="\n")
+        if not done:
+            writer.writeheader()
+        for factor in WIDTH_FACTORS[: 1 if arguments.plan_only else None]:
+            for latent in (n for n in LATENTS if n <= arguments.largest):
+                width = 4 * round(plan_for_latent(latent).width * factor / 4)
+                config = make_config(preset=arguments.preset, latent=latent, width=width)
+                for path in arguments.meshes:
+                    key = (path.name, arguments.preset, str(latent), str(width))
+                    if key in done:
+                        continue
+                    started = time.perf_counter()
+                    shape = compress_with(path, config)
+                    seconds = time.perf_counter() - started
+                    group = shape.code.latent
+                    bits = code_length_bits(group.values, group.model) / latent
+                    iou = field_iou(doh3d.load_mesh(path), shape.field(), points=2**18).iou
+                    row = dict(zip(COLUMNS[:4], key, strict=True)) | {
+                        "octaves": config.architecture.octaves,
+                        "steps": config.steps,
+                        "bytes": len(shape.data),
+                        "bits_each": f"{bits:.3f}",
+                        "iou": f"{iou:.5f}",
+                        "seconds": f"{seconds:.1f}",
+                        "version": doh3d.__version__,
+                        "date": datetime.date.today().isoformat(),
+                    }
+                    writer.writerow(row)
+                    file.flush()
+                    print(*row.values(), flush=True)
+
+
+if __name__ == "__main__":
+    main()
