@@ -36,6 +36,8 @@ _BOUNDS_CHUNK = 2**12
 class OccupancyField:
     """The occupancy field of one shape.
 
+    The weights are decoded from the code, unless they are given.
+
     Attributes
     ----------
     code : ShapeCode
@@ -44,10 +46,16 @@ class OccupancyField:
         The target network's weights, float32.
     """
 
-    def __init__(self, code: ShapeCode, device: str | torch.device = "auto") -> None:
+    def __init__(
+        self,
+        code: ShapeCode,
+        device: str | torch.device = "auto",
+        *,
+        weights: TargetWeights | None = None,
+    ) -> None:
         self.code = code
         self._device = resolve_device(device)
-        self.weights = decode_weights(code, self._device)
+        self.weights = decode_weights(code, self._device) if weights is None else weights
         half_extents = code.half_extents.astype(np.float32)
         self._half_extents = torch.from_numpy(half_extents).to(self._device)
 

@@ -19,7 +19,7 @@ from doh3d.fitting.config import FitConfig
 from doh3d.fitting.rate import laplace_bits
 from doh3d.geometry.sampling import OccupancySamples
 from doh3d.hypernetwork.decoder import generate_weights, weight_gains
-from doh3d.hypernetwork.projection import make_projection
+from doh3d.hypernetwork.projection import Projection, make_projection
 from doh3d.hypernetwork.target import TargetWeights, encode_points, target_forward
 
 _log = logging.getLogger(__name__)
@@ -115,7 +115,10 @@ def fit_latent(
 
 
 class Optimisation:
-    """Adam on z and h with a one-cycle learning rate, at one peak rate."""
+    """Adam on z and h with a one-cycle learning rate, at one peak rate.
+
+    The projection is the configuration's unless another is given.
+    """
 
     def __init__(
         self,
@@ -123,6 +126,7 @@ class Optimisation:
         config: FitConfig,
         learning_rate: float,
         device: torch.device,
+        projection: Projection | None = None,
     ) -> None:
         architecture = config.architecture
         self.config = config
@@ -130,7 +134,7 @@ class Optimisation:
         # On the CPU whatever the device, so that a seed means the same noise everywhere.
         self._generator = torch.Generator().manual_seed(config.seed)
         self._device = device
-        self.projection = make_projection(
+        self.projection = projection or make_projection(
             config.projection, config.latent, architecture.layer_sizes, config.seed, device
         )
         self._gains = weight_gains(architecture, device)

@@ -1,0 +1,265 @@
+"""Learned peers of the codec, each writing real bytes under the same training budget.
+
+- `mlp`: the target network's weights are learned directly, with the codec's own
+  quantisation-aware training, rate term, entropy coder and container.
+- `coin`: the same network learned directly and stored as 16-bit floats (after Dupont et al.,
+  "COIN: compression with implicit neural representations", 2021).
+- `doh_published`: the hypernetwork as far as the paper fixes it: a dense projection,
+  post-training quantisation, fixed-length codes.
+
+Every peer gets the best of five networks at each size. A weak baseline is a false claim.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from doh3d.codec.container import parse, serialize
+from doh3d.codec.entropy import Family, SymbolModel, choose_model
+from doh3d.codec.quantization import best_step_index, nearest_step_index, quantize
+from doh3d.codec.shape_code import ParameterGroup, ShapeCode
+from doh3d.errors import Doh3dError
+from doh3d.hypernetwork.architecture import MAX_WIDTH, Architecture
+
+if TYPE_CHECKING:
+    import torch
+
+    from doh3d.field import OccupancyField
+    from doh3d.fitting.config import FitConfig
+    from doh3d.fitting.fit import FitResult
+    from doh3d.fitting.preparation import PreparedShape
+
+Peer = Literal["mlp", "coin", "doh_published"]
+PEERS: tuple[Peer, ...] = get_args(Peer)
+
+# Bytes of a file that are no parameters.
+_OVERHEAD_BYTES = 38
+
+# Bits of the quantiser's range for `mlp`, and the bits that a weight then takes in the file:
+# fewer bits buy a wider network at the same size.
+_MLP_BITS = ((5, 3.9), (6, 4.7), (7, 5.5), (8, 6.4), (9, 7.3))
+_COIN_DEPTHS = (1, 2, 3, 4, 5)
+_DOH_WIDTH_FACTORS = (0.6, 0.8, 1.0, 1.25, 1.6)
+_DOH_BITS = 8
+
+# A dense matrix beyond this many entries takes minutes a fit; the Hadamard projection, which
+# is as good at the same n, then stands in for it, and the row says so.
+_MAX_DENSE_ENTRIES = 2**25
+
+# Learning rates at the schedule's peak, in standard deviations of a weight's initial value
+# (tuned for the peers: the best of a factor-of-three ladder, see scripts/benchmark_rd.py).
+_DIRECT_LEARNING_RATE = 0.03
+_RETRIES = 3
+_RETRY_FACTOR = 0.3
+
+
+@dataclass(frozen=True)
+class PeerFit:
+    """One peer's network, as bytes and as the field that they decode to.
+
+    Attributes
+    ----------
+    data : bytes
+        What would be stored.
+    field : OccupancyField
+        Decoded from the stored values.
+    variant : str
+        Which network and quantiser.
+    """
+
+    data: bytes
+    field: OccupancyField
+    variant: str
+
+
+class DirectWeights:
+    """The projection that leaves the weights as they are.
+
+    In the units of a latent of as many numbers: variance 1 / n means the usual initialisation.
+    """
+
+    def project(self, latent: torch.Tensor) -> torch.Tensor:
+        """Scale (n,) values to n weights of unit variance."""
+        return latent * math.sqrt(len(latent))
+
+
+def fit_peer(
+    peer: Peer, shape: PreparedShape, config: FitConfig, target_bytes: int, *, device: torch.device
+) -> Iterator[PeerFit]:
+    """Fit a peer at about `target_bytes` with each of five networks.
+
+    Parameters
+    ----------
+    config : FitConfig
+        The codec's own at that size, whose steps, batches and samples the peer gets too.
+    """
+    fit = {"mlp": _fit_mlp, "coin": _fit_coin, "doh_published": _fit_doh_published}[peer]
+    yield from fit(shape, config, target_bytes, device)
+
+
+def _fit_mlp(
+    shape: PreparedShape, config: FitConfig, target_bytes: int, device: torch.device
+) -> Iterator[PeerFit]:
+    for bits, bits_each in _MLP_BITS:
+        weights = 8 * (target_bytes - _OVERHEAD_BYTES) / bits_each
+        architecture = _network_of(weights, config.architecture)
+        direct = replace(
+            config, architecture=architecture, latent=architecture.weight_count, bits=bits
+        )
+        result = _fit_directly(shape, direct, device)
+        code = _shape_code(
+            shape,
+            architecture,
+            _coded(result.latent, result.latent_step_index, bits),
+            _coded(result.biases, nearest_step_index(direct.bias_step), 16),
+        )
+        data = serialize(code)
+        stored = parse(data)
+        levels = stored.latent.values * stored.latent.step
+        biases = stored.biases.values * stored.biases.step
+        yield PeerFit(
+            data,
+            _direct_field(code, levels, biases, device),
+            f"width {architecture.width}, {bits} bits",
+        )
+
+
+def _fit_coin(
+    shape: PreparedShape, config: FitConfig, target_bytes: int, device: torch.device
+) -> Iterator[PeerFit]:
+    for depth in _COIN_DEPTHS:
+        numbers = (target_bytes - _OVERHEAD_BYTES) / 2
+        base = replace(config.architecture, depth=depth)
+        architecture = _network_of(numbers, base, with_biases=True)
+        direct = replace(
+            config, architecture=architecture, latent=architecture.weight_count, bits=32
+        )
+        result = _fit_directly(shape, direct, device)
+        halves = [values.astype("<f2") for values in (result.latent, result.biases)]
+        header = serialize(_shape_code(shape, architecture, _empty(), _zero(architecture)))
+        data = header[:_OVERHEAD_BYTES] + b"".join(half.tobytes() for half in halves)
+        raw = [
+            ParameterGroup(half.astype(np.float32), 0, SymbolModel(Family.RAW_FLOAT32, 0))
+            for half in halves
+        ]
+        code = _shape_code(shape, architecture, *raw)
+        yield PeerFit(
+            data,
+            _direct_field(code, raw[0].values, raw[1].values, device),
+            f"depth {depth}, width {architecture.width}",
+        )
+
+
+def _fit_doh_published(
+    shape: PreparedShape, config: FitConfig, target_bytes: int, device: torch.device
+) -> Iterator[PeerFit]:
+    from doh3d.field import OccupancyField
+    from doh3d.fitting.fit import fit_latent
+
+    for factor in _DOH_WIDTH_FACTORS:
+        width = min(MAX_WIDTH, 4 * max(1, round(config.architecture.width * factor / 4)))
+        architecture = replace(config.architecture, width=width)
+        numbers = 8 * (target_bytes - _OVERHEAD_BYTES) // _DOH_BITS
+        latent = max(1, numbers - architecture.bias_count)
+        dense = latent * architecture.weight_count <= _MAX_DENSE_ENTRIES
+        published = replace(
+            config,
+            architecture=architecture,
+            latent=latent,
+            quantizer="ptq",
+            projection="dense" if dense else "hadamard",
+        )
+        result = fit_latent(shape.samples, published, device=device)
+        groups = [
+            _fixed(values, best_step_index(values, _DOH_BITS), _DOH_BITS)
+            for values in (result.latent, result.biases)
+        ]
+        code = replace(
+            _shape_code(shape, architecture, *groups), dense_projection=dense, seed=config.seed
+        )
+        data = serialize(code)
+        yield PeerFit(
+            data,
+            OccupancyField(parse(data), device),
+            f"width {width}, n {latent}, {published.projection}",
+        )
+
+
+def _fit_directly(shape: PreparedShape, config: FitConfig, device: torch.device) -> FitResult:
+    from doh3d.devices import one_thread
+    from doh3d.fitting.fit import Optimisation
+
+    learning_rate = _DIRECT_LEARNING_RATE / math.sqrt(config.latent)
+    for _ in range(1 + _RETRIES):
+        with one_thread():
+            optimisation = Optimisation(
+                shape.samples, config, learning_rate, device, DirectWeights()
+            )
+            if optimisation.run(None):
+                return optimisation.result()
+        learning_rate *= _RETRY_FACTOR
+    raise Doh3dError("the direct network became empty or full at every learning rate tried")
+
+
+def _direct_field(
+    code: ShapeCode,
+    weights: npt.NDArray[np.floating],
+    biases: npt.NDArray[np.floating],
+    device: torch.device,
+) -> OccupancyField:
+    import torch
+
+    from doh3d.field import OccupancyField
+    from doh3d.hypernetwork.decoder import generate_weights
+
+    target = generate_weights(
+        code.architecture,
+        DirectWeights(),
+        torch.from_numpy(weights.astype(np.float32)).to(device),
+        torch.from_numpy(biases.astype(np.float32)).to(device),
+    )
+    return OccupancyField(code, device, weights=target)
+
+
+def _network_of(
+    parameters: float, base: Architecture, *, with_biases: bool = False
+) -> Architecture:
+    """The widest network like `base` with at most so many weights (and biases)."""
+
+    def size(architecture: Architecture) -> int:
+        return architecture.weight_count + with_biases * architecture.bias_count
+
+    width = 1
+    while width < MAX_WIDTH and size(replace(base, width=width + 1)) <= parameters:
+        width += 1
+    return replace(base, width=width)
+
+
+def _shape_code(
+    shape: PreparedShape, architecture: Architecture, latent: ParameterGroup, biases: ParameterGroup
+) -> ShapeCode:
+    return ShapeCode(architecture, False, 0, shape.transform, shape.extents, latent, biases)
+
+
+def _coded(values: npt.NDArray[np.float32], step_index: int, bits: int) -> ParameterGroup:
+    levels = quantize(values, step_index, bits)
+    return ParameterGroup(levels, step_index, choose_model(levels))
+
+
+def _fixed(values: npt.NDArray[np.float32], step_index: int, bits: int) -> ParameterGroup:
+    levels = quantize(values, step_index, bits)
+    return ParameterGroup(levels, step_index, SymbolModel(Family.FIXED_LENGTH, bits))
+
+
+def _empty() -> ParameterGroup:
+    return _coded(np.zeros(1, dtype=np.float32), 0, 2)
+
+
+def _zero(architecture: Architecture) -> ParameterGroup:
+    return _coded(np.zeros(architecture.bias_count, dtype=np.float32), 0, 2)
