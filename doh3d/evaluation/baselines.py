@@ -43,7 +43,7 @@ _OVERHEAD_BYTES = 38
 
 # Bits of the quantiser's range for `mlp`, and the bits that a weight then takes in the file:
 # fewer bits buy a wider network at the same size.
-_MLP_BITS = ((5, 3.9), (6, 4.7), (7, 5.5), (8, 6.4), (9, 7.3))
+_MLP_BITS = ((5, 3.5), (6, 4.2), (7, 5.0), (8, 5.8), (9, 6.7))
 _COIN_DEPTHS = (1, 2, 3, 4, 5)
 _DOH_WIDTH_FACTORS = (0.6, 0.8, 1.0, 1.25, 1.6)
 _DOH_BITS = 8
@@ -53,8 +53,9 @@ _DOH_BITS = 8
 _MAX_DENSE_ENTRIES = 2**25
 
 # Learning rates at the schedule's peak, in standard deviations of a weight's initial value
-# (tuned for the peers: the best of a factor-of-three ladder, see scripts/benchmark_rd.py).
-_DIRECT_LEARNING_RATE = 0.03
+# (tuned for the peers: the best of a ladder, see docs/rate-distortion.md).
+_MLP_LEARNING_RATE = 0.2
+_COIN_LEARNING_RATE = 0.4
 _RETRIES = 3
 _RETRY_FACTOR = 0.3
 
@@ -112,7 +113,7 @@ def _fit_mlp(
         direct = replace(
             config, architecture=architecture, latent=architecture.weight_count, bits=bits
         )
-        result = _fit_directly(shape, direct, device)
+        result = _fit_directly(shape, direct, _MLP_LEARNING_RATE, device)
         code = _shape_code(
             shape,
             architecture,
@@ -140,7 +141,7 @@ def _fit_coin(
         direct = replace(
             config, architecture=architecture, latent=architecture.weight_count, bits=32
         )
-        result = _fit_directly(shape, direct, device)
+        result = _fit_directly(shape, direct, _COIN_LEARNING_RATE, device)
         halves = [values.astype("<f2") for values in (result.latent, result.biases)]
         header = serialize(_shape_code(shape, architecture, _empty(), _zero(architecture)))
         data = header[:_OVERHEAD_BYTES] + b"".join(half.tobytes() for half in halves)
@@ -191,11 +192,13 @@ def _fit_doh_published(
         )
 
 
-def _fit_directly(shape: PreparedShape, config: FitConfig, device: torch.device) -> FitResult:
+def _fit_directly(
+    shape: PreparedShape, config: FitConfig, relative_rate: float, device: torch.device
+) -> FitResult:
     from doh3d.devices import one_thread
     from doh3d.fitting.fit import Optimisation
 
-    learning_rate = _DIRECT_LEARNING_RATE / math.sqrt(config.latent)
+    learning_rate = relative_rate / math.sqrt(config.latent)
     for _ in range(1 + _RETRIES):
         with one_thread():
             optimisation = Optimisation(
@@ -230,7 +233,7 @@ def _direct_field(
 def _network_of(
     parameters: float, base: Architecture, *, with_biases: bool = False
 ) -> Architecture:
-    """The widest network like `base` with at most so many weights (and biases)."""
+    """Find the widest network like `base` with at most so many weights (and biases)."""
 
     def size(architecture: Architecture) -> int:
         return architecture.weight_count + with_biases * architecture.bias_count

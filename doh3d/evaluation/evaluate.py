@@ -14,7 +14,7 @@ from doh3d.codec.container import is_doh_file
 from doh3d.errors import ConfigError
 from doh3d.evaluation.draco import draco_bytes
 from doh3d.evaluation.metrics import IouResult, surface_metrics, volumetric_iou
-from doh3d.evaluation.protocols import Protocol
+from doh3d.evaluation.protocols import Protocol, iou_points
 from doh3d.geometry.mesh import load_mesh
 from doh3d.geometry.occupancy import InsideTest, inside_test
 
@@ -174,15 +174,49 @@ def field_iou(
 
     The field's bounding box is taken to be its domain.
     """
-    return volumetric_iou(
-        _judge(reference),
-        field.occupancy,
-        reference.bounds,
-        field.bounds,
-        protocol=protocol,
-        points=points,
-        seed=seed,
+    labelled = LabelledPoints.of(
+        reference, field.bounds, protocol=protocol, points=points, seed=seed
     )
+    return labelled.iou(field)
+
+
+@dataclass(frozen=True)
+class LabelledPoints:
+    """Evaluation points with the reference's occupancy, for many fields on the same domain.
+
+    Attributes
+    ----------
+    chunks : tuple of ((M, 3) float64 points, (M,) bool inside)
+    protocol : {"bbox", "occnet", "grid"}
+    """
+
+    chunks: tuple[tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]], ...]
+    protocol: Protocol
+
+    @classmethod
+    def of(
+        cls,
+        reference: trimesh.Trimesh,
+        bounds: npt.NDArray[np.float64],
+        *,
+        protocol: Protocol = "bbox",
+        points: int | None = None,
+        seed: int = 0,
+    ) -> LabelledPoints:
+        """Label a protocol's points for a reference and fields of (2, 3) bounds."""
+        inside = _judge(reference)
+        chunks = iou_points(protocol, reference.bounds, bounds, points=points, seed=seed)
+        return cls(tuple((chunk, inside(chunk)) for chunk in chunks), protocol)
+
+    def iou(self, field: OccupancyField) -> IouResult:
+        """IoU of the reference and a field."""
+        evaluated = intersection = union = 0
+        for points, inside in self.chunks:
+            found = field.occupancy(points)
+            evaluated += len(points)
+            intersection += int((inside & found).sum())
+            union += int((inside | found).sum())
+        return IouResult(intersection / union if union else 0.0, self.protocol, evaluated)
 
 
 def _judge(mesh: trimesh.Trimesh) -> InsideTest:

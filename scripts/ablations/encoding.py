@@ -1,0 +1,24 @@
+"""Octaves of positional encoding, and sine layers in their place.
+
+python scripts/ablations/encoding.py MESH... [--preset fast] [--seeds 3]
+"""
+
+from harness import run
+
+from doh3d.fitting.compress import make_config
+
+
+def variants(arguments):
+    found = {
+        f"relu {octaves} octaves": make_config(preset=arguments.preset, octaves=octaves)
+        for octaves in range(7)
+    }
+    for omega in (10, 20, 30):
+        found[f"sine omega {omega}"] = make_config(
+            preset=arguments.preset, activation="sine", omega=omega
+        )
+    return found
+
+
+if __name__ == "__main__":
+    run("encoding", __doc__, variants)

@@ -1,0 +1,133 @@
+"""What the ablations share: fits over seeds, a table that resumes, means with intervals."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import datetime
+import math
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from scipy.stats import t as student_t
+
+import doh3d
+from doh3d.codec.container import section_sizes, serialize
+from doh3d.evaluation.evaluate import LabelledPoints
+from doh3d.field import OccupancyField
+from doh3d.fitting.config import FitConfig
+from doh3d.fitting.encoding import quantize_fit
+from doh3d.fitting.fit import FitResult, fit_latent
+from doh3d.fitting.preparation import PreparedShape, prepare
+
+COLUMNS = """
+mesh variant seed bytes iou header_bytes latent_bytes bias_bytes seconds version date
+""".split()  # noqa: SIM905
+Variants = dict[str, FitConfig]
+
+
+def run(
+    name: str,
+    description: str,
+    variants: Callable[[argparse.Namespace], Variants],
+    *,
+    share_fit: Callable[[str], str] | None = None,
+) -> None:
+    """Fit every variant on every mesh and seed, write the table, print means.
+
+    Variants for which `share_fit` gives the same key share one fit and differ only in how it
+    is quantised afterwards.
+    """
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("meshes", type=Path, nargs="+")
+    parser.add_argument("--preset", default="fast")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--output", type=Path)
+    arguments = parser.parse_args()
+    output = arguments.output or Path(f"results/{doh3d.__version__}/ablation-{name}.tsv")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    if not output.exists():
+        output.write_text("\t".join(COLUMNS) + "\n")
+    done = {(row["mesh"], row["variant"], row["seed"]) for row in read(output)}
+    for mesh in arguments.meshes:
+        for seed in range(arguments.seeds):
+            wanted = {
+                variant: replace(config, seed=seed)
+                for variant, config in variants(arguments).items()
+                if (mesh.stem, variant, str(seed)) not in done
+            }
+            if wanted:
+                _measure(mesh, seed, wanted, share_fit or (lambda variant: variant), output)
+    print(*summary(read(output)), sep="\n")
+
+
+def read(output: Path) -> list[dict[str, str]]:
+    """Rows of a table."""
+    with output.open() as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+def summary(rows: Sequence[dict[str, str]]) -> list[str]:
+    """Mean bytes and IoU of each mesh and variant, with a 95% interval over seeds."""
+    groups: dict[tuple[str, str], list[dict[str, str]]] = {}
+    for row in rows:
+        groups.setdefault((row["mesh"], row["variant"]), []).append(row)
+    lines = ["mesh\tvariant\tseeds\tbytes\tiou\t95% interval"]
+    for (mesh, variant), found in groups.items():
+        ious = [float(row["iou"]) for row in found]
+        mean_bytes = statistics.mean(int(row["bytes"]) for row in found)
+        half = math.nan
+        if len(ious) > 1:
+            quantile = float(student_t.ppf(0.975, len(ious) - 1))
+            half = quantile * statistics.stdev(ious) / math.sqrt(len(ious))
+        lines.append(
+            f"{mesh}\t{variant}\t{len(ious)}\t{mean_bytes:.0f}\t"
+            f"{statistics.mean(ious):.5f}\t+-{half:.5f}"
+        )
+    return lines
+
+
+def _measure(
+    mesh: Path, seed: int, wanted: Variants, share_fit: Callable[[str], str], output: Path
+) -> None:
+    first = next(iter(wanted.values()))
+    shape: PreparedShape = prepare(
+        mesh,
+        pool_size=first.pool_size,
+        near_surface_fraction=first.near_surface_fraction,
+        near_surface_std=first.near_surface_std,
+        seed=seed,
+    )
+    judge: LabelledPoints | None = None
+    fits: dict[str, tuple[FitResult, float]] = {}
+    for variant, config in wanted.items():
+        key = share_fit(variant)
+        if key not in fits:
+            started = time.perf_counter()
+            result = fit_latent(shape.samples, config, device=torch.device("cpu"))
+            fits[key] = result, time.perf_counter() - started
+        result, seconds = fits[key]
+        code = quantize_fit(result, config, shape)
+        field = OccupancyField(code, "cpu")
+        judge = judge or LabelledPoints.of(shape.mesh, field.bounds, points=2**19)
+        sizes = section_sizes(code)
+        row = {
+            "mesh": mesh.stem,
+            "variant": variant,
+            "seed": seed,
+            "bytes": len(serialize(code)),
+            "iou": f"{judge.iou(field).iou:.5f}",
+            "header_bytes": sizes["header"] + sizes["transform"] + sizes["checksum"],
+            "latent_bytes": sizes["latent"],
+            "bias_bytes": sizes["biases"],
+            "seconds": f"{seconds:.1f}",
+            "version": doh3d.__version__,
+            "date": datetime.date.today().isoformat(),
+        }
+        with output.open("a") as file:
+            file.write("\t".join(str(row[column]) for column in COLUMNS) + "\n")
+        print(*row.values(), flush=True)

@@ -1,0 +1,260 @@
+"""The rate-distortion benchmark: the codec and its peers on every mesh of a folder.
+
+    python scripts/benchmark_rd.py --meshes DIR [--quick] [--preset default] [--shard 1/2]
+
+Writes results/<version>/rd.tsv, a row a file, as it is measured; a second run goes on where the
+first stopped. Then draws rd.png and prints BD-rate against each peer for each mesh, for organic
+meshes, for CAD parts and for all. `--report` only draws and prints.
+
+Learned peers get the codec's steps, batches and samples, and five networks at each size; their
+learning rate is the best of a ladder on one mesh (results/<version>/peer_learning_rate.tsv).
+IoU is of the field (of the decoded mesh for Draco) by the bbox protocol. `--quick` screens: the
+codec against Draco on four meshes at two sizes, with the fast preset.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import datetime
+import subprocess
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+import doh3d
+from doh3d.codec.container import parse
+from doh3d.devices import resolve_device
+from doh3d.evaluation.baselines import PEERS, fit_peer
+from doh3d.evaluation.decimation import decimation_rows
+from doh3d.evaluation.evaluate import LabelledPoints
+from doh3d.evaluation.rate_distortion import RatePoint, bd_rate, pareto_front
+from doh3d.field import OccupancyField
+from doh3d.fitting.compress import make_config
+from doh3d.fitting.preparation import PreparedShape, prepare
+from doh3d.fitting.presets import latent_for_bytes
+from doh3d.fitting.rate_control import fit_to_bytes
+from doh3d.view.figures import rate_distortion_figure
+
+SIZES = (500, 1200, 3000, 7000, 16_000)
+QUICK_SIZES = (1000, 4000)
+QUICK_MESHES = ("armadillo", "stanford-bunny", "fandisk", "thingi_58011")
+ORGANIC = {
+    "armadillo",
+    "fertility",
+    "lucy",
+    "nefertiti",
+    "rocker-arm",
+    "spot",
+    "stanford-bunny",
+    "xyzrgb_dragon",
+}
+CAD = {"abc4", "fandisk", "thingi_58011", "thingi_73416"}
+COLUMNS = """
+mesh kind method preset target_bytes variant bytes iou iou_of protocol points seconds
+version commit date
+""".split()  # noqa: SIM905
+Row = dict[str, str]
+
+
+class Table:
+    """Rows on disk; appended one by one, so that a killed run loses none."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.write_text("\t".join(COLUMNS) + "\n")
+
+    def rows(self) -> list[Row]:
+        """Read what is there."""
+        with self._path.open() as file:
+            return list(csv.DictReader(file, delimiter="\t"))
+
+    def add(self, **values: object) -> None:
+        """Append a row with the given columns."""
+        row = {**{column: "" for column in COLUMNS}, **values}
+        row |= {
+            "version": doh3d.__version__,
+            "commit": commit(),
+            "date": datetime.date.today().isoformat(),
+        }
+        with self._path.open("a") as file:
+            file.write("\t".join(str(row[column]) for column in COLUMNS) + "\n")
+        print(*(row[c] for c in COLUMNS[:1] + COLUMNS[2:8]), f"{row['seconds']} s", flush=True)
+
+
+def commit() -> str:
+    """Short hash of the checkout, with a plus where it has changes."""
+    result = subprocess.run(
+        ["git", "describe", "--always", "--dirty=+"], capture_output=True, text=True, check=True
+    )
+    return result.stdout.strip()
+
+
+def kind_of(mesh: str) -> str:
+    return "organic" if mesh in ORGANIC else "cad" if mesh in CAD else "other"
+
+
+class MeshBenchmark:
+    """All methods on one mesh; samples and evaluation points are made once, when needed."""
+
+    def __init__(self, path: Path, preset: str, table: Table) -> None:
+        self._path, self._preset, self._table = path, preset, table
+        self._device = resolve_device("auto")
+        self._shape: PreparedShape | None = None
+        self._judge: LabelledPoints | None = None
+
+    def run(self, method: str, sizes: tuple[int, ...]) -> None:
+        """Measure what the table does not hold yet."""
+        done = {
+            row["target_bytes"]
+            for row in self._table.rows()
+            if (row["mesh"], row["method"], row["preset"])
+            == (self._path.stem, method, self._preset if method != "draco" else "")
+            and row["variant"] != "incomplete"
+        }
+        if method == "draco":
+            if not done:
+                self._draco()
+            return
+        for size in sizes:
+            if str(size) not in done:
+                self._codec(size) if method == "codec" else self._peer(method, size)
+
+    def _shape_and_judge(self) -> tuple[PreparedShape, LabelledPoints]:
+        if self._shape is None or self._judge is None:
+            config = make_config(preset=self._preset)
+            self._shape = prepare(
+                self._path,
+                pool_size=config.pool_size,
+                near_surface_fraction=config.near_surface_fraction,
+                near_surface_std=config.near_surface_std,
+                seed=config.seed,
+            )
+            half = (torch.tensor(self._shape.extents).double().numpy() + 1) / 32
+            bounds = self._shape.transform.to_world([-half, half])
+            self._judge = LabelledPoints.of(self._shape.mesh, bounds)
+        return self._shape, self._judge
+
+    def _codec(self, size: int) -> None:
+        shape, judge = self._shape_and_judge()
+        started = time.perf_counter()
+        encoded = fit_to_bytes(
+            shape,
+            size,
+            lambda latent: make_config(preset=self._preset, latent=latent),
+            device=self._device,
+        )
+        seconds = time.perf_counter() - started
+        field = OccupancyField(parse(encoded.data))
+        config = encoded.config
+        variant = f"n {config.latent}, width {config.architecture.width}"
+        self._add("codec", size, variant, len(encoded.data), judge.iou(field).iou, seconds)
+
+    def _peer(self, method: str, size: int) -> None:
+        shape, judge = self._shape_and_judge()
+        config = make_config(preset=self._preset, latent=latent_for_bytes(size))
+        fitted = []
+        started = time.perf_counter()
+        for fit in fit_peer(method, shape, config, size, device=self._device):
+            seconds = time.perf_counter() - started
+            fitted.append((fit.variant, len(fit.data), judge.iou(fit.field).iou, seconds))
+            started = time.perf_counter()
+        # All five at once: a size is in the table either whole or not at all.
+        for variant, data_bytes, iou, seconds in fitted:
+            self._add(method, size, variant, data_bytes, iou, seconds)
+
+    def _draco(self) -> None:
+        started = time.perf_counter()
+        for row in decimation_rows(doh3d.load_mesh(self._path)):
+            variant = f"{row.faces} faces, {row.simplifier}, {row.quantization_bits} bits"
+            seconds = time.perf_counter() - started
+            self._add("draco", 0, variant, row.bytes, row.iou, seconds)
+            started = time.perf_counter()
+
+    def _add(
+        self, method: str, size: int, variant: str, data_bytes: int, iou: float, seconds: float
+    ) -> None:
+        self._table.add(
+            mesh=self._path.stem,
+            kind=kind_of(self._path.stem),
+            method=method,
+            preset="" if method == "draco" else self._preset,
+            target_bytes=size,
+            variant=variant,
+            bytes=data_bytes,
+            iou=f"{iou:.5f}",
+            iou_of="mesh" if method == "draco" else "field",
+            protocol="bbox",
+            points=2**21,
+            seconds=f"{seconds:.1f}",
+        )
+
+
+def curves(rows: list[Row]) -> dict[str, dict[str, list[RatePoint]]]:
+    """Pareto points of each mesh and method."""
+    points: dict[str, dict[str, list[RatePoint]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        points[row["mesh"]][row["method"]].append(RatePoint(int(row["bytes"]), float(row["iou"])))
+    return {
+        mesh: {method: pareto_front(found) for method, found in methods.items()}
+        for mesh, methods in points.items()
+    }
+
+
+def report(rows: list[Row]) -> Iterator[str]:
+    """BD-rate of the codec against each peer, in percent; negative: the codec needs fewer."""
+    found = curves(rows)
+    for method in ("draco", *PEERS):
+        rates: dict[str, list[float]] = defaultdict(list)
+        for mesh in sorted(found):
+            if method not in found[mesh] or "codec" not in found[mesh]:
+                continue
+            rate = bd_rate(found[mesh][method], found[mesh]["codec"])
+            if rate.percent is None:
+                yield f"{method}\t{mesh}\t-\t{rate.reason}"
+                continue
+            rates[kind_of(mesh)].append(rate.percent)
+            rates["all"].append(rate.percent)
+            yield f"{method}\t{mesh}\t{rate.percent:+.1f}%\tIoU {rate.low:.4f} to {rate.high:.4f}"
+        for kind, percents in rates.items():
+            mean = sum(percents) / len(percents)
+            yield f"{method}\tmean of {kind}\t{mean:+.1f}%\t{len(percents)} meshes"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--meshes", type=Path, required=True)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--report", action="store_true")
+    parser.add_argument("--preset", default="default")
+    parser.add_argument("--methods", default=",".join(("codec", "draco", *PEERS)))
+    parser.add_argument("--shard", default="1/1", help="I/N: every N-th mesh, beginning with I")
+    parser.add_argument("--output", type=Path)
+    arguments = parser.parse_args()
+    name = "rd-quick" if arguments.quick else "rd"
+    output = arguments.output or Path(f"results/{doh3d.__version__}/{name}.tsv")
+    table = Table(output)
+    sizes = QUICK_SIZES if arguments.quick else SIZES
+    preset = "fast" if arguments.quick else arguments.preset
+    methods = ["codec", "draco"] if arguments.quick else arguments.methods.split(",")
+    index, count = map(int, arguments.shard.split("/"))
+    meshes = sorted(path for path in arguments.meshes.iterdir() if path.is_file())
+    if arguments.quick:
+        known = [path for path in meshes if path.stem in QUICK_MESHES]
+        meshes = known or meshes[: len(QUICK_MESHES)]
+    if not arguments.report:
+        for method in methods:
+            for path in meshes[index - 1 :: count]:
+                MeshBenchmark(path, preset, table).run(method, sizes)
+    rows = table.rows()
+    rate_distortion_figure(curves(rows), output.with_suffix(".png"))
+    print("peer\tmesh\tBD-rate\toverlap", *report(rows), sep="\n")
+
+
+if __name__ == "__main__":
+    main()

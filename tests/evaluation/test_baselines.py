@@ -1,0 +1,80 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from doh3d.codec.container import parse
+from doh3d.evaluation.baselines import PEERS, DirectWeights, fit_peer
+from doh3d.fitting.config import FitConfig
+from doh3d.fitting.preparation import prepare
+from doh3d.hypernetwork.architecture import Architecture
+
+TARGET = 700
+
+
+@pytest.fixture(scope="module")
+def prepared():
+    import trimesh
+
+    ball = trimesh.creation.icosphere(subdivisions=3, radius=2.0)
+    return prepare(
+        ball, pool_size=20_000, near_surface_fraction=0.5, near_surface_std=0.02, seed=0
+    )
+
+
+@pytest.fixture(scope="module")
+def config():
+    return FitConfig(
+        latent=800,
+        architecture=Architecture(width=16, depth=2, octaves=2),
+        steps=150,
+        batch_size=1024,
+        pool_size=20_000,
+    )
+
+
+@pytest.mark.parametrize("peer", PEERS)
+def test_each_peer_writes_real_bytes_of_five_networks_that_hold_the_shape(peer, prepared, config):
+    cpu = torch.device("cpu")
+    fits = list(fit_peer(peer, prepared, config, TARGET, device=cpu))
+    assert len({fit.variant for fit in fits}) == 5
+    points = np.random.default_rng(0).uniform(-2.1, 2.1, (20_000, 3))
+    inside = np.linalg.norm(points, axis=1) < 2.0
+    ious = []
+    for fit in fits:
+        assert 0.5 * TARGET < len(fit.data) < 1.3 * TARGET
+        found = fit.field.occupancy(points)
+        ious.append((inside & found).sum() / (inside | found).sum())
+    assert max(ious) > 0.9
+
+
+def test_coin_spends_two_bytes_on_each_parameter(prepared, config):
+    for fit in fit_peer("coin", prepared, config, TARGET, device=torch.device("cpu")):
+        architecture = fit.field.code.architecture
+        assert len(fit.data) == 38 + 2 * (architecture.weight_count + architecture.bias_count)
+        assert len(fit.data) <= TARGET
+
+
+def test_doh_as_published_is_dense_and_fixed_length(prepared, config):
+    fit = next(fit_peer("doh_published", prepared, config, TARGET, device=torch.device("cpu")))
+    code = parse(fit.data)
+    assert code.dense_projection
+    assert code.latent.model.family.name == "FIXED_LENGTH"
+    numbers = len(code.latent.values) + len(code.biases.values)
+    assert len(fit.data) == pytest.approx(38 + numbers, abs=2)
+
+
+def test_a_direct_network_is_its_weights(prepared, config):
+    # Unit variance whatever their number, so that one step size and rate serve every width.
+    latent = torch.randn(4000, generator=torch.Generator().manual_seed(0)) / 4000**0.5
+    assert float(DirectWeights().project(latent).var()) == pytest.approx(1.0, rel=0.1)
+    mlp = dataclasses.replace(config, steps=60)
+    fit = next(fit_peer("mlp", prepared, mlp, TARGET, device=torch.device("cpu")))
+    code = parse(fit.data)
+    first = code.architecture.layer_sizes[0]
+    gain = code.architecture.layer_gains[0]
+    count = len(code.latent.values)
+    expected = code.latent.values[:first] * code.latent.step * count**0.5 * gain
+    found = fit.field.weights.matrices[0].numpy().reshape(-1)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
