@@ -112,6 +112,67 @@ def test_eval_of_a_mesh_against_itself_is_one(run, torus_file):
     assert "iou" in out
 
 
+@pytest.fixture
+def quick_sweep(monkeypatch, torus_file, tmp_path):
+    """Arguments of a sweep that takes a second."""
+    from doh3d.fitting import presets
+
+    quick = presets.Preset(steps=60, batch_size=1024, pool_size=20_000)
+    monkeypatch.setitem(presets.PRESETS, "fast", quick)
+    options = ["--latent", "100,150", "--bits", "4,8", "--quantizer", "ptq", "--preset", "fast"]
+    return ["sweep", torus_file[0], "-o", tmp_path / "out", "--points", "4096", *options]
+
+
+def test_sweep_tabulates_and_draws(run, tmp_path, quick_sweep):
+    pytest.importorskip("matplotlib")
+    (tmp_path / "draco.tsv").write_text("bytes\tiou\n300\t0.8\n900\t0.95\n")
+    baseline = ["--baseline", f"Draco={tmp_path / 'draco.tsv'}"]
+    status, out, err = run(*quick_sweep, *baseline, "--json")
+    assert (status, err) == (0, "")
+    report = json.loads(out)
+    assert [(row["latent"], row["bits"]) for row in report["rows"]] == [
+        (100, 4),
+        (100, 8),
+        (150, 4),
+        (150, 8),
+    ]
+    assert [point["bytes"] for point in report["summary"]] == [
+        row["bytes"] for row in report["rows"]
+    ]
+    folder = tmp_path / "out"
+    assert report["figures"] == [
+        str(folder / f"iou_{against}.png") for against in ("latent", "bits", "bytes")
+    ]
+    assert all(os.path.getsize(figure) > 1000 for figure in report["figures"])
+    table = (folder / "sweep.csv").read_bytes()
+    # The same command again has nothing left to do; what it prints is for people.
+    status, out, err = run(*quick_sweep)
+    assert (status, err) == (0, "")
+    assert "latent 150" in out
+    assert re.search(r"8 bits +│ +\d+ bytes, IoU 0\.\d{4}", out)
+    assert (folder / "sweep.csv").read_bytes() == table
+
+
+def test_sweep_without_matplotlib_says_so_before_any_work(run, tmp_path, quick_sweep, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    status, out, err = run(*quick_sweep)
+    assert (status, out) == (2, "")
+    assert err.count("\n") == 1
+    assert 'pip install "doh3d[view]"' in err
+    assert not (tmp_path / "out").exists()
+    status, _, _ = run(*quick_sweep, "--no-figures")
+    assert status == 0
+    assert sorted(os.listdir(tmp_path / "out")) == ["files", "sweep.csv", "sweep.json"]
+
+
+def test_sweep_refuses_a_folder_of_another(run, tmp_path, quick_sweep):
+    assert run(*quick_sweep, "--no-figures")[0] == 0
+    status, out, err = run(*quick_sweep, "--no-figures", "--quantizer", "qat")
+    assert (status, out) == (2, "")
+    assert err.count("\n") == 1
+    assert "quantizer 'ptq', not 'qat'" in err
+
+
 def bad_inputs(folder, mesh, file):
     (folder / "image.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
     (folder / "empty.ply").write_bytes(b"")
@@ -142,6 +203,23 @@ def bad_inputs(folder, mesh, file):
         "protocol": (["eval", file, "-r", mesh, "--protocol", "iou"], "bbox, occnet, grid"),
         "grid elsewhere": (["eval", file, "-r", mesh, "--grid", 9], "grid"),
         "no reference": (["eval", file], "--reference"),
+        "a sweep's latents": (
+            ["sweep", mesh, "-o", folder / "s", "--latent", "250,,500"],
+            "latent is '250,,500'; it must be whole numbers separated by commas",
+        ),
+        "a sweep's bits": (["sweep", mesh, "-o", folder / "s", "--bits", "4,99"], "bits is 99"),
+        "a sweep's bits twice": (["sweep", mesh, "-o", folder / "s", "--bits", "4,4"], "once"),
+        "a sweep's seeds": (["sweep", mesh, "-o", folder / "s", "--seeds", 0], "seeds is 0"),
+        "a sweep's quantizer": (
+            ["sweep", mesh, "-o", folder / "s", "--quantizer", "vq"],
+            "'qat' or 'ptq'",
+        ),
+        "a sweep's folder": (["sweep", mesh, "-o", folder / "plain"], "is not a folder"),
+        "a sweep's mesh": (["sweep", folder / "no.ply", "-o", folder / "s"], "no.ply"),
+        "a sweep's baseline": (
+            ["sweep", mesh, "-o", folder / "s", "--baseline", "Draco=no.tsv"],
+            "no.tsv",
+        ),
         "unknown command": (["squash", mesh], "squash"),
         "unknown option": (["info", file, "--fast"], "--fast"),
     }
@@ -168,6 +246,14 @@ BAD_INPUTS = [
     "protocol",
     "grid elsewhere",
     "no reference",
+    "a sweep's latents",
+    "a sweep's bits",
+    "a sweep's bits twice",
+    "a sweep's seeds",
+    "a sweep's quantizer",
+    "a sweep's folder",
+    "a sweep's mesh",
+    "a sweep's baseline",
     "unknown command",
     "unknown option",
 ]
@@ -189,7 +275,7 @@ def test_bad_input_is_one_line_exit_2_and_nothing_written(run, tmp_path, torus_f
 
 
 def test_help_and_version(run):
-    for command in ([], ["compress"], ["decompress"], ["info"], ["eval"]):
+    for command in ([], ["compress"], ["decompress"], ["info"], ["eval"], ["sweep"]):
         status, out, _ = run(*command, "--help")
         assert status == 0
         assert "Usage" in out

@@ -119,6 +119,8 @@ class FitConfig:
         """Latent step that quantisation-aware training asks for, before it is snapped.
 
         A latent of n numbers starts with standard deviation 1 / sqrt(n); with 8 bits that is
-        eight steps, and each bit more halves the step. The range is 16 deviations either way.
+        eight steps, and each bit more halves the step: a range of 16 deviations either way.
+        Below 5 bits the range shrinks instead, since with steps beyond a deviation most
+        numbers would round to zero and stay there.
         """
-        return float(2.0 ** (5 - self.bits) / math.sqrt(self.latent))
+        return float(2.0 ** (5 - max(self.bits, 5)) / math.sqrt(self.latent))

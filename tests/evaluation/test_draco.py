@@ -5,9 +5,10 @@ import sys
 import numpy as np
 import pytest
 import trimesh
+from scipy.spatial import cKDTree
 
-from doh3d.errors import ConfigError, MeshError
-from doh3d.evaluation.draco import draco_bytes
+from doh3d.errors import ConfigError, FormatError, MeshError
+from doh3d.evaluation.draco import decode_draco, draco_bytes, encode_draco
 
 
 @pytest.fixture
@@ -64,3 +65,54 @@ def test_bad_arguments_are_named(sphere, arguments, message):
 def test_a_mesh_without_faces_is_refused():
     with pytest.raises(MeshError, match="no faces"):
         draco_bytes(trimesh.Trimesh())
+
+
+@pytest.mark.parametrize("bits", [7, 11, 16])
+def test_a_round_trip_moves_points_by_half_a_step_at_most(sphere, bits):
+    pytest.importorskip("DracoPy")
+    sphere.apply_translation([3, -2, 5])
+    decoded = decode_draco(encode_draco(sphere, bits))
+    assert len(decoded.faces) == len(sphere.faces)
+    step = np.ptp(sphere.bounds, axis=0).max() / (2**bits - 1)
+    # Vertices come back in another order: each has its own nearest.
+    distance, nearest = cKDTree(sphere.vertices).query(decoded.vertices, p=np.inf)
+    assert distance.max() <= step / 2 * 1.01 + 1e-6
+    assert distance.max() > step / 4
+    if bits > 7:
+        assert len(set(nearest)) == len(sphere.vertices)
+        order = np.sort(nearest[decoded.faces], axis=1)
+        assert {*map(tuple, order)} == {*map(tuple, np.sort(sphere.faces, axis=1))}
+        assert decoded.volume == pytest.approx(sphere.volume, rel=1e-3)
+
+
+def test_the_size_is_that_of_the_encoded_bytes(sphere):
+    pytest.importorskip("DracoPy")
+    assert draco_bytes(sphere, quantization_bits=9) == pytest.approx(
+        len(encode_draco(sphere, 9)), rel=0.01
+    )
+
+
+@pytest.mark.parametrize("data", [b"", b"DRACO", b"no such file", bytes(40)])
+def test_what_is_no_draco_file_is_refused(data):
+    pytest.importorskip("DracoPy")
+    with pytest.raises(FormatError, match=r"^not a Draco file[^\n]*$"):
+        decode_draco(data)
+
+
+def test_a_cut_file_is_refused(sphere):
+    pytest.importorskip("DracoPy")
+    data = encode_draco(sphere, 9)
+    with pytest.raises(FormatError, match=r"^not a Draco file"):
+        decode_draco(data[: len(data) // 2])
+
+
+def test_a_point_cloud_is_refused(sphere):
+    dracopy = pytest.importorskip("DracoPy")
+    with pytest.raises(FormatError, match="point cloud"):
+        decode_draco(dracopy.encode(sphere.vertices.astype(np.float32)))
+
+
+def test_decoding_without_dracopy_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "DracoPy", None)
+    with pytest.raises(ConfigError, match=r'"doh3d\[peers\]"$'):
+        decode_draco(b"DRACO")

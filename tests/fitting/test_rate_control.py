@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import pytest
@@ -53,7 +54,7 @@ def test_a_good_prediction_needs_few_trials():
 def test_the_ladder_spans_the_allowed_sizes():
     assert _LADDER[0] == 300
     assert _LADDER[-1] == 64_000
-    ratios = [b / a for a, b in zip(_LADDER, _LADDER[1:], strict=False)]
+    ratios = [b / a for a, b in itertools.pairwise(_LADDER)]
     assert all(1 < ratio < 1.11 for ratio in ratios)
 
 

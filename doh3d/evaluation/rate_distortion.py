@@ -1,0 +1,203 @@
+"""Curves of rate and distortion: Pareto fronts, and how many bytes one codec saves on another.
+
+Rate is a file's size in bytes. Quality is ``-log10(1 - IoU)``, since IoU itself saturates: 0.9 is
+quality 1, 0.99 quality 2, and the step from one to the other counts as much as the next.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from doh3d.errors import ConfigError
+
+FloatArray = npt.NDArray[np.float64]
+
+# Piecewise cubic Hermite interpolation goes through two points already, but a straight line
+# between two says little about a codec.
+_FEWEST_POINTS = 3
+
+
+class RatedShape(Protocol):
+    """Whatever has a size and a quality: `RatePoint`, or a row of a sweep."""
+
+    @property
+    def bytes(self) -> int:
+        """Size of the file on disk."""
+
+    @property
+    def iou(self) -> float:
+        """Volumetric IoU in [0, 1]."""
+
+
+RatedT = TypeVar("RatedT", bound=RatedShape)
+
+
+@dataclass(frozen=True)
+class RatePoint:
+    """One file of one codec.
+
+    Attributes
+    ----------
+    bytes : int
+        Size of the file on disk, >= 1.
+    iou : float
+        Volumetric IoU with the reference, in [0, 1].
+    """
+
+    bytes: int
+    iou: float
+
+    def __post_init__(self) -> None:
+        """Refuse what is no measurement."""
+        if self.bytes < 1:
+            raise ConfigError(f"bytes is {self.bytes}; it must be 1 or more")
+        if not 0 <= self.iou <= 1:
+            raise ConfigError(f"iou is {self.iou}; it must be in [0, 1]")
+
+
+@dataclass(frozen=True)
+class BdRate:
+    """Bjontegaard delta rate.
+
+    Attributes
+    ----------
+    percent : float or None
+        How many more bytes the tested codec needs at equal quality, on average over the overlap:
+        -50 is half the bytes. None where it cannot be told.
+    low, high : float or None
+        The overlap, in IoU: the qualities that both curves reach. None where they reach none.
+    reason : str
+        Why percent is None, otherwise empty.
+    """
+
+    percent: float | None
+    low: float | None
+    high: float | None
+    reason: str = ""
+
+
+def pareto_front(points: Iterable[RatedT]) -> list[RatedT]:
+    """Keep the points that no other point equals or beats in both bytes and IoU.
+
+    Parameters
+    ----------
+    points : iterable of RatePoint, or of anything with `bytes` and `iou`
+
+    Returns
+    -------
+    list
+        Some of the given points, bytes and IoU strictly increasing. Of points equal in both, the
+        first.
+    """
+    front: list[RatedT] = []
+    for point in sorted(points, key=lambda point: (point.bytes, -point.iou)):
+        if not front or point.iou > front[-1].iou:
+            front.append(point)
+    return front
+
+
+def bd_rate(anchor: Iterable[RatedShape], test: Iterable[RatedShape]) -> BdRate:
+    """Average difference in bytes between two codecs at equal IoU.
+
+    The method of Bjontegaard (VCEG-M33, 2001) with piecewise cubic Hermite interpolation of log
+    bytes over ``-log10(1 - IoU)``, by the `bjontegaard` package. Only Pareto points count, and
+    of those only points of IoU strictly between 0 and 1, whose quality is finite and above 0.
+
+    Parameters
+    ----------
+    anchor, test : iterable of RatePoint, or of anything with `bytes` and `iou`
+        In any order.
+
+    Returns
+    -------
+    BdRate
+        Negative where `test` needs fewer bytes. Without a percentage, but with a reason, where
+        a curve has fewer than three Pareto points or the curves do not overlap.
+
+    Raises
+    ------
+    ConfigError
+        The bjontegaard package is not installed.
+    """
+    package = _bjontegaard()
+    anchor_bytes, anchor_quality = _curve(anchor)
+    test_bytes, test_quality = _curve(test)
+    for name, curve in (("anchor", anchor_bytes), ("test", test_bytes)):
+        if len(curve) < _FEWEST_POINTS:
+            count = f"{len(curve)} Pareto point{'' if len(curve) == 1 else 's'}"
+            reason = f"the {name} has {count} with an IoU between 0 and 1; {_FEWEST_POINTS} needed"
+            return BdRate(None, None, None, reason)
+    low = max(anchor_quality[0], test_quality[0])
+    high = min(anchor_quality[-1], test_quality[-1])
+    if not low < high:
+        spans = [
+            f"IoU {_iou(quality[0]):.4f} to {_iou(quality[-1]):.4f}"
+            for quality in (anchor_quality, test_quality)
+        ]
+        reason = f"the curves do not overlap: the anchor has {spans[0]}, the test {spans[1]}"
+        return BdRate(None, None, None, reason)
+    percent = package.bd_rate(
+        anchor_bytes,
+        anchor_quality,
+        test_bytes,
+        test_quality,
+        method="pchip",
+        require_matching_points=False,
+        min_overlap=0,
+    )
+    return BdRate(float(percent), _iou(low), _iou(high))
+
+
+def interpolate_bytes(points: Iterable[RatedShape], iou: float) -> float | None:
+    """Bytes at which a curve reaches an IoU, interpolated as `bd_rate` does.
+
+    Parameters
+    ----------
+    points : iterable of RatePoint, or of anything with `bytes` and `iou`
+    iou : float
+        In (0, 1).
+
+    Returns
+    -------
+    float or None
+        None outside the curve, or where it has fewer than two Pareto points.
+    """
+    from scipy.interpolate import PchipInterpolator
+
+    if not 0 < iou < 1:
+        raise ConfigError(f"iou is {iou}; it must be between 0 and 1")
+    size, quality = _curve(points)
+    wanted = -math.log10(1 - iou)
+    if len(size) < 2 or not quality[0] <= wanted <= quality[-1]:
+        return None
+    return float(10 ** PchipInterpolator(quality, np.log10(size))(wanted))
+
+
+def _curve(points: Iterable[RatedShape]) -> tuple[FloatArray, FloatArray]:
+    """Bytes and quality of the Pareto points, both strictly increasing."""
+    front: Sequence[RatedShape] = pareto_front(point for point in points if 0 < point.iou < 1)
+    size = np.array([point.bytes for point in front], dtype=np.float64)
+    quality = np.array([-math.log10(1 - point.iou) for point in front], dtype=np.float64)
+    # IoUs that differ in the last bit may have one quality; the interpolation wants it to grow.
+    grows = np.diff(quality, prepend=0.0) > 0
+    return size[grows], quality[grows]
+
+
+def _iou(quality: float) -> float:
+    return float(1 - 10**-quality)
+
+
+def _bjontegaard() -> Any:
+    try:
+        import bjontegaard
+    except ImportError as error:
+        raise ConfigError(
+            'bjontegaard is not installed; install it with: pip install "doh3d[peers]"'
+        ) from error
+    return bjontegaard

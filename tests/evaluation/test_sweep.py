@@ -1,0 +1,345 @@
+import dataclasses
+import json
+import math
+
+import pytest
+import trimesh
+
+import doh3d
+from doh3d.errors import ConfigError, Doh3dError, MeshError
+from doh3d.evaluation import sweep as sweep_module
+from doh3d.evaluation.rate_table import parse_baseline, read_baseline
+from doh3d.evaluation.sweep import parse_numbers, run_sweep
+from doh3d.evaluation.sweep_table import COLUMNS, SweepFolder, mean_interval, summarize
+from doh3d.fitting import fit, presets
+
+GRID = {"latents": (100, 150), "bits": (4, 8), "preset": "fast", "points": 4096, "device": "cpu"}
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    quick = presets.Preset(steps=60, batch_size=1024, pool_size=20_000)
+    monkeypatch.setitem(presets.PRESETS, "fast", quick)
+
+
+@pytest.fixture
+def mesh(tmp_path):
+    path = tmp_path / "ball.ply"
+    trimesh.creation.icosphere(subdivisions=3, radius=3.0).export(path)
+    return path
+
+
+@pytest.fixture
+def fits(monkeypatch):
+    """Configurations that were fitted, in order."""
+    seen = []
+    real = fit.fit_latent
+
+    def counted(samples, config, **options):
+        seen.append((config.latent, config.bits, config.seed))
+        return real(samples, config, **options)
+
+    monkeypatch.setattr(fit, "fit_latent", counted)
+    return seen
+
+
+def lasting(rows):
+    """Rows without what differs from run to run."""
+    return [dataclasses.replace(row, seconds=0.0, date="") for row in rows]
+
+
+def test_every_combination_is_a_row_of_a_file_on_disk(mesh, tmp_path, fits):
+    result = run_sweep(mesh, tmp_path / "out", seeds=2, **GRID)
+    assert fits == [(n, b, s) for s in (0, 1) for n in (100, 150) for b in (4, 8)]
+    assert [row.key for row in result.rows] == fits
+    for row in result.rows:
+        file = result.folder.file_path(*row.key)
+        assert row.bytes == file.stat().st_size
+        assert row.bytes == row.latent_bytes + row.bias_bytes + row.header_bytes
+        sizes = doh3d.load(file, "cpu").code
+        assert len(sizes.latent.values) == row.latent
+        assert (row.mesh, row.quantizer, row.preset) == ("ball.ply", "qat", "fast")
+        assert (row.iou_of, row.protocol, row.points) == ("field", "bbox", 4096)
+        assert row.width == sizes.architecture.width
+        assert row.version == doh3d.__version__
+        assert row.seconds > 0
+    assert max(row.iou for row in result.rows) > 0.8
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {
+        "files",
+        "sweep.csv",
+        "sweep.json",
+    }
+
+
+def test_iou_is_that_of_the_decoded_file(mesh, tmp_path):
+    from doh3d.evaluation.evaluate import field_iou
+
+    row = run_sweep(mesh, tmp_path / "out", **GRID).rows[-1]
+    field = doh3d.load(SweepFolder(tmp_path / "out").file_path(*row.key), "cpu")
+    assert row.iou == field_iou(doh3d.load_mesh(mesh), field, points=4096).iou
+
+
+@pytest.mark.parametrize("quantizer", ["qat", "ptq"])
+def test_files_are_those_that_compress_makes(mesh, tmp_path, quantizer):
+    grid = {**GRID, "latents": (100,), "bits": (5, 32)}
+    result = run_sweep(mesh, tmp_path / "out", quantizer=quantizer, **grid)
+    for row in result.rows:
+        alone = doh3d.compress(
+            mesh, preset="fast", latent=100, bits=row.bits, quantizer=quantizer, device="cpu"
+        )
+        assert result.folder.file_path(*row.key).read_bytes() == alone.data
+
+
+def test_ptq_fits_once_for_all_bits(mesh, tmp_path, fits):
+    result = run_sweep(mesh, tmp_path / "out", quantizer="ptq", seeds=2, **GRID)
+    assert [(latent, seed) for latent, _, seed in fits] == [(100, 0), (150, 0), (100, 1), (150, 1)]
+    assert len(result.rows) == 8
+    by_key = {row.key: row for row in result.rows}
+    assert by_key[100, 4, 0].bytes < by_key[100, 8, 0].bytes
+    # One more number of bits is one more fit of each latent and seed, not two.
+    fits.clear()
+    run_sweep(mesh, tmp_path / "out", quantizer="ptq", seeds=2, **{**GRID, "bits": (4, 6, 8)})
+    assert len(fits) == 4
+
+
+@pytest.mark.parametrize("cut", [1, 40, 150])
+def test_a_killed_run_is_taken_up_where_it_was(mesh, tmp_path, fits, cut):
+    whole = run_sweep(mesh, tmp_path / "whole", **GRID)
+    run_sweep(mesh, tmp_path / "killed", **GRID)
+    table = tmp_path / "killed" / "sweep.csv"
+    data = table.read_bytes()
+    table.write_bytes(data[:-cut])
+    finished = table.read_bytes().count(b"\n") - 1
+    assert finished in (2, 3)
+    assert len(SweepFolder(tmp_path / "killed").read()) == finished
+    fits.clear()
+    again = run_sweep(mesh, tmp_path / "killed", **GRID)
+    assert fits == [row.key for row in whole.rows[finished:]]
+    assert lasting(again.rows) == lasting(whole.rows)
+    kept = b"\n".join(data.split(b"\n")[: finished + 1])
+    assert table.read_bytes().startswith(kept)
+    for row in whole.rows:
+        files = [result.folder.file_path(*row.key).read_bytes() for result in (whole, again)]
+        assert files[0] == files[1]
+    fits.clear()
+    run_sweep(mesh, tmp_path / "killed", **GRID)
+    assert fits == []
+
+
+def test_rows_are_on_disk_before_the_next_fit(mesh, tmp_path, monkeypatch):
+    real, rows_seen = fit.fit_latent, []
+
+    def stopped(samples, config, **options):
+        rows_seen.append(len(SweepFolder(tmp_path / "out").read()))
+        if config.latent == 150:
+            raise KeyboardInterrupt
+        return real(samples, config, **options)
+
+    monkeypatch.setattr(fit, "fit_latent", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(mesh, tmp_path / "out", **GRID)
+    assert rows_seen == [0, 1, 2]
+
+
+def test_a_table_cut_inside_its_first_line_starts_afresh(mesh, tmp_path):
+    whole = run_sweep(mesh, tmp_path / "out", **GRID)
+    (tmp_path / "out" / "sweep.csv").write_text("mesh,latent,bi")
+    again = run_sweep(mesh, tmp_path / "out", **GRID)
+    assert lasting(again.rows) == lasting(whole.rows)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"preset": "default"}, "preset 'fast', not 'default'"),
+        ({"quantizer": "ptq"}, "quantizer 'qat', not 'ptq'"),
+        ({"points": 8192}, "points 4096, not 8192"),
+        ({"mesh": "other.ply"}, "mesh_sha256"),
+    ],
+)
+def test_another_sweep_is_not_mixed_in(mesh, tmp_path, options, named):
+    folder = tmp_path / "out"
+    grid = {**GRID, "latents": (100,), "bits": (8,)}
+    run_sweep(mesh, folder, **grid)
+    trimesh.creation.icosphere(subdivisions=2).export(tmp_path / "other.ply")
+    before = (folder / "sweep.csv").read_bytes()
+    other = tmp_path / options.pop("mesh", mesh.name)
+    with pytest.raises(ConfigError, match=named):
+        run_sweep(other, folder, **{**grid, **options})
+    assert (folder / "sweep.csv").read_bytes() == before
+    # The same mesh under another name is the same sweep.
+    mesh.rename(tmp_path / "renamed.ply")
+    assert len(run_sweep(tmp_path / "renamed.ply", folder, **grid).rows) == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "named"),
+    [
+        ("sweep.json", "{", "not the JSON of a sweep"),
+        ("sweep.json", "[]", "mesh_sha256 None"),
+        ("sweep.json", None, "without its sweep.json"),
+        ("sweep.csv", "a,b\n", "line 1 does not name the columns"),
+        ("sweep.csv", ",".join(COLUMNS) + "\nball.ply,100\n", "line 2 has 2 values"),
+        ("sweep.csv", ",".join(COLUMNS) + "\n" + ",".join(["x"] * 21) + "\n", "latent is 'x'"),
+    ],
+)
+def test_a_damaged_folder_is_named_not_overwritten(mesh, tmp_path, file, text, named):
+    grid = {**GRID, "latents": (100,), "bits": (8,)}
+    run_sweep(mesh, tmp_path / "out", **grid)
+    path = tmp_path / "out" / file
+    path.unlink() if text is None else path.write_text(text)
+    with pytest.raises(ConfigError, match=named):
+        run_sweep(mesh, tmp_path / "out", **grid)
+    assert path.exists() == (text is not None)
+
+
+def test_rows_survive_the_table(mesh, tmp_path):
+    awkward = mesh.with_name('a "b",\nc.ply')
+    mesh.rename(awkward)
+    rows = run_sweep(awkward, tmp_path / "out", **{**GRID, "bits": (8,)}).rows
+    assert [row.mesh for row in rows] == ['a "b", c.ply'] * 2
+    assert tuple(SweepFolder(tmp_path / "out").read()) == rows
+
+
+def test_a_fit_that_fails_costs_no_other(mesh, tmp_path, monkeypatch, caplog):
+    real = fit.fit_latent
+
+    def failing(samples, config, **options):
+        if config.bits == 4:
+            raise Doh3dError("the fit became empty")
+        return real(samples, config, **options)
+
+    monkeypatch.setattr(fit, "fit_latent", failing)
+    result = run_sweep(mesh, tmp_path / "out", **GRID)
+    assert [row.key for row in result.rows] == [(100, 8, 0), (150, 8, 0)]
+    assert result.failures[0] == "latent 100, bits 4, seed 0: the fit became empty"
+    assert "latent 150, bits 4" in caplog.text
+    assert "latent 150" in result.describe()["failed"]
+    with pytest.raises(Doh3dError, match="every fit of the sweep failed: latent 100, bits 4"):
+        run_sweep(mesh, tmp_path / "none", **{**GRID, "bits": (4,)})
+    # The failed ones are tried again.
+    monkeypatch.setattr(fit, "fit_latent", real)
+    assert len(run_sweep(mesh, tmp_path / "out", **GRID).rows) == 4
+
+
+def test_progress_counts_the_steps_of_the_missing_fits(mesh, tmp_path):
+    seen = []
+    run_sweep(mesh, tmp_path / "out", progress=seen.append, **GRID)
+    assert [(p.step, p.steps) for p in seen][-2:] == [(230, 240), (240, 240)]
+    assert [p.step for p in seen] == sorted(p.step for p in seen)
+    seen.clear()
+    run_sweep(mesh, tmp_path / "out", progress=seen.append, **{**GRID, "latents": (100, 120)})
+    assert seen[-1].steps == 120
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"latents": ()}, "latent is empty"),
+        ({"latents": (100, 0)}, "latent is 0"),
+        ({"bits": (4, 17)}, "bits is 17"),
+        ({"bits": (4, 8, 4)}, "bits names 4 more than once"),
+        ({"seeds": 0}, "seeds is 0; it must be 1 to 65536"),
+        ({"points": 0}, "points is 0"),
+        ({"preset": "slow"}, "fast, default, best"),
+        ({"quantizer": "vq"}, "'qat' or 'ptq'"),
+        ({"device": "tpu"}, "auto, cpu, cuda, mps"),
+    ],
+)
+def test_options_out_of_range_are_named_and_nothing_is_written(mesh, tmp_path, options, named):
+    with pytest.raises(ConfigError, match=named):
+        run_sweep(mesh, tmp_path / "out", **{**GRID, **options})
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_mesh_that_is_none_leaves_nothing_behind(tmp_path):
+    (tmp_path / "empty.ply").write_bytes(b"")
+    for name in ("empty.ply", "missing.ply"):
+        with pytest.raises(MeshError, match=name):
+            run_sweep(tmp_path / name, tmp_path / "out", **GRID)
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(ConfigError, match="is not a folder"):
+        run_sweep(tmp_path / "empty.ply", tmp_path / "file", **GRID)
+
+
+def test_intervals_against_a_table_of_students_t():
+    # t(0.975) is 2.776 with 4 degrees of freedom and 12.706 with 1; s of 1..5 is sqrt(2.5).
+    interval = mean_interval([1, 2, 3, 4, 5])
+    assert interval.mean == 3
+    assert interval.half_width == pytest.approx(2.776445 * math.sqrt(2.5 / 5), rel=1e-6)
+    assert mean_interval([0.9, 1.0]).half_width == pytest.approx(12.7062 * 0.05, rel=1e-5)
+    assert mean_interval([0.5, 0.5, 0.5]).half_width == 0
+    assert mean_interval([0.7]).half_width is None
+
+
+def test_a_summary_takes_seeds_together_and_nothing_else(mesh, tmp_path):
+    result = run_sweep(mesh, tmp_path / "out", seeds=3, **GRID)
+    points = summarize(result.rows)
+    assert [(p.latent, p.bits, p.seeds) for p in points] == [
+        (100, 4, 3),
+        (100, 8, 3),
+        (150, 4, 3),
+        (150, 8, 3),
+    ]
+    ious = [row.iou for row in result.rows if (row.latent, row.bits) == (150, 4)]
+    assert points[2].iou == mean_interval(ious)
+    assert points[2].to_dict()["iou_half_width"] == points[2].iou.half_width > 0
+    report = json.loads(json.dumps(result.to_dict()))
+    assert [row["iou"] for row in report["rows"]] == [row.iou for row in result.rows]
+    assert "±" in result.describe()["latent 150"]["4 bits"]
+
+
+@pytest.mark.parametrize("text", ["", "4,", "a", "4,x", "4;8", "-4", "4.5", "²", "9" * 12])
+def test_lists_that_are_none_are_named(text):
+    with pytest.raises(ConfigError, match=r"bits is '.*'; it must be whole numbers"):
+        parse_numbers("bits", text)
+
+
+def test_lists_may_have_spaces():
+    assert parse_numbers("bits", "3, 4,16") == (3, 4, 16)
+
+
+def test_default_lists_are_those_of_the_command_line():
+    import inspect
+
+    from doh3d import cli
+
+    defaults = inspect.signature(cli.sweep).parameters
+    assert parse_numbers("latent", defaults["latent"].default) == sweep_module.DEFAULT_LATENTS
+    assert parse_numbers("bits", defaults["bits"].default) == sweep_module.DEFAULT_BITS
+    assert defaults["points"].default == sweep_module.DEFAULT_POINTS
+
+
+def test_a_baseline_is_read_for_its_mesh(tmp_path):
+    table = tmp_path / "draco.tsv"
+    table.write_text("mesh\tfaces\tbytes\tiou\nball.stl\t9\t300\t0.8\ncow.ply\t9\t200\t0.7\n")
+    points = parse_baseline(f"Draco={table}", "meshes/ball.ply").points
+    assert [(point.bytes, point.iou) for point in points] == [(300, 0.8)]
+    table.write_text("bytes\tiou\n300\t0.8\n500\t0.9\n")
+    assert len(read_baseline("Draco", table, "any.ply").points) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("size\tiou\n1\t0.5\n", "no column 'bytes'"),
+        ("", "no column 'bytes'"),
+        ("bytes\tiou\n", "has no row for ball.ply"),
+        ("mesh\tbytes\tiou\ncow.ply\t1\t0.5\n", "has no row for ball.ply"),
+        ("bytes\tiou\n10\t0.5\n10\n", "line 3: bytes '10' and iou None"),
+        ("bytes\tiou\n0\t0.5\n", "line 2"),
+        ("bytes\tiou\n5\t1.5\n", "line 2"),
+        ("bytes\tiou\n5\tnan\n", "line 2"),
+    ],
+)
+def test_a_table_that_is_no_baseline_is_named(tmp_path, text, named):
+    (tmp_path / "a.tsv").write_text(text)
+    with pytest.raises(ConfigError, match=named):
+        read_baseline("Draco", tmp_path / "a.tsv", "ball.ply")
+
+
+@pytest.mark.parametrize("text", ["Draco", "=a.tsv", "Draco="])
+def test_a_baseline_has_a_name_and_a_file(text):
+    with pytest.raises(ConfigError, match=r"must be NAME=FILE\.tsv"):
+        parse_baseline(text, "ball.ply")
