@@ -7,7 +7,7 @@ first stopped. Then draws rd.png and prints BD-rate against each peer for each m
 meshes, for CAD parts and for all. `--report` only draws and prints.
 
 Learned peers get the codec's steps, batches and samples, and five networks at each size; their
-learning rate is the best of a ladder on one mesh (results/<version>/peer_learning_rate.tsv).
+learning rate is the best of a ladder (docs/benchmark.md).
 IoU is of the field (of the decoded mesh for Draco) by the bbox protocol. `--quick` screens: the
 codec against Draco on four meshes at two sizes, with the fast preset.
 """
@@ -23,10 +23,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
-
 import doh3d
 from doh3d.codec.container import parse
+from doh3d.codec.shape_code import domain_half_sides
 from doh3d.devices import resolve_device
 from doh3d.evaluation.baselines import PEERS, fit_peer
 from doh3d.evaluation.decimation import decimation_rows
@@ -127,15 +126,8 @@ class MeshBenchmark:
 
     def _shape_and_judge(self) -> tuple[PreparedShape, LabelledPoints]:
         if self._shape is None or self._judge is None:
-            config = make_config(preset=self._preset)
-            self._shape = prepare(
-                self._path,
-                pool_size=config.pool_size,
-                near_surface_fraction=config.near_surface_fraction,
-                near_surface_std=config.near_surface_std,
-                seed=config.seed,
-            )
-            half = (torch.tensor(self._shape.extents).double().numpy() + 1) / 32
+            self._shape = prepare(self._path)
+            half = domain_half_sides(self._shape.extents)
             bounds = self._shape.transform.to_world([-half, half])
             self._judge = LabelledPoints.of(self._shape.mesh, bounds)
         return self._shape, self._judge

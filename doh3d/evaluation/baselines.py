@@ -53,7 +53,7 @@ _DOH_BITS = 8
 _MAX_DENSE_ENTRIES = 2**25
 
 # Learning rates at the schedule's peak, in standard deviations of a weight's initial value
-# (tuned for the peers: the best of a ladder, see docs/rate-distortion.md).
+# (tuned for the peers: the best of a ladder, see docs/benchmark.md).
 _MLP_LEARNING_RATE = 0.2
 _COIN_LEARNING_RATE = 0.4
 _RETRIES = 3
@@ -176,7 +176,7 @@ def _fit_doh_published(
             quantizer="ptq",
             projection="dense" if dense else "hadamard",
         )
-        result = fit_latent(shape.samples, published, device=device)
+        result = fit_latent(shape.sample(config), published, device=device)
         groups = [
             _fixed(values, best_step_index(values, _DOH_BITS), _DOH_BITS)
             for values in (result.latent, result.biases)
@@ -202,7 +202,7 @@ def _fit_directly(
     for _ in range(1 + _RETRIES):
         with one_thread():
             optimisation = Optimisation(
-                shape.samples, config, learning_rate, device, DirectWeights()
+                shape.sample(config), config, learning_rate, device, DirectWeights()
             )
             if optimisation.run(None):
                 return optimisation.result()

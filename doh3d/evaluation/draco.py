@@ -1,12 +1,12 @@
-"""The size of a mesh in Draco, the codec that a user would reach for today."""
+"""Meshes in Draco, the codec that a user would reach for today."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from doh3d.errors import ConfigError, MeshError
+from doh3d.errors import ConfigError, FormatError, MeshError
 
 if TYPE_CHECKING:
     import trimesh
@@ -17,30 +17,31 @@ DEFAULT_QUANTIZATION_BITS = 11
 DEFAULT_COMPRESSION_LEVEL = 10
 
 
-def draco_bytes(
+def encode_draco(
     mesh: trimesh.Trimesh,
-    *,
-    quantization_bits: int = DEFAULT_QUANTIZATION_BITS,
+    quantization_bits: int,
     compression_level: int = DEFAULT_COMPRESSION_LEVEL,
-) -> int:
-    """Encode a mesh with Draco and return the size of the result.
+) -> bytes:
+    """Encode a mesh's positions and faces with Draco, as they are.
 
-    Positions and faces are encoded, as they are: no decimation, no normals, colours or
-    texture coordinates. Vertices may be reordered.
+    No decimation, no normals, colours or texture coordinates. Vertices and faces may be
+    reordered.
 
     Parameters
     ----------
     mesh : trimesh.Trimesh
-        At least one face.
+        At least one face. Draco keeps float32: a mesh far from the origin is better centred
+        first.
     quantization_bits : int
-        Bits for each coordinate, of the mesh's longest side; 1 to 30.
+        Bits for each coordinate, 1 to 30. A coordinate moves by at most half a step, of which
+        the mesh's longest side has 2^bits - 1.
     compression_level : int
         0 (fast) to 10 (small).
 
     Returns
     -------
-    int
-        Bytes.
+    bytes
+        A Draco file.
 
     Raises
     ------
@@ -55,19 +56,85 @@ def draco_bytes(
         raise ConfigError(f"compression_level is {compression_level}; it must be 0 to 10")
     if len(mesh.faces) == 0:
         raise MeshError("the mesh has no faces; Draco needs at least one")
+    encoded: bytes = _dracopy().encode(
+        np.asarray(mesh.vertices, dtype=np.float32),
+        faces=np.asarray(mesh.faces, dtype=np.uint32),
+        quantization_bits=quantization_bits,
+        compression_level=compression_level,
+    )
+    return encoded
+
+
+def decode_draco(data: bytes) -> trimesh.Trimesh:
+    """Decode a mesh from Draco.
+
+    Parameters
+    ----------
+    data : bytes
+        A Draco file, as `encode_draco` returns it.
+
+    Returns
+    -------
+    trimesh.Trimesh
+        Vertices and faces as decoded, unrepaired.
+
+    Raises
+    ------
+    ConfigError
+        DracoPy is not installed.
+    FormatError
+        The bytes are no Draco file, or one without faces.
+    """
+    import trimesh
+
+    dracopy = _dracopy()
+    try:
+        decoded = dracopy.decode(data)
+    except (dracopy.FileTypeException, ValueError) as error:
+        raise FormatError(f"not a Draco file: {' '.join(str(error).split())}") from error
+    if not isinstance(decoded, dracopy.DracoMesh):
+        raise FormatError("the Draco file holds a point cloud; a mesh is needed")
+    return trimesh.Trimesh(
+        vertices=np.asarray(decoded.points, dtype=np.float64),
+        faces=np.asarray(decoded.faces, dtype=np.int64),
+        process=False,
+    )
+
+
+def draco_bytes(
+    mesh: trimesh.Trimesh,
+    *,
+    quantization_bits: int = DEFAULT_QUANTIZATION_BITS,
+    compression_level: int = DEFAULT_COMPRESSION_LEVEL,
+) -> int:
+    """Encode a mesh, centred, with Draco and return the size of the result.
+
+    Parameters
+    ----------
+    mesh, quantization_bits, compression_level
+        See `encode_draco`. The mesh may lie anywhere.
+
+    Returns
+    -------
+    int
+        Bytes.
+
+    Raises
+    ------
+    ConfigError, MeshError
+        As `encode_draco`.
+    """
+    if len(mesh.faces):
+        mesh = mesh.copy()
+        mesh.vertices -= mesh.vertices.mean(axis=0)
+    return len(encode_draco(mesh, quantization_bits, compression_level))
+
+
+def _dracopy() -> Any:
     try:
         import DracoPy
     except ImportError as error:
         raise ConfigError(
             'DracoPy is not installed; install it with: pip install "doh3d[peers]"'
         ) from error
-    vertices = np.asarray(mesh.vertices, dtype=np.float64)
-    # Draco keeps float32: centred, coordinates far from the origin lose nothing.
-    centred = (vertices - vertices.mean(axis=0)).astype(np.float32)
-    encoded: bytes = DracoPy.encode(
-        centred,
-        faces=np.asarray(mesh.faces, dtype=np.uint32),
-        quantization_bits=quantization_bits,
-        compression_level=compression_level,
-    )
-    return len(encoded)
+    return DracoPy

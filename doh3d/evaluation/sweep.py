@@ -154,25 +154,17 @@ def run_sweep(
     steps_done, steps_in_all = 0, sum(served[0].steps for served in missing)
     failures = []
     shape: PreparedShape | None = None
-    prepared_seed = None
     for served in missing:
         # Any of them: what differs, the bits of "ptq", does not enter the fit.
         config = served[0]
-        if shape is None or config.seed != prepared_seed:
-            shape = prepare(
-                mesh,
-                pool_size=config.pool_size,
-                near_surface_fraction=config.near_surface_fraction,
-                near_surface_std=config.near_surface_std,
-                seed=config.seed,
-            )
-            prepared_seed = config.seed
+        if shape is None:
+            shape = prepare(mesh)
             # Only now, so that a mesh that is none leaves nothing behind.
             out.create(identity)
         started = time.perf_counter()
         try:
             result = fit_latent(
-                shape.samples,
+                shape.sample(config),
                 config,
                 device=torch_device,
                 progress=_part_of_all(progress, steps_done, steps_in_all),

@@ -22,7 +22,7 @@ from doh3d.field import OccupancyField
 from doh3d.fitting.config import FitConfig
 from doh3d.fitting.encoding import quantize_fit
 from doh3d.fitting.fit import FitResult, fit_latent
-from doh3d.fitting.preparation import PreparedShape, prepare
+from doh3d.fitting.preparation import prepare
 
 COLUMNS = """
 mesh variant seed bytes iou header_bytes latent_bytes bias_bytes seconds version date
@@ -94,21 +94,14 @@ def summary(rows: Sequence[dict[str, str]]) -> list[str]:
 def _measure(
     mesh: Path, seed: int, wanted: Variants, share_fit: Callable[[str], str], output: Path
 ) -> None:
-    first = next(iter(wanted.values()))
-    shape: PreparedShape = prepare(
-        mesh,
-        pool_size=first.pool_size,
-        near_surface_fraction=first.near_surface_fraction,
-        near_surface_std=first.near_surface_std,
-        seed=seed,
-    )
+    shape = prepare(mesh)
     judge: LabelledPoints | None = None
     fits: dict[str, tuple[FitResult, float]] = {}
     for variant, config in wanted.items():
         key = share_fit(variant)
         if key not in fits:
             started = time.perf_counter()
-            result = fit_latent(shape.samples, config, device=torch.device("cpu"))
+            result = fit_latent(shape.sample(config), config, device=torch.device("cpu"))
             fits[key] = result, time.perf_counter() - started
         result, seconds = fits[key]
         code = quantize_fit(result, config, shape)

@@ -18,7 +18,7 @@ def prepared():
     import trimesh
 
     ball = trimesh.creation.icosphere(subdivisions=3, radius=2.0)
-    return prepare(ball, pool_size=20_000, near_surface_fraction=0.5, near_surface_std=0.02, seed=0)
+    return prepare(ball)
 
 
 @pytest.fixture(scope="module")

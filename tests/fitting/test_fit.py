@@ -79,7 +79,7 @@ def test_training_step_and_file_round_alike():
     optimisation.run(None)
     trained, _ = optimisation._weights(noisy=False)
     transform = NormalizingTransform((0.0, 0.0, 0.0), 1.0)
-    shape = PreparedShape(trimesh.Trimesh(), transform, (31, 31, 31), ball_samples(1))
+    shape = PreparedShape(trimesh.Trimesh(), trimesh.Trimesh(), transform, (31, 31, 31))
     code = quantize_fit(optimisation.result(), SMALL, shape)
     from doh3d.field import decode_weights
 
