@@ -102,8 +102,10 @@ def make_config(
         seed=seed,
         steps=steps_for_width(effort.steps, architecture.width),
         batch_size=effort.batch_size,
+        learning_rate=plan.learning_rate,
         rate_weight=plan.rate_weight,
-        pool_size=effort.pool_size,
+        pool_size=round(effort.pool_size * plan.pool_factor),
+        near_surface_std=plan.near_surface_std,
     )
 
 
@@ -190,7 +192,7 @@ def compress(
     if max_bytes is None and min_iou is None:
         return compress_with(mesh, config, device=device, progress=progress)
     _check_target(max_bytes, min_iou, latent, bits, quantizer)
-    shape = _prepared(mesh, config)
+    shape = prepare(mesh)
     if max_bytes is not None:
         encoded = fit_to_bytes(
             shape, max_bytes, config_for_latent, device=torch_device, progress=progress
@@ -217,8 +219,8 @@ def compress_with(
 ) -> CompressedShape:
     """Compress a mesh under a full configuration; otherwise as `compress`."""
     torch_device = resolve_device(device)
-    shape = _prepared(mesh, config)
-    result = fit_latent(shape.samples, config, device=torch_device, progress=progress)
+    shape = prepare(mesh)
+    result = fit_latent(shape.sample(config), config, device=torch_device, progress=progress)
     return CompressedShape(serialize(quantize_fit(result, config, shape)), config)
 
 
@@ -240,16 +242,6 @@ def _check_target(
         raise ConfigError(f"latent and {name} contradict each other; give one of them")
     if bits is not None or quantizer != "qat":
         raise ConfigError(f"{name} chooses the quantisation by itself; leave out bits and ptq")
-
-
-def _prepared(mesh: str | Path | trimesh.Trimesh, config: FitConfig) -> PreparedShape:
-    return prepare(
-        mesh,
-        pool_size=config.pool_size,
-        near_surface_fraction=config.near_surface_fraction,
-        near_surface_std=config.near_surface_std,
-        seed=config.seed,
-    )
 
 
 def _extracted_iou(shape: PreparedShape, device: str) -> Callable[[bytes], float]:

@@ -40,8 +40,8 @@ class FitConfig:
     batch_size : int
         Points a step.
     learning_rate : float
-        Adam's, at the peak of the one-cycle schedule, for a latent of 1500; it falls with
-        1 / sqrt(n) above that.
+        Adam's, at the peak of the one-cycle schedule. Long latents need a lower one, see
+        `doh3d.fitting.presets.plan_for_latent`.
     rate_weight : float
         lambda in loss = cross-entropy + lambda * estimated bits; used by "qat" only.
     noise_share : float

@@ -24,9 +24,6 @@ from doh3d.hypernetwork.target import TargetWeights, encode_points, target_forwa
 
 _log = logging.getLogger(__name__)
 
-# The learning rate is given for this latent length; for longer ones it falls with 1 / sqrt(n),
-# as the latent's own scale does. At a fixed rate long latents diverge.
-_REFERENCE_LATENT = 1500
 _WARM_UP_SHARE = 0.1
 _MAX_GRADIENT_NORM = 1.0
 _RETRIES = 3
@@ -98,7 +95,7 @@ def fit_latent(
     Doh3dError
         If every repetition diverged too.
     """
-    learning_rate = config.learning_rate * min(1.0, math.sqrt(_REFERENCE_LATENT / config.latent))
+    learning_rate = config.learning_rate
     tried = []
     for _ in range(1 + _RETRIES):
         with one_thread():

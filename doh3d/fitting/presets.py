@@ -61,28 +61,53 @@ class Plan:
         Of a network of three hidden layers.
     rate_weight : float
         lambda of the rate term.
+    learning_rate : float
+        Adam's, at its peak.
+    near_surface_std : float
+        Of the samples near the surface, in normalised units.
+    pool_factor : float
+        Share of the preset's samples that this latent needs.
     """
 
     latent: int
     width: int
     octaves: int
     rate_weight: float
+    learning_rate: float
+    near_surface_std: float
+    pool_factor: float
 
 
 # Measured: latent length, width, octaves, and bits that a latent number takes in the file.
 _PLAN = (
-    (200, 20, 3, 6.30),
-    (350, 24, 3, 6.35),
-    (1100, 40, 3, 6.55),
-    (4000, 64, 4, 6.70),
-    (16000, 104, 4, 6.75),
-    (80000, 192, 4, 6.80),
+    (200, 20, 3, 6.15),
+    (350, 24, 3, 6.26),
+    (600, 32, 3, 6.43),
+    (1100, 40, 3, 6.65),
+    (2000, 48, 3, 6.75),
+    (4000, 64, 4, 6.68),
+    (8000, 80, 4, 6.48),
+    (16000, 104, 4, 6.28),
+    (80000, 192, 4, 6.00),
 )
 _LOG_LATENTS = [math.log(row[0]) for row in _PLAN]
 
 # lambda at the default latent; the error that a bit removes falls as the latent grows.
 _RATE_WEIGHT = 1.4e-5
 _RATE_WEIGHT_EXPONENT = -0.75
+
+# The rate at the default latent, and how it falls: much faster than the latent's own scale,
+# 1 / sqrt(n). At too high a rate long latents grow without getting better, or diverge.
+_LEARNING_RATE = 0.0124
+_LEARNING_RATE_EXPONENT = -0.66
+_MAX_LEARNING_RATE = 0.012
+
+# A better shape errs in a thinner layer around the surface.
+_STD_LATENTS, _STDS = [math.log(1500), math.log(8000)], [0.02, 0.01]
+
+# Latent above which a preset's samples are too few to tell shape from chance.
+_POOL_LATENT = 3000
+_MAX_POOL_FACTOR = 4.0
 
 _WIDEST_AT_FULL_STEPS = 64
 
@@ -92,9 +117,17 @@ def plan_for_latent(latent: int) -> Plan:
     position = math.log(latent)
     width = float(np.interp(position, _LOG_LATENTS, [math.log(row[1]) for row in _PLAN]))
     octaves = float(np.interp(position, _LOG_LATENTS, [row[2] for row in _PLAN]))
-    rate_weight = _RATE_WEIGHT * (latent / DEFAULT_LATENT) ** _RATE_WEIGHT_EXPONENT
-    # Multiples of four fill the processor's vector units.
-    return Plan(latent, 4 * round(math.exp(width) / 4), round(octaves), rate_weight)
+    growth = latent / DEFAULT_LATENT
+    return Plan(
+        latent=latent,
+        # Multiples of four fill the processor's vector units.
+        width=4 * round(math.exp(width) / 4),
+        octaves=round(octaves),
+        rate_weight=_RATE_WEIGHT * growth**_RATE_WEIGHT_EXPONENT,
+        learning_rate=min(_LEARNING_RATE * growth**_LEARNING_RATE_EXPONENT, _MAX_LEARNING_RATE),
+        near_surface_std=float(np.interp(position, _STD_LATENTS, _STDS)),
+        pool_factor=min(max(latent / _POOL_LATENT, 1.0), _MAX_POOL_FACTOR),
+    )
 
 
 def latent_for_bytes(size: int) -> int:

@@ -83,7 +83,7 @@ def fit_to_bytes(
     sizes = []
     for _ in range(_MAX_SIZE_FITS):
         config = config_for_latent(latent)
-        result = fit_latent(shape.samples, config, device=device, progress=progress)
+        result = fit_latent(shape.sample(config), config, device=device, progress=progress)
         data = encode_within(result, config, shape, max_bytes)
         if data is not None and len(data) >= _USED_SHARE * max_bytes:
             return Encoded(data, config)
