@@ -13,10 +13,9 @@ from doh3d.fitting.config import FLOAT_BITS, MAX_BITS, FitConfig
 from doh3d.fitting.fit import FitResult
 from doh3d.fitting.preparation import PreparedShape
 
-# How far a file's step may lie from the one trained with, in eighths of an octave. A coarser
-# one costs quality, a finer one only bytes.
-_FINER_NOTCHES = 4
-_COARSER_NOTCHES = 6
+# How much coarser than the trained step a file's may be, in eighths of an octave, where the
+# trained one just misses a size. It costs quality.
+_COARSER_NOTCHES = 4
 
 
 def quantize_fit(
@@ -50,12 +49,11 @@ def quantize_fit(
 def encode_within(
     result: FitResult, config: FitConfig, shape: PreparedShape, max_bytes: int
 ) -> bytes | None:
-    """Serialise with the finest step near the trained one that stays within `max_bytes`.
+    """Serialise with the trained step, or the next coarser that stays within `max_bytes`.
 
-    One notch changes the size by an eighth of a bit for each latent number, about 2%. None
-    where even the coarsest allowed step takes more.
+    None where even the coarsest allowed step takes more.
     """
-    for notches in range(-_FINER_NOTCHES, _COARSER_NOTCHES + 1):
+    for notches in range(_COARSER_NOTCHES + 1):
         data = serialize(quantize_fit(result, config, shape, notches=notches))
         if len(data) <= max_bytes:
             return data

@@ -12,7 +12,14 @@ import numpy.typing as npt
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from doh3d.codec.quantization import STEPS, max_level, nearest_step_index
+from doh3d.codec.entropy import choose_model, code_length_bits
+from doh3d.codec.quantization import (
+    STEP_COUNT,
+    STEPS,
+    max_level,
+    nearest_step_index,
+    quantize,
+)
 from doh3d.devices import one_thread
 from doh3d.errors import Doh3dError
 from doh3d.fitting.config import FitConfig
@@ -28,6 +35,14 @@ _WARM_UP_SHARE = 0.1
 _MAX_GRADIENT_NORM = 1.0
 _RETRIES = 3
 _RETRY_FACTOR = 0.3
+
+# How far the step may move towards a size, in eighths of an octave: an eighth of a bit for
+# each latent number, about 2% of the file.
+_FINER_NOTCHES = 4
+_COARSER_NOTCHES = 8
+
+# Bits by which a latent number still grows after rounding sets in.
+_LATE_GROWTH_BITS = 0.035
 
 # Steps between progress reports, each of which waits for the device.
 REPORT_INTERVAL = 50
@@ -83,9 +98,13 @@ def fit_latent(
     config: FitConfig,
     *,
     device: torch.device,
+    payload_bits: float | None = None,
     progress: ProgressFunction | None = None,
 ) -> FitResult:
     """Optimise a latent and biases so that the target network separates the samples.
+
+    With `payload_bits`, latent and biases are to take at most so many in the file: when
+    rounding sets in, the latent's step is chosen so that they will.
 
     A fit that ends empty or full, or whose loss is not finite, is repeated at a lower
     learning rate.
@@ -100,7 +119,7 @@ def fit_latent(
     for _ in range(1 + _RETRIES):
         with one_thread():
             optimisation = Optimisation(samples, config, learning_rate, device)
-            if optimisation.run(progress):
+            if optimisation.run(progress, payload_bits=payload_bits):
                 return optimisation.result()
         tried.append(f"{learning_rate:.2g}")
         _log.warning("the fit diverged at learning rate %.2g; trying a lower one", learning_rate)
@@ -147,9 +166,10 @@ class Optimisation:
         self._features = torch.cat([encode_points(architecture, p) for p in points.split(2**16)])
         self._labels = torch.from_numpy(samples.inside).to(device, torch.float32)[:, None]
 
-    def run(self, progress: ProgressFunction | None) -> bool:
+    def run(self, progress: ProgressFunction | None, *, payload_bits: float | None = None) -> bool:
         """Take every step; whether the end is finite and neither empty nor full."""
         config = self.config
+        first_rounding = math.ceil(config.noise_share * config.steps)
         count = len(self._features)
         batch = min(config.batch_size, count)
         position = 0
@@ -157,6 +177,8 @@ class Optimisation:
             # The pool is in random order; each pass takes other slices than the last.
             if position + batch > count:
                 position = (position + batch) % max(1, count - batch + 1)
+            if step == first_rounding and payload_bits is not None:
+                self._choose_step(payload_bits)
             window = slice(position, position + batch)
             position += batch
             loss, bits = self.step(step, self._features[window], self._labels[window])
@@ -185,6 +207,26 @@ class Optimisation:
         torch.nn.utils.clip_grad_norm_([self.latent], _MAX_GRADIENT_NORM)
         self._optimizer.step()
         return loss.detach(), bits.detach()
+
+    def _choose_step(self, payload_bits: float) -> None:
+        """Move the latent's step to the finest one near it that keeps within the bits.
+
+        Here, and not after training: in its last phase the network adapts to the very grid
+        that it is rounded to, and on any other, finer ones too, it is worse.
+        """
+        latent = self.latent.detach().cpu().numpy()
+        biases = self.biases.detach().cpu().numpy()
+        bias_levels = quantize(biases, nearest_step_index(self.config.bias_step), _BIAS_BITS)
+        available = payload_bits - code_length_bits(bias_levels, choose_model(bias_levels))
+        available -= _LATE_GROWTH_BITS * len(latent)
+        for index in range(self.latent_step_index - _FINER_NOTCHES, STEP_COUNT):
+            levels = quantize(latent, max(index, 0), self.config.bits)
+            if code_length_bits(levels, choose_model(levels)) <= available:
+                break
+            if index == self.latent_step_index + _COARSER_NOTCHES:
+                break
+        self.latent_step_index = max(index, 0)
+        self._latent_step = float(STEPS[self.latent_step_index])
 
     def result(self) -> FitResult:
         """Copy the latent and biases as they stand."""

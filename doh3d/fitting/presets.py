@@ -20,7 +20,7 @@ PresetName = Literal["fast", "default", "best"]
 DEFAULT_LATENT = 1100
 
 # Bytes of a file that are neither latent nor, as trained with a rate term, biases.
-_OVERHEAD_BYTES = 38
+OVERHEAD_BYTES = 38
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,12 @@ class Plan:
 
 # Measured: latent length, width, octaves, and bits that a latent number takes in the file.
 _PLAN = (
-    (200, 20, 3, 6.15),
-    (350, 24, 3, 6.26),
-    (600, 32, 3, 6.43),
-    (1100, 40, 3, 6.65),
-    (2000, 48, 3, 6.75),
-    (4000, 64, 4, 6.68),
+    (200, 20, 3, 6.25),
+    (350, 24, 3, 6.40),
+    (600, 32, 3, 6.55),
+    (1100, 40, 3, 6.72),
+    (2000, 48, 3, 6.88),
+    (4000, 64, 4, 6.75),
     (8000, 80, 4, 6.48),
     (16000, 104, 4, 6.28),
     (80000, 192, 4, 6.00),
@@ -132,7 +132,7 @@ def plan_for_latent(latent: int) -> Plan:
 
 def latent_for_bytes(size: int) -> int:
     """Latent length whose file is expected to take `size` bytes."""
-    available = 8 * (size - _OVERHEAD_BYTES)
+    available = 8 * (size - OVERHEAD_BYTES)
     latent = float(DEFAULT_LATENT)
     # Bits for each number hardly depend on how many there are: this settles at once.
     for _ in range(8):

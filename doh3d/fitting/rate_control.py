@@ -14,7 +14,7 @@ from doh3d.fitting.config import FitConfig
 from doh3d.fitting.encoding import encode_within
 from doh3d.fitting.fit import ProgressFunction, fit_latent
 from doh3d.fitting.preparation import PreparedShape
-from doh3d.fitting.presets import latent_for_bytes
+from doh3d.fitting.presets import OVERHEAD_BYTES, latent_for_bytes
 
 _log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ def fit_to_bytes(
 ) -> Encoded:
     """Fit a file of at most `max_bytes` and at least 95% of that.
 
-    The plan predicts the latent's length; the step size, which can move after the fit, brings
+    The plan predicts the latent's length; the step size, chosen when rounding sets in, brings
     the file to the byte count. Only where that does not do is the fit repeated.
 
     Raises
@@ -80,14 +80,21 @@ def fit_to_bytes(
         If four fits miss; the size of a fit varies by a few percent, so this is not expected.
     """
     latent = latent_for_bytes(max_bytes)
+    overhead = OVERHEAD_BYTES + 16 * shape.transform.double
     sizes = []
     for _ in range(_MAX_SIZE_FITS):
         config = config_for_latent(latent)
-        result = fit_latent(shape.sample(config), config, device=device, progress=progress)
+        result = fit_latent(
+            shape.sample(config),
+            config,
+            device=device,
+            payload_bits=8 * (max_bytes - overhead),
+            progress=progress,
+        )
         data = encode_within(result, config, shape, max_bytes)
         if data is not None and len(data) >= _USED_SHARE * max_bytes:
             return Encoded(data, config)
-        # Even the finest step falls short, or the coarsest is too large.
+        # Even the finest step fell short, or the coarsest was too large.
         latent = round(latent * (0.92 if data is None else 0.99 * max_bytes / len(data)))
         sizes.append(str(len(data)) if data is not None else f"over {max_bytes}")
         _log.info("the file took %s bytes; fitting %d latents instead", sizes[-1], latent)
