@@ -17,11 +17,14 @@ from __future__ import annotations
 import argparse
 import csv
 import datetime
+import math
 import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+
+from matplotlib.figure import Figure
 
 import doh3d
 from doh3d.codec.container import parse
@@ -30,13 +33,18 @@ from doh3d.devices import resolve_device
 from doh3d.evaluation.baselines import PEERS, fit_peer
 from doh3d.evaluation.decimation import decimation_rows
 from doh3d.evaluation.evaluate import LabelledPoints
-from doh3d.evaluation.rate_distortion import RatePoint, bd_rate, pareto_front
+from doh3d.evaluation.rate_distortion import (
+    RatePoint,
+    bd_rate,
+    interpolate_bytes,
+    pareto_front,
+)
 from doh3d.field import OccupancyField
 from doh3d.fitting.compress import make_config
 from doh3d.fitting.preparation import PreparedShape, prepare
 from doh3d.fitting.presets import latent_for_bytes
 from doh3d.fitting.rate_control import fit_to_bytes
-from doh3d.view.figures import rate_distortion_figure
+from doh3d.view.figures import quality_ticks
 
 SIZES = (500, 1200, 3000, 7000, 16_000)
 QUICK_SIZES = (1000, 4000)
@@ -52,6 +60,21 @@ ORGANIC = {
     "xyzrgb_dragon",
 }
 CAD = {"abc4", "fandisk", "thingi_58011", "thingi_73416"}
+STYLES = {
+    "codec": ("#d55e00", "o"),
+    "draco": ("#0072b2", "."),
+    "mlp": ("#009e73", "s"),
+    "coin": ("#cc79a7", "^"),
+    "doh_published": ("#777777", "v"),
+}
+# What a screening measures of Draco: the sizes around those of the codec, on fewer points.
+QUICK_DRACO = {
+    "faces": (150, 250, 400, 600, 900, 1400, 2000, 3000),
+    "quantization_bits": (6, 7, 8, 9, 10),
+    "max_bytes": 6000,
+    "points": 2**19,
+    "screening_points": 2**16,
+}
 COLUMNS = """
 mesh kind method preset target_bytes variant bytes iou iou_of protocol points seconds
 version commit date
@@ -101,8 +124,8 @@ def kind_of(mesh: str) -> str:
 class MeshBenchmark:
     """All methods on one mesh; samples and evaluation points are made once, when needed."""
 
-    def __init__(self, path: Path, preset: str, table: Table) -> None:
-        self._path, self._preset, self._table = path, preset, table
+    def __init__(self, path: Path, preset: str, table: Table, *, quick: bool) -> None:
+        self._path, self._preset, self._table, self._quick = path, preset, table, quick
         self._device = resolve_device("auto")
         self._shape: PreparedShape | None = None
         self._judge: LabelledPoints | None = None
@@ -114,7 +137,6 @@ class MeshBenchmark:
             for row in self._table.rows()
             if (row["mesh"], row["method"], row["preset"])
             == (self._path.stem, method, self._preset if method != "draco" else "")
-            and row["variant"] != "incomplete"
         }
         if method == "draco":
             if not done:
@@ -162,8 +184,10 @@ class MeshBenchmark:
 
     def _draco(self) -> None:
         started = time.perf_counter()
-        for row in decimation_rows(doh3d.load_mesh(self._path)):
-            variant = f"{row.faces} faces, {row.simplifier}, {row.quantization_bits} bits"
+        options = QUICK_DRACO if self._quick else {}
+        for row in decimation_rows(doh3d.load_mesh(self._path), **options):
+            variant = f"{row.faces} faces, {row.simplifier} at {row.scale:g}, "
+            variant += f"{row.quantization_bits} bits"
             seconds = time.perf_counter() - started
             self._add("draco", 0, variant, row.bytes, row.iou, seconds)
             started = time.perf_counter()
@@ -182,7 +206,7 @@ class MeshBenchmark:
             iou=f"{iou:.5f}",
             iou_of="mesh" if method == "draco" else "field",
             protocol="bbox",
-            points=2**21,
+            points=QUICK_DRACO["points"] if self._quick and method == "draco" else 2**21,
             seconds=f"{seconds:.1f}",
         )
 
@@ -198,6 +222,59 @@ def curves(rows: list[Row]) -> dict[str, dict[str, list[RatePoint]]]:
     }
 
 
+def draw(found: dict[str, dict[str, list[RatePoint]]], path: Path) -> None:
+    """One panel a mesh: IoU against bytes, a line for each method's Pareto points."""
+    columns = min(4, len(found))
+    lines = math.ceil(len(found) / columns)
+    figure = Figure(figsize=(3.6 * columns, 3.0 * lines), layout="constrained")
+    panels = list(figure.subplots(lines, columns, squeeze=False).ravel())
+    for panel in panels[len(found) :]:
+        panel.set_axis_off()
+    for panel, mesh in zip(panels, sorted(found), strict=False):
+        for method, points in found[mesh].items():
+            colour, marker = STYLES[method]
+            panel.plot(
+                [point.bytes for point in points],
+                [-math.log10(1 - min(point.iou, 0.999999)) for point in points],
+                color=colour,
+                marker=marker,
+                markersize=4,
+                linewidth=1.8 if method == "codec" else 1.0,
+                label=method,
+            )
+        panel.set_xscale("log", base=2)
+        panel.set_xlim(250, 34_000)
+        panel.set_xticks(
+            [500, 1000, 2000, 4000, 8000, 16_000], ["500", "1k", "2k", "4k", "8k", "16k"]
+        )
+        panel.set_xticks([], minor=True)
+        low, high = panel.get_ylim()
+        low = max(low, 0.3)
+        panel.set_ylim(low, high)
+        ticks = quality_ticks(low, high)
+        panel.set_yticks([-math.log10(1 - tick) for tick in ticks], [f"{t:g}" for t in ticks])
+        panel.grid(color="0.9")
+        panel.set_title(mesh, fontsize=10)
+    figure.supxlabel("bytes")
+    figure.supylabel("IoU (bbox protocol)")
+    handles, labels = panels[0].get_legend_handles_labels() if found else ([], [])
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
+    figure.savefig(path, dpi=110)
+
+
+def compared(anchor: list[RatePoint], test: list[RatePoint]) -> tuple[float | None, str]:
+    """BD-rate in percent and the overlap; with too few points the saving at each of them."""
+    rate = bd_rate(anchor, test)
+    if rate.percent is not None:
+        return rate.percent, f"IoU {rate.low:.4f} to {rate.high:.4f}"
+    pairs = [(point, interpolate_bytes(anchor, point.iou)) for point in test]
+    ratios = [point.bytes / size for point, size in pairs if size is not None]
+    if not ratios or len(test) > len(QUICK_SIZES):
+        return None, rate.reason or ""
+    mean = math.exp(sum(math.log(ratio) for ratio in ratios) / len(ratios))
+    return 100 * (mean - 1), f"mean saving at {len(ratios)} points, no BD-rate"
+
+
 def report(rows: list[Row]) -> Iterator[str]:
     """BD-rate of the codec against each peer, in percent; negative: the codec needs fewer."""
     found = curves(rows)
@@ -206,13 +283,13 @@ def report(rows: list[Row]) -> Iterator[str]:
         for mesh in sorted(found):
             if method not in found[mesh] or "codec" not in found[mesh]:
                 continue
-            rate = bd_rate(found[mesh][method], found[mesh]["codec"])
-            if rate.percent is None:
-                yield f"{method}\t{mesh}\t-\t{rate.reason}"
+            percent, overlap = compared(found[mesh][method], found[mesh]["codec"])
+            if percent is None:
+                yield f"{method}\t{mesh}\t-\t{overlap}"
                 continue
-            rates[kind_of(mesh)].append(rate.percent)
-            rates["all"].append(rate.percent)
-            yield f"{method}\t{mesh}\t{rate.percent:+.1f}%\tIoU {rate.low:.4f} to {rate.high:.4f}"
+            rates[kind_of(mesh)].append(percent)
+            rates["all"].append(percent)
+            yield f"{method}\t{mesh}\t{percent:+.1f}%\t{overlap}"
         for kind, percents in rates.items():
             mean = sum(percents) / len(percents)
             yield f"{method}\tmean of {kind}\t{mean:+.1f}%\t{len(percents)} meshes"
@@ -242,9 +319,9 @@ def main() -> None:
     if not arguments.report:
         for method in methods:
             for path in meshes[index - 1 :: count]:
-                MeshBenchmark(path, preset, table).run(method, sizes)
+                MeshBenchmark(path, preset, table, quick=arguments.quick).run(method, sizes)
     rows = table.rows()
-    rate_distortion_figure(curves(rows), output.with_suffix(".png"))
+    draw(curves(rows), output.with_suffix(".png"))
     print("peer\tmesh\tBD-rate\toverlap", *report(rows), sep="\n")
 
 
