@@ -5,6 +5,7 @@ import pytest
 import torch
 import trimesh
 
+from doh3d.codec.entropy import code_length_bits
 from doh3d.errors import ConfigError, Doh3dError
 from doh3d.fitting.compress import compress, compress_with, make_config
 from doh3d.fitting.config import FitConfig
@@ -87,6 +88,23 @@ def test_training_step_and_file_round_alike():
     pairs = zip(trained.matrices + trained.biases, decoded.matrices + decoded.biases, strict=True)
     for ours, theirs in pairs:
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("share", [0.92, 1.06])
+def test_bits_asked_for_are_met_by_the_step_trained_with(share):
+    free = fit_latent(ball_samples(), SMALL, device=CPU)
+    transform = NormalizingTransform((0.0, 0.0, 0.0), 1.0)
+    shape = PreparedShape(trimesh.Trimesh(), trimesh.Trimesh(), transform, (31, 31, 31))
+
+    def payload_bits(result):
+        code = quantize_fit(result, SMALL, shape)
+        return sum(code_length_bits(g.values, g.model) for g in (code.latent, code.biases))
+
+    asked = share * payload_bits(free)
+    met = fit_latent(ball_samples(), SMALL, device=CPU, payload_bits=asked)
+    assert met.latent_step_index != free.latent_step_index
+    # Within a notch below, and what 45 steps of a small fit still grow above.
+    assert 0.94 * asked < payload_bits(met) < 1.03 * asked
 
 
 def test_divergence_is_retried_at_a_lower_rate(caplog):
