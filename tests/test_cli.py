@@ -68,6 +68,27 @@ def test_decompress_writes_every_format_in_the_originals_units(
     assert back.volume == pytest.approx(original.volume, rel=0.1)
 
 
+def test_max_bytes_is_kept(run, tmp_path, torus_file):
+    mesh, _ = torus_file
+    options = ["--max-bytes", 400, "--preset", "fast", "--json"]
+    status, out, _ = run("compress", mesh, "-o", tmp_path / "a.doh", *options)
+    assert status == 0
+    assert 380 <= json.loads(out)["bytes"] <= 400
+
+
+def test_a_quality_out_of_reach_exits_3_and_writes_nothing(run, tmp_path, torus_file, monkeypatch):
+    def out_of_reach(*arguments, **options):
+        raise doh3d.TargetError("IoU 0.999 was not reached: 64000 bytes reach 0.99", b"", 0.99)
+
+    monkeypatch.setattr("doh3d.fitting.compress.fit_to_iou", out_of_reach)
+    mesh, _ = torus_file
+    status, out, err = run("compress", mesh, "-o", tmp_path / "a.doh", "--min-iou", 0.999)
+    assert (status, out) == (3, "")
+    assert "64000 bytes reach 0.99" in err
+    assert err.count("\n") == 1
+    assert os.listdir(tmp_path) == []
+
+
 def test_info_shows_every_byte(run, torus_file):
     _, file = torus_file
     status, out, _ = run("info", file, "--json")
@@ -191,6 +212,12 @@ def bad_inputs(folder, mesh, file):
         "bits that are no number": (["compress", mesh, "-o", out, "--bits", "x"], "--bits"),
         "latent": (["compress", mesh, "-o", out, "--latent", 0], "latent is 0"),
         "preset": (["compress", mesh, "-o", out, "--preset", "slow"], "fast, default, best"),
+        "too few bytes": (["compress", mesh, "-o", out, "--max-bytes", 299], "300 to 64000"),
+        "too high an IoU": (["compress", mesh, "-o", out, "--min-iou", 1], "below 1"),
+        "size and latent": (
+            ["compress", mesh, "-o", out, "--max-bytes", 500, "--latent", 300],
+            "contradict",
+        ),
         "device": (["compress", mesh, "-o", out, "--device", "tpu"], "auto, cpu, cuda, mps"),
         "no such folder": (["compress", mesh, "-o", folder / "no" / "a.doh"], "does not exist"),
         "a folder as output": (["compress", mesh, "-o", folder], "is a folder"),
@@ -237,6 +264,9 @@ BAD_INPUTS = [
     "bits that are no number",
     "latent",
     "preset",
+    "too few bytes",
+    "too high an IoU",
+    "size and latent",
     "device",
     "no such folder",
     "a folder as output",
