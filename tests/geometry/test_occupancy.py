@@ -136,3 +136,27 @@ def test_odd_inputs(sphere):
     assert test(np.zeros((0, 3))).shape == (0,)
     assert test(np.array([[0, 0, 0], [2, 0, 0]])).tolist() == [True, False]
     assert test([[np.nan, 0, 0], [np.inf, 0, 0]]).tolist() == [False, False]
+
+
+def test_long_triangles_are_cut_without_changing_the_answer(monkeypatch):
+    # A prism of slivers as long as the shape, and a box of two huge triangles a side.
+    prism = trimesh.creation.cylinder(radius=0.2, height=1.8, sections=400)
+    box = trimesh.creation.box((1.8, 1.2, 0.6))
+    points = np.random.default_rng(0).uniform(-1, 1, (20_000, 3))
+    for mesh in (prism, box):
+        vertices = np.asarray(mesh.vertices, dtype=np.float64)
+        cut_vertices, cut_faces = occupancy._with_short_edges(vertices, np.asarray(mesh.faces))
+        cut = trimesh.Trimesh(cut_vertices, cut_faces, process=False)
+        assert len(cut_faces) > 2 * len(mesh.faces)
+        assert cut.edges_unique_length.max() <= 0.4
+        assert cut.area == pytest.approx(mesh.area)
+        answers = inside_test(mesh)(points)
+        monkeypatch.setattr(occupancy, "_MOST_PIECES", 0)
+        assert np.array_equal(inside_test(mesh)(points), answers)
+        monkeypatch.undo()
+
+
+def test_cutting_stops_before_there_are_too_many_pieces():
+    needles = trimesh.creation.cylinder(radius=0.9, height=1.8, sections=100_000)
+    _, faces = occupancy._with_short_edges(np.asarray(needles.vertices), np.asarray(needles.faces))
+    assert len(faces) <= occupancy._MOST_PIECES + 2 * len(needles.faces)
