@@ -1,7 +1,8 @@
 """What a fit of a given latent length, or file size, should look like.
 
-Presets trade time for quality; the plan says which network serves a latent best. Its figures
-come from `scripts/calibrate_plan.py`, whose measurements are in results/.
+Presets trade time for quality; the plan says which network and schedule go with a latent. Its
+figures are read off trial fits of a scanned bunny and armadillo, rounded; they are a start, not
+an optimum. `scripts/calibrate_plan.py` measures them again.
 """
 
 from __future__ import annotations
@@ -78,7 +79,8 @@ class Plan:
     pool_factor: float
 
 
-# Measured: latent length, width, octaves, and bits that a latent number takes in the file.
+# Latent length, width, octaves, and bits that a latent number takes in the file. Bits beyond
+# n = 16,000 are extrapolated.
 _PLAN = (
     (200, 20, 3, 6.25),
     (350, 24, 3, 6.40),

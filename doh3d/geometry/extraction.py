@@ -18,7 +18,7 @@ MIN_RESOLUTION = 8
 MAX_RESOLUTION = 1024
 
 # Cells along a side of the coarsest and the finest blocks. Finer leaves evaluate fewer points
-# but bound more blocks; 4 was fastest between 128^3 and 512^3.
+# but bound more blocks.
 _COARSEST_BLOCK = 64
 _LEAF_BLOCK = 4
 
