@@ -93,7 +93,7 @@ def inside_test(mesh: trimesh.Trimesh, *, reproducible: bool = True) -> InsideTe
 
     The fast winding number (Barill, Dickson, Schmidt, Levin, Jacobson, SIGGRAPH 2018) of libigl
     answers for every mesh, open, overlapping or self-intersecting ones too, and gives the same
-    answer every time. pysdf casts rays, about twice as fast near the surface, but in a direction
+    answer every time. pysdf casts rays, another algorithm and about as fast, but in a direction
     drawn anew for each mesh object and without a seed: about one label in a million changes from
     run to run. So it is used on request only, and then where the mesh is closed, consistently
     wound, a single body, and the two tests agree on a sample.
