@@ -130,7 +130,7 @@ class MeshBenchmark:
         self._shape: PreparedShape | None = None
         self._judge: LabelledPoints | None = None
 
-    def run(self, method: str, sizes: tuple[int, ...]) -> None:
+    def run(self, method: str, size: int) -> None:
         """Measure what the table does not hold yet."""
         done = {
             row["target_bytes"]
@@ -141,10 +141,8 @@ class MeshBenchmark:
         if method == "draco":
             if not done:
                 self._draco()
-            return
-        for size in sizes:
-            if str(size) not in done:
-                self._codec(size) if method == "codec" else self._peer(method, size)
+        elif str(size) not in done:
+            self._codec(size) if method == "codec" else self._peer(method, size)
 
     def _shape_and_judge(self) -> tuple[PreparedShape, LabelledPoints]:
         if self._shape is None or self._judge is None:
@@ -317,9 +315,12 @@ def main() -> None:
         known = [path for path in meshes if path.stem in QUICK_MESHES]
         meshes = known or meshes[: len(QUICK_MESHES)]
     if not arguments.report:
-        for method in methods:
-            for path in meshes[index - 1 :: count]:
-                MeshBenchmark(path, preset, table, quick=arguments.quick).run(method, sizes)
+        for path in meshes[index - 1 :: count]:
+            benchmark = MeshBenchmark(path, preset, table, quick=arguments.quick)
+            # Methods of one size share its samples.
+            for size in sizes:
+                for method in methods:
+                    benchmark.run(method, size)
     rows = table.rows()
     draw(curves(rows), output.with_suffix(".png"))
     print("peer\tmesh\tBD-rate\toverlap", *report(rows), sep="\n")

@@ -50,7 +50,7 @@ _DOH_BITS = 8
 
 # A dense matrix beyond this many entries takes minutes a fit; the Hadamard projection, which
 # is as good at the same n, then stands in for it, and the row says so.
-_MAX_DENSE_ENTRIES = 2**25
+_MAX_DENSE_ENTRIES = 2**24
 
 # Learning rates at the schedule's peak, in standard deviations of a weight's initial value
 # (tuned for the peers: the best of a ladder, see docs/benchmark.md).
@@ -88,6 +88,10 @@ class DirectWeights:
     def project(self, latent: torch.Tensor) -> torch.Tensor:
         """Scale (n,) values to n weights of unit variance."""
         return latent * math.sqrt(len(latent))
+
+    def transpose(self, values: torch.Tensor) -> torch.Tensor:
+        """Scale a gradient's (n,) values likewise."""
+        return values * math.sqrt(len(values))
 
 
 def fit_peer(

@@ -16,18 +16,24 @@ from doh3d.codec.entropy import choose_model, code_length_bits
 from doh3d.codec.quantization import (
     STEP_COUNT,
     STEPS,
-    max_level,
     nearest_step_index,
     quantize,
 )
 from doh3d.devices import one_thread
 from doh3d.errors import Doh3dError
 from doh3d.fitting.config import FitConfig
+from doh3d.fitting.gradient import TargetBackward
 from doh3d.fitting.rate import laplace_bits
+from doh3d.fitting.rounding import Rounded
 from doh3d.geometry.sampling import OccupancySamples
-from doh3d.hypernetwork.decoder import generate_weights, weight_gains
+from doh3d.hypernetwork.decoder import weight_gains
 from doh3d.hypernetwork.projection import Projection, make_projection
-from doh3d.hypernetwork.target import TargetWeights, encode_points, target_forward
+from doh3d.hypernetwork.target import (
+    TargetWeights,
+    encode_points,
+    split_weights,
+    target_forward,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -158,9 +164,13 @@ class Optimisation:
         self._latent_step = float(STEPS[self.latent_step_index])
         self._bias_step = float(STEPS[nearest_step_index(config.bias_step)])
         initial = torch.randn(config.latent, generator=self._generator) / math.sqrt(config.latent)
-        self.latent = initial.to(device).requires_grad_()
-        self.biases = torch.zeros(architecture.bias_count, device=device).requires_grad_()
-        self._optimizer = torch.optim.Adam([self.latent, self.biases], lr=learning_rate)
+        self.latent = initial.to(device)
+        self.biases = torch.zeros(architecture.bias_count, device=device)
+        self._optimizer = torch.optim.Adam(
+            [self.latent, self.biases], lr=learning_rate, fused=device.type in _FUSED_DEVICES
+        )
+        self._batch_size = min(config.batch_size, len(samples))
+        self._backward = TargetBackward(architecture, self._batch_size, device)
         # The encoding of the whole pool, once: every batch is a slice of it.
         points = torch.from_numpy(samples.points).to(device)
         self._features = torch.cat([encode_points(architecture, p) for p in points.split(2**16)])
@@ -171,7 +181,7 @@ class Optimisation:
         config = self.config
         first_rounding = math.ceil(config.noise_share * config.steps)
         count = len(self._features)
-        batch = min(config.batch_size, count)
+        batch = self._batch_size
         position = 0
         for step in range(config.steps):
             # The pool is in random order; each pass takes other slices than the last.
@@ -181,8 +191,9 @@ class Optimisation:
                 self._choose_step(payload_bits)
             window = slice(position, position + batch)
             position += batch
-            loss, bits = self.step(step, self._features[window], self._labels[window])
+            self.step(step, self._features[window], self._labels[window])
             if (step + 1) % REPORT_INTERVAL == 0 or step + 1 == config.steps:
+                loss, bits = self.last_loss()
                 value = float(loss)
                 if not math.isfinite(value):
                     return False
@@ -190,23 +201,29 @@ class Optimisation:
                     progress(FitProgress(step + 1, config.steps, value, float(bits) / 8))
         return self._separates()
 
-    def step(
-        self, step: int, features: torch.Tensor, labels: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Take one optimiser step on a batch; its cross-entropy and estimated bits.
-
-        No value is read back from the device.
-        """
+    @torch.no_grad()
+    def step(self, step: int, features: torch.Tensor, labels: torch.Tensor) -> None:
+        """Take one optimiser step on a batch. No value is read back from the device."""
         config = self.config
         self._optimizer.param_groups[0]["lr"] = self.learning_rate * one_cycle(step / config.steps)
-        weights, bits = self._weights(noisy=step < config.noise_share * config.steps)
-        logits = target_forward(config.architecture, weights, features)
-        loss = binary_cross_entropy_with_logits(logits, labels)
-        self._optimizer.zero_grad(set_to_none=True)
-        (loss + config.rate_weight * bits).backward()
+        latent, biases = self._rounded(noisy=step < config.noise_share * config.steps)
+        weights = self._weights(latent, biases)
+        gradient = self._backward(weights, features, labels)
+        of_latent = self.projection.transpose(gradient.weights * self._gains)
+        rate_weight = config.rate_weight if config.quantization_aware else 0.0
+        self.latent.grad = latent.gradient(of_latent, rate_weight)
+        self.biases.grad = biases.gradient(gradient.biases, rate_weight)
         torch.nn.utils.clip_grad_norm_([self.latent], _MAX_GRADIENT_NORM)
         self._optimizer.step()
-        return loss.detach(), bits.detach()
+        self._last = latent, biases, labels
+
+    @torch.no_grad()
+    def last_loss(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the last batch's mean cross-entropy and the estimated bits."""
+        latent, biases, labels = self._last
+        loss = binary_cross_entropy_with_logits(self._backward.logits, labels)
+        bits = laplace_bits(latent.levels) + laplace_bits(biases.levels)
+        return loss, bits if self.config.quantization_aware else torch.zeros_like(bits)
 
     def _choose_step(self, payload_bits: float) -> None:
         """Move the latent's step to the finest one near it that keeps within the bits.
@@ -237,39 +254,36 @@ class Optimisation:
             learning_rate=self.learning_rate,
         )
 
-    def _weights(self, *, noisy: bool) -> tuple[TargetWeights, torch.Tensor]:
-        """Weights as the quantiser will leave them, and the bits that they will take."""
+    def _rounded(self, *, noisy: bool) -> tuple[Rounded, Rounded]:
+        """Latent and biases as the quantiser will leave them."""
         config = self.config
-        latent, biases = self.latent, self.biases
-        bits = torch.zeros((), device=self._device)
-        if config.quantization_aware:
-            levels = self._perturbed(latent / self._latent_step, config.bits, noisy)
-            bias_levels = self._perturbed(biases / self._bias_step, _BIAS_BITS, noisy)
-            bits = laplace_bits(levels) + laplace_bits(bias_levels)
-            latent, biases = levels * self._latent_step, bias_levels * self._bias_step
-        weights = generate_weights(
-            config.architecture, self.projection, latent, biases, gains=self._gains
+        if not config.quantization_aware:
+            return Rounded.exact(self.latent), Rounded.exact(self.biases)
+        return (
+            Rounded.of(self.latent, self._latent_step, config.bits, self._noise(noisy)),
+            Rounded.of(self.biases, self._bias_step, _BIAS_BITS, self._noise(noisy)),
         )
-        return weights, bits
 
-    def _perturbed(self, scaled: torch.Tensor, bits: int, noisy: bool) -> torch.Tensor:
-        """Noise in place of rounding, or rounding with the gradient passed straight through."""
-        level = max_level(bits)
-        if noisy:
-            noise = torch.rand(scaled.shape, generator=self._generator) - 0.5
-            return (scaled + noise.to(self._device)).clamp(-level, level)
-        return (scaled + (scaled.round() - scaled).detach()).clamp(-level, level)
+    def _noise(self, noisy: bool) -> torch.Generator | None:
+        return self._generator if noisy else None
+
+    def _weights(self, latent: Rounded, biases: Rounded) -> TargetWeights:
+        weights = self.projection.project(latent.values).mul_(self._gains)
+        return split_weights(self.config.architecture, weights, biases.values)
 
     @torch.no_grad()
     def _separates(self) -> bool:
         """Whether the quantised field is finite, and neither empty nor full on the samples."""
-        weights, _ = self._weights(noisy=False)
+        weights = self._weights(*self._rounded(noisy=False))
         features = self._features[:_CHECK_POINTS]
         logits = target_forward(self.config.architecture, weights, features)
         inside = logits > 0
         finite = bool(torch.isfinite(logits).all())
         return finite and bool(inside.any()) and not bool(inside.all())
 
+
+# Devices on which torch has Adam's update as one kernel.
+_FUSED_DEVICES = ("cpu", "cuda", "mps")
 
 # Biases are few and their step is fixed: they keep whatever range they need.
 _BIAS_BITS = 16

@@ -25,3 +25,14 @@ def laplace_bits(levels: torch.Tensor) -> torch.Tensor:
     inner = magnitude.clamp_max(0.5)
     centre = torch.log1p(-torch.exp(-0.5 / scale) * torch.cosh(inner / scale))
     return -torch.where(magnitude >= 0.5, tail, centre).sum() / math.log(2)
+
+
+def laplace_bits_gradient(levels: torch.Tensor) -> torch.Tensor:
+    """(N,) derivatives of `laplace_bits` by each level."""
+    magnitude = levels.abs()
+    inverse = 1 / magnitude.mean().clamp_min(_MIN_SCALE)
+    inner = magnitude.clamp_max(0.5) * inverse
+    falling = torch.exp(-0.5 * inverse)
+    centre = falling * torch.sinh(inner) * inverse / (1 - falling * torch.cosh(inner))
+    slope = torch.where(magnitude >= 0.5, inverse, centre)
+    return slope * levels.sign() / math.log(2)

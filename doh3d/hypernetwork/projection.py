@@ -43,8 +43,11 @@ class Projection(Protocol):
     def project(self, latent: torch.Tensor) -> torch.Tensor:
         """Project a (n,) latent to (P,) values.
 
-        float32 latents give float32 values and carry gradients; int64 latents give exact int64.
+        float32 latents give float32 values; int64 latents give exact int64.
         """
+
+    def transpose(self, values: torch.Tensor) -> torch.Tensor:
+        """Map (P,) float32 values to (n,) by the transposed matrices: a gradient's way back."""
 
 
 def make_projection(
@@ -130,15 +133,29 @@ class HadamardProjection:
                 ]
             )
             return spectrum.reshape(-1).index_select(0, self._gather) * self._output_signs
+        input_signs, output_signs, factors = self._float_tables(latent)
+        spectrum = walsh_hadamard(self._padded(latent * input_signs), factors)
+        return spectrum.reshape(-1).index_select(0, self._gather) * output_signs
+
+    def transpose(self, values: torch.Tensor) -> torch.Tensor:
+        """Map (P,) values back to (n,); see `Projection.transpose`."""
+        input_signs, output_signs, factors = self._float_tables(values)
+        spectrum = values.new_zeros(len(input_signs) * self._block)
+        spectrum.index_copy_(0, self._gather, values * output_signs)
+        # The Walsh-Hadamard matrix is symmetric.
+        rows = walsh_hadamard(spectrum.view(-1, self._block), factors)
+        return (rows[:, : input_signs.shape[1]] * input_signs).sum(dim=0)
+
+    def _float_tables(
+        self, like: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]:
         if self._float_signs is None or self._factors is None:
             self._float_signs = (
-                self._input_signs.to(latent.dtype),
-                self._output_signs.to(latent.dtype),
+                self._input_signs.to(like.dtype),
+                self._output_signs.to(like.dtype),
             )
-            self._factors = hadamard_factors(self._block, latent.dtype, latent.device)
-        input_signs, output_signs = self._float_signs
-        spectrum = walsh_hadamard(self._padded(latent * input_signs), self._factors)
-        return spectrum.reshape(-1).index_select(0, self._gather) * output_signs
+            self._factors = hadamard_factors(self._block, like.dtype, like.device)
+        return (*self._float_signs, self._factors)
 
     def _padded(self, rows: torch.Tensor) -> torch.Tensor:
         return torch.nn.functional.pad(rows, (0, self._block - rows.shape[1]))
@@ -166,6 +183,13 @@ class DenseProjection:
             # No integer matrix products: CUDA has none. Signs are expanded chunk by chunk, so
             # that decoding never holds the matrix.
             return torch.cat([(rows * latent).sum(dim=1) for rows in self._row_chunks()])
+        return torch.mv(self._float_matrix(latent.dtype), latent)
+
+    def transpose(self, values: torch.Tensor) -> torch.Tensor:
+        """Map (P,) values back to (n,); see `Projection.transpose`."""
+        return torch.mv(self._float_matrix(values.dtype).T, values)
+
+    def _float_matrix(self, dtype: torch.dtype) -> torch.Tensor:
         if self._matrix is None:
             entries = self._latent_count * sum(self._layer_sizes)
             if entries > MAX_DENSE_ENTRIES:
@@ -173,8 +197,8 @@ class DenseProjection:
                     f"a dense projection of n * P = {entries} entries is over the limit of "
                     f"{MAX_DENSE_ENTRIES}; use a smaller latent or network, or 'hadamard'"
                 )
-            self._matrix = torch.cat([rows.to(latent.dtype) for rows in self._row_chunks()])
-        return torch.mv(self._matrix, latent)
+            self._matrix = torch.cat([rows.to(dtype) for rows in self._row_chunks()])
+        return self._matrix
 
     def _row_chunks(self) -> Iterator[torch.Tensor]:
         """(R, n) int8 rows, all layers in order, at most `_DENSE_CHUNK_ENTRIES` at a time."""

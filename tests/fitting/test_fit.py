@@ -78,7 +78,7 @@ def test_a_larger_rate_weight_makes_a_smaller_file(sphere):
 def test_training_step_and_file_round_alike():
     optimisation = Optimisation(ball_samples(), SMALL, 0.01, CPU)
     optimisation.run(None)
-    trained, _ = optimisation._weights(noisy=False)
+    trained = optimisation._weights(*optimisation._rounded(noisy=False))
     transform = NormalizingTransform((0.0, 0.0, 0.0), 1.0)
     shape = PreparedShape(trimesh.Trimesh(), trimesh.Trimesh(), transform, (31, 31, 31))
     code = quantize_fit(optimisation.result(), SMALL, shape)
@@ -135,8 +135,9 @@ def test_a_step_leaves_no_tensor_behind_on_the_cpu():
             ball_samples(2048), dataclasses.replace(SMALL, **options), 0.01, meta
         )
         for step in (0, SMALL.steps - 1):
-            features, labels = optimisation._features[:256], optimisation._labels[:256]
-            loss, _ = optimisation.step(step, features, labels)
+            size = optimisation._batch_size
+            optimisation.step(step, optimisation._features[:size], optimisation._labels[:size])
+            loss, _ = optimisation.last_loss()
             assert loss.device.type == "meta"
 
 

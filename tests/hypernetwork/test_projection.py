@@ -107,6 +107,15 @@ def test_gradients_flow_to_latent_and_biases(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("n", [1, 10, 64, 100])
+def test_the_transpose_is_the_projections_own(kind, n):
+    projection = make_projection(kind, n, [40, 7, 130], 3)
+    matrix = torch.stack([projection.project(unit) for unit in torch.eye(n)], dim=1)
+    values = torch.randn(177, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(projection.transpose(values), matrix.T @ values)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("activation", ["relu", "sine"])
 @pytest.mark.parametrize("n", [700, 4000])
 def test_random_latents_give_each_layer_its_usual_initialisation(kind, activation, n):

@@ -1,0 +1,70 @@
+"""Rounding in training: noise or straight-through, and the gradient's way back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from doh3d.codec.quantization import max_level
+from doh3d.fitting.rate import laplace_bits_gradient
+
+
+@dataclass(frozen=True)
+class Rounded:
+    """Numbers as the quantiser will leave them.
+
+    Attributes
+    ----------
+    values : (N,) float32
+        Levels times step, or the numbers themselves where they are not to be rounded.
+    levels : (N,) float32
+        Integers, or integers plus noise standing for them.
+    step : float
+    passes : (N,) bool or None
+        Where a gradient passes: not where the range of levels has cut a number off.
+    """
+
+    values: torch.Tensor
+    levels: torch.Tensor
+    step: float
+    passes: torch.Tensor | None
+
+    @classmethod
+    def exact(cls, numbers: torch.Tensor) -> Rounded:
+        """Leave (N,) numbers as they are."""
+        return cls(numbers, numbers, 1.0, None)
+
+    @classmethod
+    def of(
+        cls, numbers: torch.Tensor, step: float, bits: int, noise: torch.Generator | None
+    ) -> Rounded:
+        """Round (N,) numbers to multiples of `step`; or add noise in its place.
+
+        Uniform noise as in Balle, Laparra, Simoncelli, "End-to-end optimized image
+        compression", ICLR 2017. The generator is the CPU's whatever the device.
+        """
+        levels = numbers / step
+        if noise is None:
+            levels.round_()
+        else:
+            levels.add_((torch.rand(numbers.shape, generator=noise) - 0.5).to(numbers.device))
+        level = max_level(bits)
+        passes = levels.abs() <= level
+        levels.clamp_(-level, level)
+        return cls(levels * step, levels, step, passes)
+
+    def gradient(self, of_values: torch.Tensor, rate_weight: float) -> torch.Tensor:
+        """(N,) gradient by the numbers, of a loss plus `rate_weight` times the levels' bits.
+
+        Rounding passes it straight through.
+
+        Parameters
+        ----------
+        of_values : (N,) float32
+            Gradient of the loss by `values`.
+        """
+        total = of_values
+        if rate_weight:
+            total = total + laplace_bits_gradient(self.levels) * (rate_weight / self.step)
+        return total.clone() if self.passes is None else total * self.passes

@@ -1,0 +1,69 @@
+import pytest
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from doh3d.fitting.gradient import TargetBackward
+from doh3d.fitting.rate import laplace_bits
+from doh3d.fitting.rounding import Rounded
+from doh3d.hypernetwork.architecture import Architecture
+from doh3d.hypernetwork.target import split_weights, target_forward
+
+CPU = torch.device("cpu")
+ARCHITECTURES = {
+    "relu": Architecture(width=12, depth=3, octaves=2),
+    "one layer": Architecture(width=7, depth=1, octaves=0),
+    "sine": Architecture(width=9, depth=2, octaves=0, activation="sine", omega=6),
+}
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=ARCHITECTURES)
+def test_network_gradient_equals_autograd(architecture):
+    generator = torch.Generator().manual_seed(0)
+    backward = TargetBackward(architecture, 50, CPU)
+    # Twice: buffers must keep nothing of the batch before.
+    for _ in range(2):
+        weights = torch.randn(architecture.weight_count, generator=generator) / 4
+        biases = torch.randn(architecture.bias_count, generator=generator) / 4
+        features = torch.randn((50, architecture.encoded_dim), generator=generator)
+        labels = (torch.rand((50, 1), generator=generator) > 0.5).float()
+        found = backward(split_weights(architecture, weights, biases), features, labels)
+        weights.requires_grad_()
+        biases.requires_grad_()
+        target = split_weights(architecture, weights, biases)
+        logits = target_forward(architecture, target, features)
+        binary_cross_entropy_with_logits(logits, labels).backward()
+        torch.testing.assert_close(found.weights, weights.grad)
+        torch.testing.assert_close(found.biases, biases.grad)
+        torch.testing.assert_close(backward.logits, logits.detach())
+
+
+@pytest.mark.parametrize("noisy", [False, True])
+@pytest.mark.parametrize("bits", [3, 16])
+def test_rounding_gradient_equals_autograd(noisy, bits):
+    numbers = torch.randn(200, generator=torch.Generator().manual_seed(1)) * 3
+    toward = torch.randn(200, generator=torch.Generator().manual_seed(2))
+    step, rate_weight = 0.5, 0.3
+    noise = torch.Generator().manual_seed(3) if noisy else None
+    rounded = Rounded.of(numbers, step, bits, noise)
+    level = 2 ** (bits - 1) - 1
+
+    numbers.requires_grad_()
+    scaled = numbers / step
+    shift = scaled.round() - scaled
+    if noisy:
+        shift = torch.rand(200, generator=torch.Generator().manual_seed(3)) - 0.5
+    levels = (scaled + shift.detach()).clamp(-level, level)
+    loss = (levels * step * toward).sum() + rate_weight * laplace_bits(levels)
+    loss.backward()
+
+    torch.testing.assert_close(rounded.levels, levels.detach())
+    torch.testing.assert_close(rounded.values, levels.detach() * step)
+    torch.testing.assert_close(rounded.gradient(toward, rate_weight), numbers.grad)
+    assert (rounded.levels.abs() == level).any() == (bits == 3)
+
+
+def test_exact_numbers_pass_gradients_on_as_a_copy():
+    numbers, toward = torch.ones(3), torch.arange(3.0)
+    found = Rounded.exact(numbers).gradient(toward, 0.0)
+    assert torch.equal(found, toward)
+    assert found.data_ptr() != toward.data_ptr()
