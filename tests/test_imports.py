@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "doh3d"
 DECODING = ["codec", "hypernetwork", "field.py"]
-WITHOUT_TORCH = ["codec", "geometry", "evaluation", "errors.py", "files.py", "cli.py"]
+WITHOUT_TORCH = ["codec", "geometry", "evaluation", "errors.py", "files.py", "cli.py", "commands"]
 
 
 def modules():
@@ -52,8 +52,9 @@ def test_data_flows_one_way(module):
         assert not uses("doh3d.evaluation")
     if under(module, WITHOUT_TORCH) and module != "evaluation/baselines.py":
         assert not uses("torch"), "container, coder and geometry work without torch"
-    if module not in ("cli.py", "__main__.py") and not under(module, ["view"]):
+    if not under(module, ["cli.py", "__main__.py", "commands", "view"]):
         assert not uses("doh3d.cli")
+        assert not uses("doh3d.commands")
         assert not uses("doh3d.view")
     if not under(module, ["view", "evaluation/simplification.py"]):
         assert not uses("open3d"), "Open3D is for looking at things"

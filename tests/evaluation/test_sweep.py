@@ -303,9 +303,9 @@ def test_lists_may_have_spaces():
 def test_default_lists_are_those_of_the_command_line():
     import inspect
 
-    from doh3d import cli
+    from doh3d.commands import sweep
 
-    defaults = inspect.signature(cli.sweep).parameters
+    defaults = inspect.signature(sweep.sweep).parameters
     assert parse_numbers("latent", defaults["latent"].default) == sweep_module.DEFAULT_LATENTS
     assert parse_numbers("bits", defaults["bits"].default) == sweep_module.DEFAULT_BITS
     assert defaults["points"].default == sweep_module.DEFAULT_POINTS
