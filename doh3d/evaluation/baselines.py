@@ -7,15 +7,16 @@
 - `doh_published`: the hypernetwork as far as the paper fixes it: a dense projection,
   post-training quantisation, fixed-length codes.
 
-Every peer gets the best of five networks at each size. A weak baseline is a false claim.
+Every peer gets the best of five networks at each size, chosen by short trials. A weak baseline
+is a false claim.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -56,6 +57,10 @@ _MAX_DENSE_ENTRIES = 2**24
 # (tuned for the peers: the best of a ladder, see docs/benchmark.md).
 _MLP_LEARNING_RATE = 0.2
 _COIN_LEARNING_RATE = 0.4
+# Share of the steps that the five trials get, and how many then get them all.
+_TRIAL_SHARE = 0.25
+_FITTED_IN_FULL = 2
+
 _RETRIES = 3
 _RETRY_FACTOR = 0.3
 
@@ -95,105 +100,122 @@ class DirectWeights:
 
 
 def fit_peer(
-    peer: Peer, shape: PreparedShape, config: FitConfig, target_bytes: int, *, device: torch.device
+    peer: Peer,
+    shape: PreparedShape,
+    config: FitConfig,
+    target_bytes: int,
+    rank: Callable[[OccupancyField], float],
+    *,
+    device: torch.device,
 ) -> Iterator[PeerFit]:
-    """Fit a peer at about `target_bytes` with each of five networks.
+    """Fit a peer at about `target_bytes`: the best two of five networks.
+
+    All five are tried with a quarter of the steps; those that `rank` puts highest are then
+    fitted with all of them.
 
     Parameters
     ----------
     config : FitConfig
         The codec's own at that size, whose steps, batches and samples the peer gets too.
+    rank : callable
+        Quality of a field.
     """
-    fit = {"mlp": _fit_mlp, "coin": _fit_coin, "doh_published": _fit_doh_published}[peer]
-    yield from fit(shape, config, target_bytes, device)
+    fit, variants = _PEER_FITS[peer]
+    trial = replace(config, steps=max(1, round(config.steps * _TRIAL_SHARE)))
+    ranks = {
+        variant: rank(fit(shape, trial, target_bytes, device, variant).field)
+        for variant in variants
+    }
+    for variant in sorted(ranks, key=lambda v: -ranks[v])[:_FITTED_IN_FULL]:
+        yield fit(shape, config, target_bytes, device, variant)
 
 
 def _fit_mlp(
-    shape: PreparedShape, config: FitConfig, target_bytes: int, device: torch.device
-) -> Iterator[PeerFit]:
-    for bits, bits_each in _MLP_BITS:
-        weights = 8 * (target_bytes - _OVERHEAD_BYTES) / bits_each
-        architecture = _network_of(weights, config.architecture)
-        direct = replace(
-            config, architecture=architecture, latent=architecture.weight_count, bits=bits
-        )
-        result = _fit_directly(shape, direct, _MLP_LEARNING_RATE, device)
-        code = _shape_code(
-            shape,
-            architecture,
-            _coded(result.latent, result.latent_step_index, bits),
-            _coded(result.biases, nearest_step_index(direct.bias_step), 16),
-        )
-        data = serialize(code)
-        stored = parse(data)
-        levels = stored.latent.values * stored.latent.step
-        biases = stored.biases.values * stored.biases.step
-        yield PeerFit(
-            data,
-            _direct_field(code, levels, biases, device),
-            f"width {architecture.width}, {bits} bits",
-        )
+    shape: PreparedShape,
+    config: FitConfig,
+    target_bytes: int,
+    device: torch.device,
+    variant: tuple[int, float],
+) -> PeerFit:
+    bits, bits_each = variant
+    weights = 8 * (target_bytes - _OVERHEAD_BYTES) / bits_each
+    architecture = _network_of(weights, config.architecture)
+    direct = replace(config, architecture=architecture, latent=architecture.weight_count, bits=bits)
+    result = _fit_directly(shape, direct, _MLP_LEARNING_RATE, device)
+    code = _shape_code(
+        shape,
+        architecture,
+        _coded(result.latent, result.latent_step_index, bits),
+        _coded(result.biases, nearest_step_index(direct.bias_step), 16),
+    )
+    data = serialize(code)
+    stored = parse(data)
+    levels = stored.latent.values * stored.latent.step
+    biases = stored.biases.values * stored.biases.step
+    field = _direct_field(code, levels, biases, device)
+    return PeerFit(data, field, f"width {architecture.width}, {bits} bits")
 
 
 def _fit_coin(
-    shape: PreparedShape, config: FitConfig, target_bytes: int, device: torch.device
-) -> Iterator[PeerFit]:
-    for depth in _COIN_DEPTHS:
-        numbers = (target_bytes - _OVERHEAD_BYTES) / 2
-        base = replace(config.architecture, depth=depth)
-        architecture = _network_of(numbers, base, with_biases=True)
-        direct = replace(
-            config, architecture=architecture, latent=architecture.weight_count, bits=32
-        )
-        result = _fit_directly(shape, direct, _COIN_LEARNING_RATE, device)
-        halves = [values.astype("<f2") for values in (result.latent, result.biases)]
-        header = serialize(_shape_code(shape, architecture, _empty(), _zero(architecture)))
-        data = header[:_OVERHEAD_BYTES] + b"".join(half.tobytes() for half in halves)
-        raw = [
-            ParameterGroup(half.astype(np.float32), 0, SymbolModel(Family.RAW_FLOAT32, 0))
-            for half in halves
-        ]
-        code = _shape_code(shape, architecture, *raw)
-        yield PeerFit(
-            data,
-            _direct_field(code, raw[0].values, raw[1].values, device),
-            f"depth {depth}, width {architecture.width}",
-        )
+    shape: PreparedShape, config: FitConfig, target_bytes: int, device: torch.device, depth: int
+) -> PeerFit:
+    numbers = (target_bytes - _OVERHEAD_BYTES) / 2
+    base = replace(config.architecture, depth=depth)
+    architecture = _network_of(numbers, base, with_biases=True)
+    direct = replace(config, architecture=architecture, latent=architecture.weight_count, bits=32)
+    result = _fit_directly(shape, direct, _COIN_LEARNING_RATE, device)
+    halves = [values.astype("<f2") for values in (result.latent, result.biases)]
+    header = serialize(_shape_code(shape, architecture, _empty(), _zero(architecture)))
+    data = header[:_OVERHEAD_BYTES] + b"".join(half.tobytes() for half in halves)
+    raw = [
+        ParameterGroup(half.astype(np.float32), 0, SymbolModel(Family.RAW_FLOAT32, 0))
+        for half in halves
+    ]
+    code = _shape_code(shape, architecture, *raw)
+    field = _direct_field(code, raw[0].values, raw[1].values, device)
+    return PeerFit(data, field, f"depth {depth}, width {architecture.width}")
 
 
 def _fit_doh_published(
-    shape: PreparedShape, config: FitConfig, target_bytes: int, device: torch.device
-) -> Iterator[PeerFit]:
+    shape: PreparedShape, config: FitConfig, target_bytes: int, device: torch.device, factor: float
+) -> PeerFit:
     from doh3d.field import OccupancyField
     from doh3d.fitting.fit import fit_latent
 
-    for factor in _DOH_WIDTH_FACTORS:
-        width = min(MAX_WIDTH, 4 * max(1, round(config.architecture.width * factor / 4)))
-        architecture = replace(config.architecture, width=width)
-        numbers = 8 * (target_bytes - _OVERHEAD_BYTES) // _DOH_BITS
-        latent = max(1, numbers - architecture.bias_count)
-        dense = latent * architecture.weight_count <= _MAX_DENSE_ENTRIES
-        published = replace(
-            config,
-            architecture=architecture,
-            latent=latent,
-            quantizer="ptq",
-            projection="dense" if dense else "hadamard",
-        )
-        result = fit_latent(shape.sample(config), published, device=device)
-        groups = [
-            _fixed(values, best_step_index(values, _DOH_BITS), _DOH_BITS)
-            for values in (result.latent, result.biases)
-        ]
-        code = replace(
-            _shape_code(shape, architecture, *groups), dense_projection=dense, seed=config.seed
-        )
-        data = serialize(code)
-        yield PeerFit(
-            data,
-            OccupancyField(parse(data), device),
-            f"width {width}, n {latent}, {published.projection}",
-        )
+    width = min(MAX_WIDTH, 4 * max(1, round(config.architecture.width * factor / 4)))
+    architecture = replace(config.architecture, width=width)
+    numbers = 8 * (target_bytes - _OVERHEAD_BYTES) // _DOH_BITS
+    latent = max(1, numbers - architecture.bias_count)
+    dense = latent * architecture.weight_count <= _MAX_DENSE_ENTRIES
+    published = replace(
+        config,
+        architecture=architecture,
+        latent=latent,
+        quantizer="ptq",
+        projection="dense" if dense else "hadamard",
+    )
+    result = fit_latent(shape.sample(config), published, device=device)
+    groups = [
+        _fixed(values, best_step_index(values, _DOH_BITS), _DOH_BITS)
+        for values in (result.latent, result.biases)
+    ]
+    code = replace(
+        _shape_code(shape, architecture, *groups), dense_projection=dense, seed=config.seed
+    )
+    data = serialize(code)
+    return PeerFit(
+        data,
+        OccupancyField(parse(data), device),
+        f"width {width}, n {latent}, {published.projection}",
+    )
+
+
+# How each peer is fitted, and its five networks.
+_PEER_FITS: dict[Peer, tuple[Callable[..., PeerFit], Sequence[Any]]] = {
+    "mlp": (_fit_mlp, _MLP_BITS),
+    "coin": (_fit_coin, _COIN_DEPTHS),
+    "doh_published": (_fit_doh_published, _DOH_WIDTH_FACTORS),
+}
 
 
 def _fit_directly(
