@@ -11,6 +11,7 @@ import typer
 import doh3d
 from doh3d.commands import compress, decompress, evaluate, info, sweep
 from doh3d.errors import Doh3dError, TargetError
+from doh3d.interrupts import exit_on_signals
 
 app = typer.Typer(
     name="doh3d",
@@ -50,6 +51,7 @@ def main() -> None:
     # Threads that wait actively slow each other down many times over on a busy machine. Read
     # by OpenMP when torch loads, which it has not yet.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    exit_on_signals()
     try:
         # Typer returns the status of an Exit rather than raising it.
         status = app(standalone_mode=False)
@@ -57,9 +59,6 @@ def main() -> None:
         _fail(str(error), status=3)
     except Doh3dError as error:
         _fail(str(error))
-    except KeyboardInterrupt:
-        print("doh3d: interrupted", file=sys.stderr)
-        sys.exit(130)
     except BrokenPipeError:
         # The reader of a pipe has had enough.
         sys.stderr.close()

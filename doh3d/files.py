@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-import tempfile
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from doh3d.errors import ConfigError
+
+# Random characters in a temporary file's name, and what they are drawn from.
+_TOKEN_BYTES = 4
+_TOKEN = f"[0-9a-f]{{{2 * _TOKEN_BYTES}}}"
 
 
 def check_output(path: str | Path) -> None:
@@ -24,12 +32,18 @@ def check_output(path: str | Path) -> None:
         raise ConfigError(f"{path}: {folder} is not a folder")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise ConfigError(f"{path}: the folder {folder} can't be written to")
-    if path.exists() and not path.is_file():
-        raise ConfigError(f"{path}: is not a regular file")
+    if path.exists():
+        if not path.is_file():
+            raise ConfigError(f"{path}: is not a regular file")
+        # Renaming over it would work, but whoever took the permission away meant it.
+        if not os.access(path, os.W_OK):
+            raise ConfigError(f"{path}: is read-only; name another file, or allow writing")
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:
     """Write `data` beside `path` and rename, so that no reader sees half a file.
+
+    What writers to the same path that were killed have left behind is removed first.
 
     Raises
     ------
@@ -38,22 +52,56 @@ def write_atomically(path: str | Path, data: bytes) -> None:
     """
     path = Path(path)
     check_output(path)
-    temporary = None
     try:
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False
-        ) as file:
-            temporary = Path(file.name)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        # A temporary file is private; the result has the permissions of any new file.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
+        remove_abandoned(path)
+        with _locked_temporary(path) as (descriptor, temporary):
+            written = 0
+            while written < len(data):
+                written += os.write(descriptor, memoryview(data)[written:])
+            os.fsync(descriptor)
+            # Still locked: a file without a lock may be removed by another writer.
+            temporary.replace(path)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
-    finally:
-        if temporary is not None:
+
+
+def remove_abandoned(path: Path) -> None:
+    """Remove the temporary files of writers to `path` that have died.
+
+    The living hold a lock on theirs, which ends with the process however that ends.
+    """
+    name = re.compile(rf"\.{re.escape(path.name)}\.{_TOKEN}\.part")
+    for entry in os.listdir(path.parent):
+        if not name.fullmatch(entry):
+            continue
+        # Another writer may remove it first, or a filesystem know no locks.
+        with suppress(OSError):
+            temporary = path.parent / entry
+            descriptor = os.open(temporary, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                temporary.unlink()
+            finally:
+                os.close(descriptor)
+
+
+@contextmanager
+def _locked_temporary(path: Path) -> Iterator[tuple[int, Path]]:
+    """Make a file beside `path`, open for writing and locked; in the end there is none."""
+    while True:
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(_TOKEN_BYTES)}.part")
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        except FileExistsError:
+            continue
+        try:
+            # Where a filesystem knows no locks, `remove_abandoned` removes nothing either.
+            with suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            # Between its making and its lock it looked abandoned, and may have been removed.
+            if temporary.exists():
+                yield descriptor, temporary
+                return
+        finally:
             temporary.unlink(missing_ok=True)
+            os.close(descriptor)

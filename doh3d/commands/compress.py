@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -11,15 +12,13 @@ import typer
 import doh3d
 from doh3d.commands.options import DeviceOption, JsonOption
 from doh3d.console import fit_progress, print_json
+from doh3d.errors import ConfigError
 
 EXAMPLES = (
     "Examples:  doh3d compress bunny.ply -o bunny.doh  |  "
     "doh3d compress bunny.ply -o small.doh --max-bytes 600 --preset fast --json  |  "
     "doh3d compress bunny.ply -o good.doh --min-iou 0.97"
 )
-
-# Points for the closing measurement: enough for three digits in a second or two.
-_CHECK_POINTS = 2**18
 
 
 def compress(
@@ -59,16 +58,23 @@ def compress(
     projection: Annotated[str, typer.Option(help="hadamard or dense.")] = "hadamard",
     seed: Annotated[int, typer.Option(help="0 to 65535; the same seed gives the same file.")] = 0,
     device: DeviceOption = "auto",
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="Keep here what the same command goes on from when it was stopped."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compress a mesh to a .doh file.
 
-    Exits with status 3, and writes nothing, where --min-iou is out of reach.
+    Exits with status 3, and writes nothing, where --min-iou is out of reach. Warns where the
+    written file, read back, has low IoU, or other bodies or holes than the mesh.
     """
     from doh3d.files import check_output
     from doh3d.fitting.compress import compress as compress_mesh
 
     check_output(output)
+    if checkpoint is not None and checkpoint.resolve() == output.resolve():
+        raise ConfigError(f"{checkpoint}: is the output; name another file for the checkpoint")
     started = time.perf_counter()
     with fit_progress() as progress:
         shape = compress_mesh(
@@ -86,32 +92,26 @@ def compress(
             projection=projection,  # type: ignore[arg-type]
             seed=seed,
             device=device,
+            checkpoint=checkpoint,
             progress=progress,
         )
     shape.save(output)
     seconds = time.perf_counter() - started
 
-    from doh3d.evaluation.evaluate import field_iou
+    from doh3d.evaluation.fidelity import measure_fidelity
 
-    field = doh3d.load(output, device)
-    iou = field_iou(doh3d.load_mesh(mesh), field, points=_CHECK_POINTS)
-    report = {
-        "output": str(output),
-        "bytes": output.stat().st_size,
-        "iou": iou.iou,
-        "iou_of": "field",
-        "protocol": iou.protocol,
-        "points": iou.points,
-        "source_bytes": mesh.stat().st_size,
-        "ratio": mesh.stat().st_size / output.stat().st_size,
-        "latent": shape.config.latent,
-        "seconds": seconds,
-    }
+    fidelity = measure_fidelity(doh3d.load_mesh(mesh), doh3d.load(output, device), min_iou=min_iou)
+    size, source_size = output.stat().st_size, mesh.stat().st_size
+    for warning in fidelity.warnings:
+        print(f"doh3d: warning: {output}: {warning}", file=sys.stderr)
     if as_json:
-        print_json(report)
-    else:
-        print(
-            f"{output}: {report['bytes']} bytes, IoU {iou.iou:.4f} of the field ({iou.protocol}, "
-            f"{iou.points} points), {report['ratio']:.0f} times smaller than {mesh.name}, "
-            f"{seconds:.1f} s"
-        )
+        report = {"output": str(output), "bytes": size} | fidelity.to_dict()
+        report |= {"source_bytes": source_size, "ratio": source_size / size}
+        print_json(report | {"latent": shape.config.latent, "seconds": seconds})
+        return
+    iou = fidelity.iou
+    print(
+        f"{output}: {size} bytes, IoU {iou.iou:.4f} of the {fidelity.iou_of} ({iou.protocol}, "
+        f"{iou.points} points), {fidelity.describe()}, {source_size / size:.0f} times smaller "
+        f"than {mesh.name}, {seconds:.1f} s"
+    )

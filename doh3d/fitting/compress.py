@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from doh3d.codec.container import parse, serialize
 from doh3d.codec.shape_code import ShapeCode
 from doh3d.devices import resolve_device
-from doh3d.errors import ConfigError
+from doh3d.errors import TargetError
 from doh3d.evaluation.evaluate import mesh_iou
 from doh3d.field import OccupancyField
-from doh3d.files import write_atomically
+from doh3d.files import check_output, write_atomically
+from doh3d.fitting.checkpoint import Checkpoint
 from doh3d.fitting.config import FitConfig, ProjectionKind, Quantizer
 from doh3d.fitting.encoding import quantize_fit
-from doh3d.fitting.fit import ProgressFunction, fit_latent
+from doh3d.fitting.fit import ProgressFunction
 from doh3d.fitting.preparation import PreparedShape, prepare
 from doh3d.fitting.presets import (
     DEFAULT_LATENT,
@@ -24,7 +25,13 @@ from doh3d.fitting.presets import (
     plan_for_latent,
     steps_for_width,
 )
-from doh3d.fitting.rate_control import check_max_bytes, check_min_iou, fit_to_bytes, fit_to_iou
+from doh3d.fitting.rate_control import (
+    Encoded,
+    check_target,
+    fit_to_bytes,
+    fit_to_iou,
+)
+from doh3d.fitting.resumable import fit_shape, identity
 from doh3d.hypernetwork.architecture import Activation, Architecture
 
 if TYPE_CHECKING:
@@ -44,10 +51,13 @@ class CompressedShape:
         The file; its length is the rate.
     config : FitConfig
         What the fit was told.
+    checkpoint : Path or None
+        What the compression could have been taken up from; no longer needed once saved.
     """
 
     data: bytes
     config: FitConfig
+    checkpoint: Path | None = None
 
     @property
     def code(self) -> ShapeCode:
@@ -55,8 +65,16 @@ class CompressedShape:
         return parse(self.data)
 
     def save(self, path: str | Path) -> None:
-        """Write the file, whole or not at all; ConfigError where it cannot be written."""
+        """Write the file, whole or not at all, and remove the checkpoint.
+
+        Raises
+        ------
+        ConfigError
+            If the file cannot be written; the checkpoint is then still there.
+        """
         write_atomically(path, self.data)
+        if self.checkpoint is not None:
+            self.checkpoint.unlink(missing_ok=True)
 
     def field(self, device: str = "auto") -> OccupancyField:
         """Decode the bytes to the field that anyone who loads the file gets."""
@@ -126,6 +144,7 @@ def compress(
     projection: ProjectionKind = "hadamard",
     seed: int = 0,
     device: str = "auto",
+    checkpoint: str | Path | None = None,
     progress: ProgressFunction | None = None,
 ) -> CompressedShape:
     """Compress a mesh to the bytes of a `.doh` file.
@@ -159,6 +178,10 @@ def compress(
     seed : int
         0 to 65535. The same seed gives the same file on the same machine.
     device : "auto", "cpu", "cuda" or "mps"
+    checkpoint : path, optional
+        Keep in this file, every few seconds, what an interrupted compression goes on from: the
+        same call takes it up, and gives the bytes that it would have given undisturbed.
+        `CompressedShape.save` removes it.
     progress : callable, optional
         Called with a `FitProgress` every 50 steps.
 
@@ -167,47 +190,67 @@ def compress(
     MeshError
         If the mesh cannot be read or encloses no volume.
     ConfigError
-        If an option is out of range, or contradicts another.
+        If an option is out of range, or contradicts another; or if the checkpoint is damaged or
+        belongs to another mesh, other options or another version.
     TargetError
         If no file of at most 64,000 bytes reaches `min_iou`; it carries the best one.
     """
+    options: dict[str, Any] = {
+        "preset": preset,
+        "bits": bits,
+        "quantizer": quantizer,
+        "width": width,
+        "depth": depth,
+        "octaves": octaves,
+        "activation": activation,
+        "omega": omega,
+        "projection": projection,
+        "seed": seed,
+    }
 
     def config_for_latent(n: int | None) -> FitConfig:
-        return make_config(
-            preset=preset,
-            latent=n,
-            bits=bits,
-            quantizer=quantizer,
-            width=width,
-            depth=depth,
-            octaves=octaves,
-            activation=activation,
-            omega=omega,
-            projection=projection,
-            seed=seed,
-        )
+        return make_config(latent=n, **options)
 
     config = config_for_latent(latent)
     torch_device = resolve_device(device)
-    if max_bytes is None and min_iou is None:
-        return compress_with(mesh, config, device=device, progress=progress)
-    _check_target(max_bytes, min_iou, latent, bits, quantizer)
+    if max_bytes is not None or min_iou is not None:
+        check_target(max_bytes, min_iou, latent, bits, quantizer)
+    if checkpoint is not None:
+        check_output(checkpoint)
     shape = prepare(mesh)
+    kept = None
+    if checkpoint is not None:
+        goals = {"max_bytes": max_bytes, "min_iou": min_iou, "latent": latent}
+        kept = Checkpoint(checkpoint, identity(shape, torch_device) | goals | options)
     if max_bytes is not None:
         encoded = fit_to_bytes(
-            shape, max_bytes, config_for_latent, device=torch_device, progress=progress
-        )
-    else:
-        assert min_iou is not None
-        encoded = fit_to_iou(
             shape,
-            min_iou,
+            max_bytes,
             config_for_latent,
-            _extracted_iou(shape, device),
             device=torch_device,
             progress=progress,
+            checkpoint=kept,
         )
-    return CompressedShape(encoded.data, encoded.config)
+    elif min_iou is not None:
+        try:
+            encoded = fit_to_iou(
+                shape,
+                min_iou,
+                config_for_latent,
+                _extracted_iou(shape, device),
+                device=torch_device,
+                progress=progress,
+                checkpoint=kept,
+            )
+        except TargetError:
+            # The search has come to its end, if not to its goal.
+            if kept is not None:
+                kept.path.unlink(missing_ok=True)
+            raise
+    else:
+        result = fit_shape(shape, config, device=torch_device, progress=progress, checkpoint=kept)
+        encoded = Encoded(serialize(quantize_fit(result, config, shape)), config)
+    return CompressedShape(encoded.data, encoded.config, None if kept is None else kept.path)
 
 
 def compress_with(
@@ -220,28 +263,8 @@ def compress_with(
     """Compress a mesh under a full configuration; otherwise as `compress`."""
     torch_device = resolve_device(device)
     shape = prepare(mesh)
-    result = fit_latent(shape.sample(config), config, device=torch_device, progress=progress)
+    result = fit_shape(shape, config, device=torch_device, progress=progress)
     return CompressedShape(serialize(quantize_fit(result, config, shape)), config)
-
-
-def _check_target(
-    max_bytes: int | None,
-    min_iou: float | None,
-    latent: int | None,
-    bits: int | None,
-    quantizer: Quantizer,
-) -> None:
-    if max_bytes is not None and min_iou is not None:
-        raise ConfigError("max_bytes and min_iou contradict each other; give one of them")
-    if max_bytes is not None:
-        check_max_bytes(max_bytes)
-    if min_iou is not None:
-        check_min_iou(min_iou)
-    name = "max_bytes" if max_bytes is not None else "min_iou"
-    if latent is not None:
-        raise ConfigError(f"latent and {name} contradict each other; give one of them")
-    if bits is not None or quantizer != "qat":
-        raise ConfigError(f"{name} chooses the quantisation by itself; leave out bits and ptq")
 
 
 def _extracted_iou(shape: PreparedShape, device: str) -> Callable[[bytes], float]:

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 import torch
 
 from doh3d.errors import ConfigError, Doh3dError, TargetError
-from doh3d.fitting.config import FitConfig
+from doh3d.fitting.checkpoint import Checkpoint
+from doh3d.fitting.config import FitConfig, Quantizer
 from doh3d.fitting.encoding import encode_within
-from doh3d.fitting.fit import ProgressFunction, fit_latent
+from doh3d.fitting.fit import ProgressFunction
 from doh3d.fitting.preparation import PreparedShape
 from doh3d.fitting.presets import OVERHEAD_BYTES, latent_for_bytes
+from doh3d.fitting.resumable import fit_shape, measured_once
 
 _log = logging.getLogger(__name__)
 
@@ -49,16 +51,28 @@ class Encoded:
     config: FitConfig
 
 
-def check_max_bytes(max_bytes: int) -> None:
-    """Raise ConfigError unless a file of at most `max_bytes` can be asked for."""
-    if not MIN_BYTES <= max_bytes <= MAX_BYTES:
+def check_target(
+    max_bytes: int | None,
+    min_iou: float | None,
+    latent: int | None,
+    bits: int | None,
+    quantizer: Quantizer,
+) -> None:
+    """Raise ConfigError unless these options of `compress` say what to aim at.
+
+    One of `max_bytes` and `min_iou` is given.
+    """
+    if max_bytes is not None and min_iou is not None:
+        raise ConfigError("max_bytes and min_iou contradict each other; give one of them")
+    if max_bytes is not None and not MIN_BYTES <= max_bytes <= MAX_BYTES:
         raise ConfigError(f"max_bytes is {max_bytes}; it must be {MIN_BYTES} to {MAX_BYTES}")
-
-
-def check_min_iou(min_iou: float) -> None:
-    """Raise ConfigError unless a file of at least this IoU can be asked for."""
-    if not 0 < min_iou < 1:
+    if min_iou is not None and not 0 < min_iou < 1:
         raise ConfigError(f"min_iou is {min_iou}; it must be above 0 and below 1")
+    name = "max_bytes" if max_bytes is not None else "min_iou"
+    if latent is not None:
+        raise ConfigError(f"latent and {name} contradict each other; give one of them")
+    if bits is not None or quantizer != "qat":
+        raise ConfigError(f"{name} chooses the quantisation by itself; leave out bits and ptq")
 
 
 def fit_to_bytes(
@@ -68,6 +82,7 @@ def fit_to_bytes(
     *,
     device: torch.device,
     progress: ProgressFunction | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Encoded:
     """Fit a file of at most `max_bytes` and at least 95% of that.
 
@@ -84,12 +99,13 @@ def fit_to_bytes(
     sizes = []
     for _ in range(_MAX_SIZE_FITS):
         config = config_for_latent(latent)
-        result = fit_latent(
-            shape.sample(config),
+        result = fit_shape(
+            shape,
             config,
             device=device,
             payload_bits=8 * (max_bytes - overhead),
             progress=progress,
+            checkpoint=checkpoint,
         )
         data = encode_within(result, config, shape, max_bytes)
         if data is not None and len(data) >= _USED_SHARE * max_bytes:
@@ -109,6 +125,7 @@ def fit_to_iou(
     *,
     device: torch.device,
     progress: ProgressFunction | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Encoded:
     """Fit the smallest file that reaches an IoU: the size below it, by 10%, falls short.
 
@@ -121,13 +138,19 @@ def fit_to_iou(
         If 64,000 bytes do not suffice.
     """
     tried: dict[int, tuple[Encoded, float]] = {}
+    measure_once = measured_once(measure, checkpoint)
 
     def reaches(rung: int) -> bool:
         if rung not in tried:
             encoded = fit_to_bytes(
-                shape, _LADDER[rung], config_for_latent, device=device, progress=progress
+                shape,
+                _LADDER[rung],
+                config_for_latent,
+                device=device,
+                progress=progress,
+                checkpoint=checkpoint,
             )
-            tried[rung] = (encoded, measure(encoded.data))
+            tried[rung] = (encoded, measure_once(encoded.data))
             _log.info("%d bytes reach IoU %.4f", len(encoded.data), tried[rung][1])
         return tried[rung][1] >= min_iou
 

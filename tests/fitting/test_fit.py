@@ -10,7 +10,8 @@ from doh3d.errors import ConfigError, Doh3dError
 from doh3d.fitting.compress import compress, compress_with, make_config
 from doh3d.fitting.config import FitConfig
 from doh3d.fitting.encoding import quantize_fit
-from doh3d.fitting.fit import Optimisation, fit_latent, one_cycle
+from doh3d.fitting.fit import Optimisation, fit_latent
+from doh3d.fitting.optimisation import one_cycle
 from doh3d.fitting.preparation import PreparedShape
 from doh3d.geometry.sampling import OccupancySamples
 from doh3d.geometry.transform import NormalizingTransform

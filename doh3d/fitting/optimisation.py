@@ -1,0 +1,245 @@
+"""Adam on one shape's latent and biases, step by step."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from doh3d.codec.quantization import STEPS, nearest_step_index
+from doh3d.fitting.checkpoint import State, Work
+from doh3d.fitting.config import MAX_BITS, FitConfig
+from doh3d.fitting.gradient import TargetBackward
+from doh3d.fitting.rate import laplace_bits
+from doh3d.fitting.results import FitProgress, FitResult, ProgressFunction
+from doh3d.fitting.rounding import Rounded
+from doh3d.fitting.step_size import step_index_for_bits
+from doh3d.geometry.sampling import OccupancySamples
+from doh3d.hypernetwork.decoder import weight_gains
+from doh3d.hypernetwork.projection import Projection, make_projection
+from doh3d.hypernetwork.target import (
+    TargetWeights,
+    encode_points,
+    split_weights,
+    target_forward,
+)
+
+_WARM_UP_SHARE = 0.1
+_MAX_GRADIENT_NORM = 1.0
+
+# Steps between progress reports and checkpoints, which wait for the device.
+REPORT_INTERVAL = 50
+
+# Points on which a finished fit is checked for having become empty or full.
+_CHECK_POINTS = 2**16
+
+# Devices on which torch has Adam's update as one kernel.
+_FUSED_DEVICES = ("cpu", "cuda", "mps")
+
+_ADAM_MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+class Optimisation:
+    """Adam on z and h with a one-cycle learning rate, at one peak rate.
+
+    The projection is the configuration's unless another is given.
+    """
+
+    def __init__(
+        self,
+        samples: OccupancySamples,
+        config: FitConfig,
+        learning_rate: float,
+        device: torch.device,
+        projection: Projection | None = None,
+    ) -> None:
+        architecture = config.architecture
+        self.config = config
+        self.learning_rate = learning_rate
+        # On the CPU whatever the device, so that a seed means the same noise everywhere.
+        self._generator = torch.Generator().manual_seed(config.seed)
+        self._device = device
+        self.projection = projection or make_projection(
+            config.projection, config.latent, architecture.layer_sizes, config.seed, device
+        )
+        self._gains = weight_gains(architecture, device)
+        self._use_step(nearest_step_index(config.training_step))
+        self._bias_step = float(STEPS[nearest_step_index(config.bias_step)])
+        initial = torch.randn(config.latent, generator=self._generator) / math.sqrt(config.latent)
+        self.latent = initial.to(device)
+        self.biases = torch.zeros(architecture.bias_count, device=device)
+        self._optimizer = torch.optim.Adam(
+            [self.latent, self.biases], lr=learning_rate, fused=device.type in _FUSED_DEVICES
+        )
+        self._next_step = 0
+        self._position = 0
+        self._batch_size = min(config.batch_size, len(samples))
+        self._backward = TargetBackward(architecture, self._batch_size, device)
+        # The encoding of the whole pool, once: every batch is a slice of it.
+        points = torch.from_numpy(samples.points).to(device)
+        self._features = torch.cat([encode_points(architecture, p) for p in points.split(2**16)])
+        self._labels = torch.from_numpy(samples.inside).to(device, torch.float32)[:, None]
+
+    def run(
+        self,
+        progress: ProgressFunction | None,
+        *,
+        payload_bits: float | None = None,
+        work: Work | None = None,
+    ) -> bool:
+        """Take every step left; whether the end is finite and neither empty nor full."""
+        config = self.config
+        first_rounding = math.ceil(config.noise_share * config.steps)
+        count = len(self._features)
+        batch = self._batch_size
+        for step in range(self._next_step, config.steps):
+            # The pool is in random order; each pass takes other slices than the last.
+            if self._position + batch > count:
+                self._position = (self._position + batch) % max(1, count - batch + 1)
+            if step == first_rounding and payload_bits is not None:
+                self._choose_step(payload_bits)
+            window = slice(self._position, self._position + batch)
+            self._position += batch
+            self.step(step, self._features[window], self._labels[window])
+            if (step + 1) % REPORT_INTERVAL == 0 or step + 1 == config.steps:
+                self._next_step = step + 1
+                loss, bits = self.last_loss()
+                value = float(loss)
+                if not math.isfinite(value):
+                    return False
+                if work is not None and work.due:
+                    work.keep(self.state())
+                if progress is not None:
+                    progress(FitProgress(step + 1, config.steps, value, float(bits) / 8))
+        return self._separates()
+
+    def state(self) -> State:
+        """Copy all that the steps taken have changed."""
+        moments = self._optimizer.state_dict()["state"]
+        state = {
+            "learning_rate": np.array(self.learning_rate),
+            "next_step": np.array(self._next_step),
+            "position": np.array(self._position),
+            "latent_step_index": np.array(self.latent_step_index),
+            "random": self._generator.get_state().numpy().copy(),
+        }
+        for number, (name, values) in enumerate(self._variables()):
+            state[name] = _to_numpy(values)
+            for key in _ADAM_MOMENTS:
+                # Adam makes its moments in its first step.
+                moment = moments[number][key] if moments else torch.zeros_like(values)
+                state[f"{name} {key}"] = _to_numpy(moment)
+        return state
+
+    @torch.no_grad()
+    def restore(self, state: State) -> None:
+        """Go back to where `state` was taken, of the same samples and configuration."""
+        self._next_step = int(state["next_step"])
+        self._position = int(state["position"])
+        self._use_step(int(state["latent_step_index"]))
+        self._generator.set_state(torch.from_numpy(state["random"]))
+        moments = {}
+        for number, (name, values) in enumerate(self._variables()):
+            values.copy_(torch.from_numpy(state[name]))
+            moments[number] = {
+                key: torch.from_numpy(state[f"{name} {key}"].copy()) for key in _ADAM_MOMENTS
+            }
+            moments[number]["step"] = torch.tensor(float(self._next_step))
+        self._optimizer.load_state_dict(self._optimizer.state_dict() | {"state": moments})
+
+    def _variables(self) -> tuple[tuple[str, torch.Tensor], ...]:
+        """Name what is optimised, in the optimiser's order."""
+        return ("latent", self.latent), ("biases", self.biases)
+
+    @torch.no_grad()
+    def step(self, step: int, features: torch.Tensor, labels: torch.Tensor) -> None:
+        """Take one optimiser step on a batch. No value is read back from the device."""
+        config = self.config
+        self._optimizer.param_groups[0]["lr"] = self.learning_rate * one_cycle(step / config.steps)
+        latent, biases = self._rounded(noisy=step < config.noise_share * config.steps)
+        weights = self._weights(latent, biases)
+        gradient = self._backward(weights, features, labels)
+        of_latent = self.projection.transpose(gradient.weights * self._gains)
+        rate_weight = config.rate_weight if config.quantization_aware else 0.0
+        self.latent.grad = latent.gradient(of_latent, rate_weight)
+        self.biases.grad = biases.gradient(gradient.biases, rate_weight)
+        torch.nn.utils.clip_grad_norm_([self.latent], _MAX_GRADIENT_NORM)
+        self._optimizer.step()
+        self._last = latent, biases, labels
+
+    @torch.no_grad()
+    def last_loss(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the last batch's mean cross-entropy and the estimated bits."""
+        latent, biases, labels = self._last
+        loss = binary_cross_entropy_with_logits(self._backward.logits, labels)
+        bits = laplace_bits(latent.levels) + laplace_bits(biases.levels)
+        return loss, bits if self.config.quantization_aware else torch.zeros_like(bits)
+
+    def _choose_step(self, payload_bits: float) -> None:
+        """Move the latent's step to the finest one near it that keeps within the bits.
+
+        Here, and not after training: in its last phase the network adapts to the very grid
+        that it is rounded to, and on any other, finer ones too, it is worse.
+        """
+        index = step_index_for_bits(
+            _to_numpy(self.latent),
+            _to_numpy(self.biases),
+            self.config,
+            payload_bits,
+            near=self.latent_step_index,
+        )
+        self._use_step(index)
+
+    def _use_step(self, index: int) -> None:
+        self.latent_step_index = index
+        self._latent_step = float(STEPS[index])
+
+    def result(self) -> FitResult:
+        """Copy the latent and biases as they stand."""
+        return FitResult(
+            latent=_to_numpy(self.latent),
+            biases=_to_numpy(self.biases),
+            latent_step_index=self.latent_step_index,
+            learning_rate=self.learning_rate,
+        )
+
+    def _rounded(self, *, noisy: bool) -> tuple[Rounded, Rounded]:
+        """Latent and biases as the quantiser will leave them."""
+        config = self.config
+        if not config.quantization_aware:
+            return Rounded.exact(self.latent), Rounded.exact(self.biases)
+        return (
+            Rounded.of(self.latent, self._latent_step, config.bits, self._noise(noisy)),
+            Rounded.of(self.biases, self._bias_step, MAX_BITS, self._noise(noisy)),
+        )
+
+    def _noise(self, noisy: bool) -> torch.Generator | None:
+        return self._generator if noisy else None
+
+    def _weights(self, latent: Rounded, biases: Rounded) -> TargetWeights:
+        weights = self.projection.project(latent.values).mul_(self._gains)
+        return split_weights(self.config.architecture, weights, biases.values)
+
+    @torch.no_grad()
+    def _separates(self) -> bool:
+        """Whether the quantised field is finite, and neither empty nor full on the samples."""
+        weights = self._weights(*self._rounded(noisy=False))
+        features = self._features[:_CHECK_POINTS]
+        logits = target_forward(self.config.architecture, weights, features)
+        inside = logits > 0
+        finite = bool(torch.isfinite(logits).all())
+        return finite and bool(inside.any()) and not bool(inside.all())
+
+
+def one_cycle(progress: float) -> float:
+    """Share of the peak learning rate at `progress` in [0, 1): linear up, cosine down."""
+    if progress < _WARM_UP_SHARE:
+        return max(progress / _WARM_UP_SHARE, 1e-3)
+    return 0.5 * (1 + math.cos(math.pi * (progress - _WARM_UP_SHARE) / (1 - _WARM_UP_SHARE)))
+
+
+def _to_numpy(tensor: torch.Tensor) -> npt.NDArray[np.float32]:
+    return tensor.detach().cpu().numpy().copy()

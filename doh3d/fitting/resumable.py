@@ -1,0 +1,87 @@
+"""Fits and measurements that a checkpoint spares from being done twice."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+
+from doh3d.fitting.checkpoint import Checkpoint
+from doh3d.fitting.config import FitConfig
+from doh3d.fitting.fit import FitResult, ProgressFunction, fit_latent
+from doh3d.fitting.preparation import PreparedShape
+
+
+def fit_shape(
+    shape: PreparedShape,
+    config: FitConfig,
+    *,
+    device: torch.device,
+    payload_bits: float | None = None,
+    progress: ProgressFunction | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> FitResult:
+    """Sample a shape and fit it, see `fit_latent`; or take the result from the checkpoint."""
+    work = None
+    if checkpoint is not None:
+        work = checkpoint.work(f"fit {_digest(repr((config, payload_bits)).encode())}")
+        like = FitResult(
+            latent=np.zeros(config.latent, dtype=np.float32),
+            biases=np.zeros(config.architecture.bias_count, dtype=np.float32),
+            latent_step_index=0,
+            learning_rate=0.0,
+        )
+        found = work.finished(like.to_arrays())
+        if found is not None:
+            return FitResult.from_arrays(found)
+    result = fit_latent(
+        shape.sample(config),
+        config,
+        device=device,
+        payload_bits=payload_bits,
+        progress=progress,
+        work=work,
+    )
+    if work is not None:
+        work.finish(result.to_arrays())
+    return result
+
+
+def identity(shape: PreparedShape, device: torch.device) -> dict[str, Any]:
+    """Describe what the bytes of a file follow from beside the options."""
+    digest = hashlib.sha256()
+    for array in (shape.mesh.vertices, shape.mesh.faces):
+        digest.update(array.tobytes())
+    return {
+        "doh3d": version("doh3d"),
+        "torch": version("torch"),
+        "device": device.type,
+        "mesh": digest.hexdigest(),
+    }
+
+
+def measured_once(
+    measure: Callable[[bytes], float], checkpoint: Checkpoint | None
+) -> Callable[[bytes], float]:
+    """Wrap a measurement of files so that the checkpoint keeps what it finds."""
+    if checkpoint is None:
+        return measure
+
+    def once(data: bytes) -> float:
+        work = checkpoint.work(f"measurement {_digest(data)}")
+        found = work.finished({"value": np.array(0.0)})
+        if found is not None:
+            return float(found["value"])
+        value = measure(data)
+        work.finish({"value": np.array(value)})
+        return value
+
+    return once
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
