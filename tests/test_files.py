@@ -1,9 +1,45 @@
+import errno
 import os
+import signal
+import subprocess
+import sys
 
 import pytest
 
 from doh3d.errors import ConfigError
 from doh3d.files import check_output, write_atomically
+
+# A writer that stops between writing and renaming, in the way that its second argument says.
+WRITER = """
+import os, resource, signal, sys
+from doh3d.files import write_atomically
+
+path, manner = sys.argv[1:]
+real_fsync = os.fsync
+
+def stop(descriptor):
+    real_fsync(descriptor)
+    if manner == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    print("written", flush=True)
+    sys.stdin.readline()
+
+if manner == "limit":
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+else:
+    os.fsync = stop
+write_atomically(path, bytes(5000))
+"""
+
+
+def writer(path, manner):
+    return subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path), manner],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def test_written_whole_with_ordinary_permissions(tmp_path):
@@ -17,17 +53,106 @@ def test_written_whole_with_ordinary_permissions(tmp_path):
     assert path.stat().st_mode & 0o777 == 0o666 & ~umask
 
 
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+def test_writes_that_the_system_cuts_short_are_continued(tmp_path, monkeypatch):
+    real_write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: real_write(descriptor, data[:7]))
+    write_atomically(tmp_path / "a.doh", bytes(range(100)))
+    assert (tmp_path / "a.doh").read_bytes() == bytes(range(100))
+
+
+@pytest.mark.parametrize("call", ["write", "fsync", "open", "listdir"])
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, call):
     path = tmp_path / "a.doh"
     path.write_bytes(b"old")
 
-    def full_disk(descriptor):
-        raise OSError(28, "No space left on device")
+    def full_disk(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", full_disk)
-    with pytest.raises(ConfigError, match="No space left"):
-        write_atomically(path, b"new")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, call, full_disk)
+        with pytest.raises(ConfigError, match=r"a\.doh: cannot be written: No space left"):
+            write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a.doh"]
+
+
+@pytest.mark.parametrize("call", ["write", "fsync", "rename"])
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit])
+def test_an_interruption_leaves_the_old_file_and_nothing_else(
+    tmp_path, monkeypatch, call, interruption
+):
+    path = tmp_path / "a.doh"
+    path.write_bytes(b"old")
+
+    def interrupted(*arguments):
+        raise interruption
+
+    # Path.replace is os.replace.
+    monkeypatch.setattr(os, "replace" if call == "rename" else call, interrupted)
+    with pytest.raises(interruption):
+        write_atomically(path, b"new")
+    monkeypatch.undo()
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a.doh"]
+
+
+def test_a_file_that_may_not_grow_is_an_error_and_leaves_nothing(tmp_path):
+    path = tmp_path / "a.doh"
+    path.write_bytes(b"old")
+    process = writer(path, "limit")
+    _, err = process.communicate()
+    assert err.splitlines()[-1].endswith("a.doh: cannot be written: File too large")
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a.doh"]
+
+
+def test_what_a_killed_writer_left_is_gone_after_the_next_write(tmp_path):
+    path = tmp_path / "a.doh"
+    path.write_bytes(b"old")
+    process = writer(path, "kill")
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert path.read_bytes() == b"old"
+    left = [name for name in os.listdir(tmp_path) if name != "a.doh"]
+    assert len(left) == 1
+    # Of other targets, whatever their names have in common with this one.
+    others = [left[0].replace(".a.doh.", prefix) for prefix in (".b.doh.", ".doh.", ".a.doh.x.")]
+    for name in [*others, ".a.doh.notes.part"]:
+        (tmp_path / name).write_bytes(b"")
+    write_atomically(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert sorted(os.listdir(tmp_path)) == sorted([*others, ".a.doh.notes.part", "a.doh"])
+
+
+def test_a_living_writer_keeps_its_temporary_file(tmp_path):
+    path = tmp_path / "a.doh"
+    process = writer(path, "wait")
+    assert process.stdout.readline() == "written\n"
+    write_atomically(path, b"ours")
+    assert path.read_bytes() == b"ours"
+    assert len(os.listdir(tmp_path)) == 2
+    _, err = process.communicate("\n")
+    assert (process.returncode, err) == (0, "")
+    assert path.read_bytes() == bytes(5000)
+    assert os.listdir(tmp_path) == ["a.doh"]
+
+
+def test_a_temporary_file_removed_before_it_was_locked_is_made_again(tmp_path, monkeypatch):
+    import fcntl
+
+    real_flock, removed = fcntl.flock, []
+
+    def removed_first(descriptor, operation):
+        for temporary in tmp_path.glob(".a.doh.*.part"):
+            if not removed:
+                removed.append(temporary)
+                temporary.unlink()
+        real_flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", removed_first)
+    write_atomically(tmp_path / "a.doh", b"new")
+    assert len(removed) == 1
+    assert (tmp_path / "a.doh").read_bytes() == b"new"
     assert os.listdir(tmp_path) == ["a.doh"]
 
 
@@ -43,8 +168,20 @@ def test_where_nothing_can_be_written_is_said_beforehand(tmp_path):
         check_output("/dev/null")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_without_permission_is_said_beforehand(tmp_path):
-    tmp_path.chmod(0o500)
-    with pytest.raises(ConfigError, match="can't be written"):
-        check_output(tmp_path / "a.doh")
+@pytest.mark.parametrize(
+    ("refused", "named"), [("folder", "can't be written to"), ("a.doh", "is read-only")]
+)
+def test_what_may_not_be_written_is_said_beforehand(tmp_path, monkeypatch, refused, named):
+    path = tmp_path / "folder" / "a.doh"
+    path.parent.mkdir()
+    path.write_bytes(b"old")
+    # Root may write anywhere: ask as somebody else would be answered.
+    real_access = os.access
+
+    def access(asked, mode):
+        return asked.name != refused and real_access(asked, mode)
+
+    monkeypatch.setattr(os, "access", access)
+    with pytest.raises(ConfigError, match=named):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"

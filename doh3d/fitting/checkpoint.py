@@ -7,6 +7,7 @@ import json
 import logging
 import time
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -29,7 +30,19 @@ SAVE_SHARE = 0.01
 _IDENTITY = "identity"
 _ONGOING, _FINISHED = "ongoing", "finished"
 
-_DAMAGE = (OSError, ValueError, KeyError, EOFError, MemoryError, RecursionError, zipfile.BadZipFile)
+# What reading something else as an archive, or as JSON, ends with.
+_DAMAGE = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    EOFError,
+    MemoryError,
+    RecursionError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 class Checkpoint:
@@ -97,9 +110,12 @@ class Checkpoint:
 
     def _read(self) -> None:
         try:
-            with np.load(self.path, allow_pickle=False) as archive:
+            data = io.BytesIO(self.path.read_bytes())
+            with np.load(data, allow_pickle=False) as archive:
                 arrays = {key: archive[key] for key in archive.files}
-            identity = dict(json.loads(str(arrays.pop(_IDENTITY))))
+            identity = json.loads(str(arrays.pop(_IDENTITY)))
+            if not isinstance(identity, dict):
+                raise ValueError("the identity is no table of names and values")
             for path, array in arrays.items():
                 kind, name, key = path.split("/")
                 self._states[kind].setdefault(name, {})[key] = array

@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from doh3d.codec.shape_code import MAX_LATENTS, MAX_SEED, check_dense_size
+from doh3d.codec.shape_code import check_dense_size
 from doh3d.errors import ConfigError
 from doh3d.hypernetwork.architecture import Architecture
+from doh3d.limits import MAX_LATENTS, MAX_SEED
 
 Quantizer = Literal["qat", "ptq"]
 ProjectionKind = Literal["hadamard", "dense"]

@@ -65,6 +65,9 @@ class Optimisation:
         self.projection = projection or make_projection(
             config.projection, config.latent, architecture.layer_sizes, config.seed, device
         )
+        # A projection may keep what its first transposition makes, and then round otherwise. It
+        # must not be known by the weights whether this is the start or a fit taken up again.
+        self.projection.transpose(torch.zeros(architecture.weight_count, device=device))
         self._gains = weight_gains(architecture, device)
         self._use_step(nearest_step_index(config.training_step))
         self._bias_step = float(STEPS[nearest_step_index(config.bias_step)])
