@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from doh3d.fitting.compress import CompressedShape, compress
     from doh3d.fitting.fit import FitProgress
     from doh3d.geometry.mesh import load_mesh
+    from doh3d.limits import Limits
 
 __version__ = _version("doh3d")
 
@@ -31,6 +32,7 @@ __all__ = [
     "Evaluation",
     "FitProgress",
     "FormatError",
+    "Limits",
     "MeshError",
     "OccupancyField",
     "TargetError",
@@ -47,6 +49,7 @@ _HOMES = {
     "CompressedShape": "doh3d.fitting.compress",
     "Evaluation": "doh3d.evaluation.evaluate",
     "FitProgress": "doh3d.fitting.fit",
+    "Limits": "doh3d.limits",
     "OccupancyField": "doh3d.field",
     "compress": "doh3d.fitting.compress",
     "evaluate": "doh3d.evaluation.evaluate",

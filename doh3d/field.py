@@ -17,6 +17,7 @@ from doh3d.geometry.extraction import (
     Lattice,
     check_resolution,
     close_at_box,
+    crossed_cells,
     sparse_values,
     surface_mesh,
 )
@@ -24,6 +25,7 @@ from doh3d.hypernetwork.bounds import logit_bounds
 from doh3d.hypernetwork.decoder import generate_weights, generate_weights_exact
 from doh3d.hypernetwork.projection import make_projection
 from doh3d.hypernetwork.target import TargetWeights, encode_points, target_forward
+from doh3d.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
     import trimesh
@@ -32,11 +34,20 @@ if TYPE_CHECKING:
 _CHUNK = 2**15
 _BOUNDS_CHUNK = 2**12
 
+# Numbers in the largest array of the range analysis, 16 MiB: networks with long encodings have
+# many for each box.
+_BOUNDS_NUMBERS = 2**22
+
+# Stands for what overflows float32 in a network that nobody fitted: interpolation between two
+# such values must not overflow as well.
+_LARGEST_LOGIT = 1e30
+
 
 class OccupancyField:
     """The occupancy field of one shape.
 
-    The weights are decoded from the code, unless they are given.
+    The weights are decoded from the code, unless they are given. Of the limits only that of the
+    extracted surface counts here.
 
     Attributes
     ----------
@@ -52,8 +63,10 @@ class OccupancyField:
         device: str | torch.device = "auto",
         *,
         weights: TargetWeights | None = None,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self.code = code
+        self._limits = limits
         self._device = resolve_device(device)
         self.weights = decode_weights(code, self._device) if weights is None else weights
         half_extents = code.half_extents.astype(np.float32)
@@ -72,6 +85,8 @@ class OccupancyField:
         self, points: npt.NDArray[np.floating] | torch.Tensor
     ) -> npt.NDArray[np.float32] | torch.Tensor:
         """Logits of occupancy: positive inside, negative outside, -inf beyond the domain.
+
+        A network that overflows float32 gives infinities and NaN there; NaN counts as outside.
 
         Parameters
         ----------
@@ -93,7 +108,8 @@ class OccupancyField:
             return values.to(points.device)
         points = np.asarray(points)
         _check_points(points.shape)
-        normalized_points = self.code.transform.to_normalized(points).astype(np.float32)
+        with np.errstate(over="ignore"):  # far beyond the domain
+            normalized_points = self.code.transform.to_normalized(points).astype(np.float32)
         return self._numpy_logits(normalized_points)
 
     @overload
@@ -117,12 +133,14 @@ class OccupancyField:
         Raises
         ------
         ConfigError
-            For a resolution out of range.
+            For a resolution out of range, or one at which the surface is beyond the limits.
         """
         check_resolution(resolution)
         lattice = Lattice.over_box(self.code.half_extents, resolution)
         values = sparse_values(self._numpy_logits, self._numpy_bounds, lattice)
+        np.nan_to_num(values, copy=False, nan=-1.0, posinf=_LARGEST_LOGIT, neginf=-_LARGEST_LOGIT)
         close_at_box(values)
+        self._limits.check_surface(crossed_cells(values), resolution)
         mesh = surface_mesh(values, lattice)
         if len(mesh.faces):
             mesh.vertices = self.code.transform.to_world(mesh.vertices)
@@ -149,9 +167,14 @@ class OccupancyField:
         self, centres: npt.NDArray[np.float32], half_sides: npt.NDArray[np.float32]
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         half = torch.from_numpy(half_sides).to(self._device)
+        architecture = self.code.architecture
+        widest = max(architecture.width, architecture.encoded_dim)
+        # A slope for each axis and each sine of the encoding.
+        numbers_a_box = architecture.encoded_dim * widest
+        chunk_size = min(_BOUNDS_CHUNK, max(1, _BOUNDS_NUMBERS // numbers_a_box))
         bounds = [
-            logit_bounds(self.code.architecture, self.weights, chunk, half)
-            for chunk in torch.from_numpy(centres).to(self._device).split(_BOUNDS_CHUNK)
+            logit_bounds(architecture, self.weights, chunk, half)
+            for chunk in torch.from_numpy(centres).to(self._device).split(chunk_size)
         ]
         low = torch.cat([low for low, _ in bounds]).cpu().numpy()
         high = torch.cat([high for _, high in bounds]).cpu().numpy()
@@ -181,17 +204,30 @@ def decode_weights(code: ShapeCode, device: torch.device) -> TargetWeights:
     )
 
 
-def load(path: str | Path, device: str | torch.device = "auto") -> OccupancyField:
+def load(
+    path: str | Path,
+    device: str | torch.device = "auto",
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+) -> OccupancyField:
     """Read and check a `.doh` file.
+
+    Parameters
+    ----------
+    path : path
+    device : "auto", "cpu", "cuda" or "mps"
+    limits : Limits
+        What is taken from a file. By default what decodes in about a second and 200 MB;
+        ``Limits.of_format()`` for whatever the format allows.
 
     Raises
     ------
     FormatError
-        If the file is not a valid `.doh` file.
+        If the file is not a valid `.doh` file, or is beyond `limits`.
     ConfigError
         If there is no such file, or it cannot be read.
     """
-    return OccupancyField(read_code(path), device)
+    return OccupancyField(read_code(path, limits), device, limits=limits)
 
 
 def _check_points(shape: tuple[int, ...]) -> None:

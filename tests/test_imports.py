@@ -8,8 +8,17 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "doh3d"
-DECODING = ["codec", "hypernetwork", "field.py"]
-WITHOUT_TORCH = ["codec", "geometry", "evaluation", "errors.py", "files.py", "cli.py", "commands"]
+DECODING = ["codec", "hypernetwork", "field.py", "limits.py"]
+WITHOUT_TORCH = [
+    "codec",
+    "geometry",
+    "evaluation",
+    "errors.py",
+    "limits.py",
+    "files.py",
+    "cli.py",
+    "commands",
+]
 
 
 def modules():

@@ -13,7 +13,6 @@ import numpy.typing as npt
 from doh3d.codec.entropy import Family, SymbolModel, decode_groups, encode_groups
 from doh3d.codec.quantization import STEP_COUNT
 from doh3d.codec.shape_code import (
-    MAX_LATENTS,
     ParameterGroup,
     ShapeCode,
     check_dense_size,
@@ -22,11 +21,10 @@ from doh3d.codec.shape_code import (
 from doh3d.errors import ConfigError, FormatError
 from doh3d.geometry.transform import NormalizingTransform
 from doh3d.hypernetwork.architecture import Architecture
+from doh3d.limits import DEFAULT_LIMITS, MAX_FILE_BYTES, MAX_LATENTS, Limits
 
 MAGIC = b"\xd0OH"
 VERSION = 0
-
-MAX_FILE_BYTES = 2**24
 
 _KIND_OCCUPANCY = 0
 _FLAG_DENSE = 1 << 2
@@ -38,25 +36,25 @@ _KNOWN_FLAGS = _KIND_MASK | _FLAG_DENSE | _FLAG_SINE | _FLAG_DOUBLE
 _CRC_BYTES = 4
 
 
-def read_code(path: str | Path) -> ShapeCode:
+def read_code(path: str | Path, limits: Limits = DEFAULT_LIMITS) -> ShapeCode:
     """Read and check the `.doh` file at `path`.
 
     Raises
     ------
     FormatError
-        If the file is not a valid `.doh` file; the message names it.
+        If the file is not a valid `.doh` file, or is beyond `limits`; the message names it.
     ConfigError
         If there is no such file, or it cannot be read.
     """
     path = Path(path)
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise FormatError(f"{path}: larger than any .doh file ({MAX_FILE_BYTES} bytes)")
-        data = path.read_bytes()
+        # Of a device without an end, or of a file that grows meanwhile, no more than is allowed.
+        with path.open("rb") as file:
+            data = file.read(min(limits.file_bytes, MAX_FILE_BYTES) + 1)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     try:
-        return parse(data)
+        return parse(data, limits)
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from error
 
@@ -115,13 +113,14 @@ def section_sizes(code: ShapeCode) -> dict[str, int]:
     }
 
 
-def parse(data: bytes) -> ShapeCode:
+def parse(data: bytes, limits: Limits = DEFAULT_LIMITS) -> ShapeCode:
     """Read the bytes of a `.doh` file.
 
     Raises
     ------
     FormatError
-        If the bytes are not a whole, undamaged file of a version that this release reads.
+        If the bytes are not a whole, undamaged file of a version that this release reads, or
+        are beyond `limits`.
     """
     if data[: len(MAGIC)] != MAGIC:
         raise FormatError("not a .doh file: it does not start with the bytes D0 4F 48")
@@ -133,12 +132,13 @@ def parse(data: bytes) -> ShapeCode:
             f"version {version} of the .doh format is unknown to this release, "
             f"which reads version {VERSION}"
         )
+    limits.check_file_bytes(len(data))
     body, checksum = data[:-_CRC_BYTES], struct.unpack("<I", data[-_CRC_BYTES:])[0]
     if zlib.crc32(body) != checksum:
         raise FormatError("damaged or truncated: the checksum does not match")
     reader = _Reader(body, len(MAGIC) + 1)
     try:
-        return _parse_body(reader)
+        return _parse_body(reader, limits)
     except ConfigError as error:  # a header field out of its range
         raise FormatError(f"invalid header: {error}") from error
 
@@ -169,10 +169,14 @@ def _header(code: ShapeCode) -> bytes:
     return b"".join(fields)
 
 
-def _parse_body(reader: _Reader) -> ShapeCode:
+def _parse_body(reader: _Reader, limits: Limits) -> ShapeCode:
     flags = reader.byte()
     if flags & ~_KNOWN_FLAGS:
-        raise FormatError(f"flags {flags:#04x} include bits that version {VERSION} does not know")
+        unknown = [bit for bit in range(8) if flags & ~_KNOWN_FLAGS & 1 << bit]
+        raise FormatError(
+            f"flags {flags:#04x}: version {VERSION} of the .doh format does not know "
+            f"bit {' and bit '.join(map(str, unknown))}"
+        )
     if flags & _KIND_MASK != _KIND_OCCUPANCY:
         raise FormatError(f"signal kind {flags & _KIND_MASK} is unknown; 0 is occupancy")
     layers = reader.byte()
@@ -188,6 +192,7 @@ def _parse_body(reader: _Reader) -> ShapeCode:
     n = reader.varint()
     if not 1 <= n <= MAX_LATENTS:
         raise FormatError(f"the latent has {n} numbers; 1 to {MAX_LATENTS} are allowed")
+    limits.check_header(n, architecture.weight_count)
     dense = bool(flags & _FLAG_DENSE)
     check_dense_size(dense, n, architecture)
     (seed,) = struct.unpack("<H", reader.take(2))

@@ -8,11 +8,12 @@ from typing import Any
 from doh3d.codec.container import VERSION, read_code, section_sizes
 from doh3d.codec.entropy import Family, code_length_bits
 from doh3d.codec.shape_code import ParameterGroup, ShapeCode
+from doh3d.limits import DEFAULT_LIMITS, Limits
 
 
-def describe_file(path: str | Path) -> dict[str, Any]:
+def describe_file(path: str | Path, limits: Limits = DEFAULT_LIMITS) -> dict[str, Any]:
     """Describe a `.doh` file; raises as `doh3d.codec.container.read_code`."""
-    return {"file": str(path), **describe(read_code(path))}
+    return {"file": str(path), **describe(read_code(path, limits))}
 
 
 def describe(code: ShapeCode) -> dict[str, Any]:

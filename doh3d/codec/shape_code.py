@@ -14,11 +14,7 @@ from doh3d.codec.quantization import MAX_QUANTIZED, STEP_COUNT, STEPS
 from doh3d.errors import ConfigError
 from doh3d.geometry.transform import NormalizingTransform
 from doh3d.hypernetwork.architecture import Architecture
-
-# What a file may ask of whoever decodes it.
-MAX_LATENTS = 2**20
-MAX_SEED = 2**16 - 1
-MAX_DENSE_FILE_ENTRIES = 2**27
+from doh3d.limits import MAX_DENSE_FILE_ENTRIES, MAX_LATENTS, MAX_SEED
 
 _EXTENT_STEPS = 32
 

@@ -12,7 +12,8 @@ import typer
 import doh3d
 from doh3d.commands.options import DeviceOption, JsonOption
 from doh3d.console import fit_progress, print_json
-from doh3d.errors import ConfigError
+from doh3d.errors import ConfigError, FormatError
+from doh3d.limits import Limits
 
 EXAMPLES = (
     "Examples:  doh3d compress bunny.ply -o bunny.doh  |  "
@@ -100,9 +101,10 @@ def compress(
 
     from doh3d.evaluation.fidelity import measure_fidelity
 
-    fidelity = measure_fidelity(doh3d.load_mesh(mesh), doh3d.load(output, device), min_iou=min_iou)
+    field = doh3d.load(output, device, limits=Limits.of_format())
+    fidelity = measure_fidelity(doh3d.load_mesh(mesh), field, min_iou=min_iou)
     size, source_size = output.stat().st_size, mesh.stat().st_size
-    for warning in fidelity.warnings:
+    for warning in (*fidelity.warnings, *_beyond_limits(shape.data)):
         print(f"doh3d: warning: {output}: {warning}", file=sys.stderr)
     if as_json:
         report = {"output": str(output), "bytes": size} | fidelity.to_dict()
@@ -115,3 +117,14 @@ def compress(
         f"{iou.points} points), {fidelity.describe()}, {source_size / size:.0f} times smaller "
         f"than {mesh.name}, {seconds:.1f} s"
     )
+
+
+def _beyond_limits(data: bytes) -> list[str]:
+    """Why readers will refuse the file unless they are told otherwise, if they will."""
+    from doh3d.codec.container import parse
+
+    try:
+        parse(data)
+    except FormatError as error:
+        return [str(error)]
+    return []

@@ -9,7 +9,13 @@ from typing import Annotated
 import typer
 
 import doh3d
-from doh3d.commands.options import DeviceOption, JsonOption, ResolutionOption
+from doh3d.commands.options import (
+    AllowLargeOption,
+    DeviceOption,
+    JsonOption,
+    ResolutionOption,
+    limits_for,
+)
 from doh3d.console import print_json, spinner
 from doh3d.errors import ConfigError
 
@@ -26,6 +32,7 @@ def decompress(
     ],
     resolution: ResolutionOption = 256,
     device: DeviceOption = "auto",
+    allow_large: AllowLargeOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Extract a closed mesh from a .doh file, in the original's units."""
@@ -34,7 +41,7 @@ def decompress(
     check_mesh_output(output)
     started = time.perf_counter()
     with spinner(f"extracting at {resolution}"):
-        mesh = doh3d.load(file, device).to_mesh(resolution)
+        mesh = doh3d.load(file, device, limits=limits_for(allow_large)).to_mesh(resolution)
         if len(mesh.faces) == 0:
             raise ConfigError(
                 f"{file}: nothing to extract at resolution {resolution}; try a higher one"

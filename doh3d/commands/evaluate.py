@@ -8,7 +8,13 @@ from typing import Annotated
 import typer
 
 import doh3d
-from doh3d.commands.options import DeviceOption, JsonOption, ResolutionOption
+from doh3d.commands.options import (
+    AllowLargeOption,
+    DeviceOption,
+    JsonOption,
+    ResolutionOption,
+    limits_for,
+)
 from doh3d.console import print_json, print_tables, spinner
 
 EXAMPLES = (
@@ -30,6 +36,7 @@ def evaluate(
     resolution: ResolutionOption = 256,
     seed: Annotated[int, typer.Option(help="Of the sampled points.")] = 0,
     device: DeviceOption = "auto",
+    allow_large: AllowLargeOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Measure a .doh file, or a mesh, against the original mesh."""
@@ -43,6 +50,7 @@ def evaluate(
             resolution=resolution,
             seed=seed,
             device=device,
+            limits=limits_for(allow_large),
         ).to_dict()
     if as_json:
         print_json(result)

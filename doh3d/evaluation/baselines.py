@@ -26,7 +26,8 @@ from doh3d.codec.entropy import Family, SymbolModel, choose_model
 from doh3d.codec.quantization import best_step_index, nearest_step_index, quantize
 from doh3d.codec.shape_code import ParameterGroup, ShapeCode
 from doh3d.errors import Doh3dError
-from doh3d.hypernetwork.architecture import MAX_WIDTH, Architecture
+from doh3d.hypernetwork.architecture import Architecture
+from doh3d.limits import MAX_WIDTH
 
 if TYPE_CHECKING:
     import torch

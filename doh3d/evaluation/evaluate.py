@@ -17,6 +17,7 @@ from doh3d.evaluation.metrics import IouResult, surface_metrics, volumetric_iou
 from doh3d.evaluation.protocols import Protocol, iou_points
 from doh3d.geometry.mesh import load_mesh
 from doh3d.geometry.occupancy import InsideTest, inside_test
+from doh3d.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
     import trimesh
@@ -85,6 +86,7 @@ def evaluate(
     points: int | None = None,
     seed: int = 0,
     device: str = "auto",
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Evaluation:
     """Measure a `.doh` file, or a mesh, against a reference mesh.
 
@@ -98,6 +100,8 @@ def evaluate(
         See `doh3d.evaluation.protocols.iou_points`.
     resolution : int
         Of the extraction.
+    limits : Limits
+        What is taken from a `.doh` file.
 
     Raises
     ------
@@ -110,7 +114,7 @@ def evaluate(
     if is_doh:
         from doh3d.field import load
 
-        mesh = load(shape, device).to_mesh(resolution)
+        mesh = load(shape, device, limits=limits).to_mesh(resolution)
     else:
         mesh = load_mesh(shape)
     seconds = time.perf_counter() - started

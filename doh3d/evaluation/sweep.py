@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from doh3d import __version__
 from doh3d.codec.container import section_sizes, serialize
-from doh3d.codec.shape_code import MAX_SEED
 from doh3d.errors import ConfigError, Doh3dError, MeshError
 from doh3d.evaluation.evaluate import field_iou
 from doh3d.evaluation.protocols import Protocol
 from doh3d.evaluation.sweep_table import SweepFolder, SweepIdentity, SweepRow, summarize
 from doh3d.files import write_atomically
+from doh3d.limits import MAX_SEED, Limits
 
 if TYPE_CHECKING:
     from doh3d.codec.shape_code import ShapeCode
@@ -262,7 +262,7 @@ class _Measuring:
 
         file = self.out.file_path(*_key(config))
         write_atomically(file, serialize(code))
-        field = load(file, self.device)
+        field = load(file, self.device, limits=Limits.of_format())
         iou = field_iou(shape.mesh, field, protocol=_PROTOCOL, points=self.points)
         size, parts = file.stat().st_size, section_sizes(code)
         return SweepRow(

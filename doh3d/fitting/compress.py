@@ -33,6 +33,7 @@ from doh3d.fitting.rate_control import (
 )
 from doh3d.fitting.resumable import fit_shape, identity
 from doh3d.hypernetwork.architecture import Activation, Architecture
+from doh3d.limits import Limits
 
 if TYPE_CHECKING:
     import trimesh
@@ -62,7 +63,7 @@ class CompressedShape:
     @property
     def code(self) -> ShapeCode:
         """What the file holds."""
-        return parse(self.data)
+        return parse(self.data, Limits.of_format())
 
     def save(self, path: str | Path) -> None:
         """Write the file, whole or not at all, and remove the checkpoint.
@@ -271,7 +272,7 @@ def _extracted_iou(shape: PreparedShape, device: str) -> Callable[[bytes], float
     """Measure files as `doh3d eval` does by default."""
 
     def measure(data: bytes) -> float:
-        mesh = OccupancyField(parse(data), device).to_mesh()
+        mesh = OccupancyField(parse(data, Limits.of_format()), device).to_mesh()
         return mesh_iou(shape.mesh, mesh).iou
 
     return measure

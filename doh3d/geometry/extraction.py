@@ -10,12 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from doh3d.errors import ConfigError
+from doh3d.limits import MAX_RESOLUTION, MIN_RESOLUTION
 
 if TYPE_CHECKING:
     import trimesh
-
-MIN_RESOLUTION = 8
-MAX_RESOLUTION = 1024
 
 # Cells along a side of the coarsest and the finest blocks. Finer leaves evaluate fewer points
 # but bound more blocks.
@@ -127,6 +125,21 @@ def close_at_box(values: npt.NDArray[np.float32]) -> None:
         for side in (0, -1):
             face = np.moveaxis(values, axis, 0)[side]
             np.minimum(face, -np.abs(face), out=face)
+
+
+def crossed_cells(values: npt.NDArray[np.float32]) -> int:
+    """Count the cells of node values that the surface crosses: corners of both signs."""
+    count = 0
+    for first in range(0, values.shape[0] - 1, _PLANES):
+        inside = values[first : first + _PLANES + 1] > 0
+        some, every = inside, inside
+        for axis in range(3):
+            lower, upper = [slice(None)] * 3, [slice(None)] * 3
+            lower[axis], upper[axis] = slice(None, -1), slice(1, None)
+            some = some[tuple(lower)] | some[tuple(upper)]
+            every = every[tuple(lower)] & every[tuple(upper)]
+        count += int((some & ~every).sum())
+    return count
 
 
 def surface_mesh(values: npt.NDArray[np.float32], lattice: Lattice) -> trimesh.Trimesh:

@@ -7,13 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from doh3d.errors import ConfigError
+from doh3d.limits import MAX_DEPTH, MAX_OCTAVES, MAX_OMEGA, MAX_WIDTH
 
 Activation = Literal["relu", "sine"]
-
-MAX_WIDTH = 256
-MAX_DEPTH = 15
-MAX_OCTAVES = 15
-MAX_OMEGA = 255
 
 
 @dataclass(frozen=True)

@@ -179,10 +179,18 @@ class DenseProjection:
 
     def project(self, latent: torch.Tensor) -> torch.Tensor:
         """Project a (n,) latent; see `Projection.project`."""
-        if latent.dtype == torch.int64:
-            # No integer matrix products: CUDA has none. Signs are expanded chunk by chunk, so
-            # that decoding never holds the matrix.
-            return torch.cat([(rows * latent).sum(dim=1) for rows in self._row_chunks()])
+        # Decoding never holds the matrix: signs are expanded chunk by chunk. Nor are there integer
+        # matrix products: CUDA has none.
+        decoding = self._matrix is None and not latent.requires_grad
+        if latent.dtype == torch.int64 or decoding:
+            # Made before the chunks: results that are left between them would keep the
+            # allocator from using a chunk's memory again.
+            sums = latent.new_empty(sum(self._layer_sizes))
+            first = 0
+            for rows in self._row_chunks():
+                torch.sum(rows * latent, dim=1, out=sums[first : first + len(rows)])
+                first += len(rows)
+            return sums
         return torch.mv(self._float_matrix(latent.dtype), latent)
 
     def transpose(self, values: torch.Tensor) -> torch.Tensor:

@@ -16,6 +16,7 @@ from doh3d.field import OccupancyField
 from doh3d.geometry.transform import NormalizingTransform
 from doh3d.hypernetwork import projection
 from doh3d.hypernetwork.architecture import Architecture
+from doh3d.limits import Limits
 
 # Above this the slow decoder takes seconds.
 SLOW_COUNT = 5000
@@ -291,7 +292,7 @@ def test_damaged_files_are_judged_alike(reference, data):
     except ValueError as error:
         event(f"rejected: {error}")
         with pytest.raises(FormatError):
-            parse(data)
+            parse(data, Limits.of_format())
     else:
         event("accepted")
-        assert_same_content(parse(data), parsed)
+        assert_same_content(parse(data, Limits.of_format()), parsed)

@@ -1,0 +1,96 @@
+"""What a `.doh` file can ask of whoever decodes it: the format's maxima, and what is taken.
+
+docs/security.md says what each limit is there for, and what decoding costs at most.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from doh3d.errors import ConfigError, FormatError
+
+# The format's own maxima, as docs/format.md has them: no reader takes more.
+MAX_LATENTS = 2**20
+MAX_SEED = 2**16 - 1
+MAX_WIDTH = 256
+MAX_DEPTH = 15
+MAX_OCTAVES = 15
+MAX_OMEGA = 255
+MAX_DENSE_FILE_ENTRIES = 2**27
+
+# P of the widest and deepest network with the longest encoding.
+MAX_WEIGHTS = (3 * (1 + 2 * MAX_OCTAVES) + (MAX_DEPTH - 1) * MAX_WIDTH + 1) * MAX_WIDTH
+
+# A value takes at most 24 + 12 + 16 bits (table symbol, low bits, escape); no file is as large.
+MAX_FILE_BYTES = 2**23
+
+# Cells along the longest side of an extraction: the caller's choice, not the file's.
+MIN_RESOLUTION = 8
+MAX_RESOLUTION = 1024
+
+_HOW_TO_RAISE = "more with --allow-large, or limits=Limits.of_format()"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is taken from a file before decoding it is refused.
+
+    The defaults hold every file that doh3d makes when asked for a size or a quality. Values
+    above the format's own maxima have no effect.
+
+    Attributes
+    ----------
+    file_bytes : int
+        Size of the file.
+    latents : int
+        Numbers in the latent, n.
+    weights : int
+        Weights of the target network, P: what one point costs to evaluate.
+    surface_cells : int
+        Cells that an extracted surface may cross, in units of the resolution squared. A sphere
+        that fills the domain crosses about 5; noise crosses as many as there are.
+    """
+
+    file_bytes: int = 2**20
+    latents: int = 2**17
+    weights: int = 2**18
+    surface_cells: int = 64
+
+    @classmethod
+    def of_format(cls) -> Limits:
+        """Limits that refuse nothing which the format allows."""
+        return cls(MAX_FILE_BYTES, MAX_LATENTS, MAX_WEIGHTS, MAX_RESOLUTION)
+
+    def check_file_bytes(self, size: int) -> None:
+        """Raise FormatError where the file is too large; `size` may stop counting above it."""
+        largest = min(self.file_bytes, MAX_FILE_BYTES)
+        if size > largest:
+            raise FormatError(f"larger than {largest} bytes{_advice(largest, MAX_FILE_BYTES)}")
+
+    def check_header(self, latents: int, weights: int) -> None:
+        """Raise FormatError where a file's latent or network is too large."""
+        for what, count, largest, most in (
+            ("the latent has {} numbers", latents, self.latents, MAX_LATENTS),
+            ("the network has {} weights", weights, self.weights, MAX_WEIGHTS),
+        ):
+            if count > largest:
+                raise FormatError(
+                    f"{what.format(count)}; at most {largest} are decoded{_advice(largest, most)}"
+                )
+
+    def check_surface(self, cells: int, resolution: int) -> None:
+        """Raise ConfigError where a surface crosses too many cells to be a shape's."""
+        largest = self.surface_cells * resolution**2
+        if cells > largest:
+            raise ConfigError(
+                f"the surface crosses {cells} cells at resolution {resolution}; at most {largest} "
+                f"are extracted ({_HOW_TO_RAISE}); lower the resolution"
+            )
+
+
+DEFAULT_LIMITS = Limits()
+
+
+def _advice(limit: int, maximum: int) -> str:
+    """How to raise a limit, unless it is the format's."""
+    return f" ({_HOW_TO_RAISE})" if limit < maximum else ""
