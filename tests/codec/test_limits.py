@@ -3,6 +3,8 @@
 import re
 import subprocess
 import sys
+import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -44,11 +46,14 @@ def code_of(n=1, architecture=None, *, dense=False, family=Family.GAUSSIAN, raw=
 
 
 TOO_LARGE = {
-    "latent": (code_of(2**17 + 1), f"the latent has 131073 numbers; at most 131072 are {HOW}"),
+    "latent": (
+        code_of(2**17 + 1),
+        f"the latent has 131073 numbers; at most 131072 are decoded ({HOW})",
+    ),
     "latent of the format": (code_of(MAX_LATENTS), "the latent has 1048576 numbers"),
     "network": (
         code_of(architecture=LARGEST_NETWORK),
-        f"the network has 941568 weights; at most 262144 are {HOW}",
+        f"the network has 941568 weights; at most 262144 are decoded ({HOW})",
     ),
 }
 
@@ -58,11 +63,8 @@ def test_large_files_are_decoded_only_when_asked_to(tmp_path, name):
     code, message = TOO_LARGE[name]
     path = tmp_path / "large.doh"
     path.write_bytes(serialize(code))
-    pattern = "large.doh: .*" + re.escape(message).replace(" are ", " are decoded ").replace(
-        re.escape(HOW), rf"\({re.escape(HOW)}\)"
-    )
     for read in (read_code, describe_file, doh3d.load):
-        with pytest.raises(FormatError, match=pattern):
+        with pytest.raises(FormatError, match=re.escape(f"large.doh: {message}")):
             read(path)
     assert len(read_code(path, Limits.of_format()).latent.values) == len(code.latent.values)
     assert describe_file(path, Limits.of_format())["latent"]["count"] == len(code.latent.values)
@@ -91,7 +93,7 @@ def test_the_defaults_hold_what_the_plan_makes():
     latent = latent_for_bytes(MAX_BYTES)
     plan = plan_for_latent(latent)
     architecture = Architecture(width=plan.width, octaves=plan.octaves)
-    assert MAX_BYTES <= DEFAULT_LIMITS.file_bytes
+    assert DEFAULT_LIMITS.file_bytes >= MAX_BYTES
     DEFAULT_LIMITS.check_header(round(1.5 * latent), architecture.weight_count)
 
 
@@ -131,19 +133,15 @@ def test_limits_above_the_formats_have_no_effect():
 
 
 def with_checksum(body):
-    import zlib
-
     return body + zlib.crc32(body).to_bytes(4, "little")
 
 
-def noisy_field(limits=DEFAULT_LIMITS, *, bias_step=100):
+def noisy_field(limits=DEFAULT_LIMITS):
     """A small file whose field changes its sign everywhere."""
     rng = np.random.default_rng(0)
     code = code_of(50, Architecture(width=16, depth=2, octaves=9))
     latent = ParameterGroup(rng.integers(-99, 100, 50), 140, SymbolModel(Family.GAUSSIAN, 60))
-    biases = ParameterGroup(np.zeros(33, np.int64), bias_step, SymbolModel(Family.GAUSSIAN, 60))
-    from dataclasses import replace
-
+    biases = ParameterGroup(np.zeros(33, np.int64), 100, SymbolModel(Family.GAUSSIAN, 60))
     code = replace(code, latent=latent, biases=biases)
     return OccupancyField(code, "cpu", limits=limits)
 
@@ -161,7 +159,7 @@ def test_noise_is_not_extracted_unless_asked_to():
 @pytest.mark.parametrize("kind", ["hadamard", "dense", "dense raw", "dense short"])
 def test_the_largest_files_decode_in_little_memory(tmp_path, kind):
     largest = Architecture(width=121, depth=15, octaves=15)
-    assert largest.weight_count < DEFAULT_LIMITS.weights < 1.2 * largest.weight_count
+    assert largest.weight_count < DEFAULT_LIMITS.weights < 1.3 * largest.weight_count
     code = {
         "hadamard": code_of(2**17, largest),
         "dense": code_of(2**17, Architecture(width=256, depth=1, octaves=0), dense=True),

@@ -1,0 +1,301 @@
+"""Decode damaged and hostile `.doh` files by the thousand, and see that nothing else happens.
+
+    python scripts/mutate_files.py [--count 100000] [--first 0] [--seed 0] [--output FILE.tsv]
+
+Input i of a seed is always the same: a seed file of the repository, damaged as one of KINDS says.
+Names that end in + get a right checksum, so that the rules behind it are met. Each input must be
+refused with a FormatError, or decode (parse and weights) within a second of processor time and
+200 MB, be written and read again as the same bytes, and answer for a few points. Anything else
+is printed, and the exit status is 1. With --output, blocks of inputs that are in the table are
+not run again, so that a second run goes on where the first stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import random
+import re
+import resource
+import struct
+import time
+import zlib
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from doh3d.codec.container import parse, serialize
+from doh3d.errors import FormatError
+from doh3d.field import OccupancyField
+
+TESTS = Path(__file__).parents[1] / "tests"
+BLOCK = 5000
+MAX_SECONDS = 1.0
+MAX_GROWTH = 200 * 10**6
+COLUMNS = "seed first kind inputs refused accepted slowest_s growth_mb failures".split()  # noqa: SIM905
+
+_POINTS = np.random.default_rng(0).uniform(-1, 1, (8, 3))
+_CHECKSUM = 4
+_MAGIC_AND_VERSION = b"\xd0OH\0"
+
+# Numbers that are at a limit, next to one, or far out.
+_BYTES = (0, 1, 2, 15, 16, 17, 127, 128, 159, 160, 254, 255)
+_LENGTHS = (1, 127, 128, 16383, 16384, 2**17 - 1, 2**17, 2**17 + 1, 2**20, 2**20 + 1, 2**21 - 1)
+_FLOATS = (0.0, -0.0, 1.0, -1.0, 1e-45, 3.4028235e38, -3.4028235e38, float("inf"), float("nan"))
+_BODY_FIELDS = ("flags", "layers", "width", "omega", "n", "seed", "families")
+_FIELDS = (*_BODY_FIELDS, "parameters", "extents", "transform", "payload")
+
+
+def seed_files() -> list[bytes]:
+    """Read the small files of the tests that mutation starts from."""
+    paths = [*(TESTS / "golden").glob("*.hex"), *(TESTS / "fuzz_corpus").glob("*.hex")]
+    return [bytes.fromhex(path.read_text()) for path in sorted(paths)]
+
+
+def with_checksum(body: bytes) -> bytes:
+    return body + struct.pack("<I", zlib.crc32(body))
+
+
+def varint(number: int) -> bytes:
+    out = bytearray()
+    while number >= 128:
+        out.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*out, number])
+
+
+def flip(body: bytes, seeds: list[bytes], rng: random.Random) -> bytes:
+    damaged = bytearray(body)
+    for _ in range(rng.randint(1, 8)):
+        if damaged:
+            damaged[rng.randrange(len(damaged))] ^= 1 << rng.randrange(8)
+    return bytes(damaged)
+
+
+def truncate(body: bytes, seeds: list[bytes], rng: random.Random) -> bytes:
+    return body[: rng.randint(0, len(body))]
+
+
+def splice(body: bytes, seeds: list[bytes], rng: random.Random) -> bytes:
+    other = rng.choice(seeds)[:-_CHECKSUM]
+    return body[: rng.randint(0, len(body))] + other[rng.randint(0, len(other)) :]
+
+
+def noise(body: bytes, seeds: list[bytes], rng: random.Random) -> bytes:
+    """Random bytes, in place of all but a few of the first."""
+    return body[: rng.choice((0, 3, 4, 5, 10, 17))] + rng.randbytes(rng.randint(0, 120))
+
+
+def extremes(body: bytes, seeds: list[bytes], rng: random.Random) -> bytes:
+    """Set header fields to extremes, where a header is still there."""
+    for _ in range(rng.randint(1, 4)):
+        if len(body) >= 36:
+            body = _set_field(bytearray(body), rng.choice(_FIELDS), rng)
+    return body
+
+
+def _set_field(body: bytearray, name: str, rng: random.Random) -> bytes:
+    omega = body[4] >> 3 & 1
+    n = 7 + omega
+    seed = n + 1
+    while body[seed - 1] > 127 and seed < n + 3:
+        seed += 1
+    byte = rng.choice((*_BYTES, rng.randrange(256)))
+    numbers = seed + 9
+    payload = numbers + (32 if body[4] & 16 else 16)
+    if name in ("flags", "layers", "width"):
+        body[4 + ("flags", "layers", "width").index(name)] = byte
+    elif name == "omega":
+        body[7] = byte
+    elif name == "n":
+        odd = (b"\x80\0", b"\xff\xff\xff\x7f", b"\xff" * 3)
+        body[n:seed] = rng.choice((varint(rng.choice(_LENGTHS)), rng.choice(odd)))
+    elif name == "seed":
+        body[seed : seed + 2] = rng.choice((b"\0\0", b"\xff\xff"))
+    elif name == "families":
+        body[seed + 2] = rng.randrange(8) | rng.randrange(8) << 4
+    elif name == "parameters":
+        body[seed + 3 + rng.randrange(4)] = byte
+    elif name == "extents":
+        body[seed + 7 : seed + 9] = rng.choice((b"\0\0", b"\xff\x7f", b"\xff\xff", b"\0\x80"))
+    elif name == "transform":
+        size, form = (8, "<d") if body[4] & 16 else (4, "<f")
+        at = numbers + size * rng.randrange(4)
+        body[at : at + size] = struct.pack(form, rng.choice(_FLOATS))
+    else:
+        size = rng.choice((0, 1, 7, 8, 9, 64, 600))
+        body[payload:] = rng.choice((bytes(size), b"\xff" * size, rng.randbytes(size)))
+    return bytes(body)
+
+
+def several(body: bytes, seeds: list[bytes], rng: random.Random) -> bytes:
+    for _ in range(rng.randint(2, 5)):
+        body = rng.choice((flip, truncate, splice, extremes, extremes))(body, seeds, rng)
+    return body
+
+
+KINDS = {
+    "noise": noise,
+    "flip": flip,
+    "truncate": truncate,
+    "splice": splice,
+    "noise+": noise,
+    "flip+": flip,
+    "truncate+": truncate,
+    "splice+": splice,
+    "extremes+": extremes,
+    "several+": several,
+}
+
+
+def make_input(seeds: list[bytes], seed: int, index: int) -> tuple[str, bytes]:
+    """Kind and bytes of an input."""
+    rng = random.Random(f"{seed} {index}")
+    kind = rng.choice(list(KINDS))
+    data = rng.choice(seeds)
+    if kind.endswith("+"):
+        body = KINDS[kind](data[:-_CHECKSUM], seeds, rng)
+        # Most rules are for files that start as they should.
+        if rng.random() < 0.9:
+            body = _MAGIC_AND_VERSION + body[4:]
+        return kind, with_checksum(body)
+    return kind, KINDS[kind](data, seeds, rng)
+
+
+def decode(data: bytes) -> tuple[str | None, float]:
+    """Why a file is refused (None where it is not), and the seconds of processor time.
+
+    Raises
+    ------
+    Exception
+        Whatever should not happen.
+    """
+    started = time.process_time()
+    try:
+        code = parse(data)
+    except FormatError as error:
+        return str(error), time.process_time() - started
+    decoded = OccupancyField(code, "cpu")
+    seconds = time.process_time() - started
+    logits = decoded.logits(code.transform.to_world(_POINTS))
+    assert logits.shape == (len(_POINTS),)
+    written = serialize(code)
+    assert serialize(parse(written)) == written, "written and read again it is another file"
+    return None, seconds
+
+
+@dataclass
+class Tally:
+    """What became of the inputs of one kind."""
+
+    inputs: int = 0
+    refused: int = 0
+    accepted: int = 0
+    slowest_s: float = 0.0
+    growth_mb: float = 0.0
+    reasons: Counter[str] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
+
+
+def run(seed: int, first: int, count: int) -> dict[str, Tally]:
+    """Decode inputs `first` to `first + count`."""
+    seeds = seed_files()
+    tallies = {kind: Tally() for kind in KINDS}
+    base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for index in range(first, first + count):
+        kind, data = make_input(seeds, seed, index)
+        tally = tallies[kind]
+        tally.inputs += 1
+        try:
+            reason, seconds = decode(data)
+        except Exception as error:
+            reason, seconds = None, 0.0
+            tally.failures.append(f"input {index} ({kind}): {error!r}: {data.hex()}")
+        else:
+            if seconds > MAX_SECONDS:
+                tally.failures.append(f"input {index} ({kind}): {seconds:.2f} s: {data.hex()}")
+            if reason is None:
+                tally.accepted += 1
+            else:
+                tally.refused += 1
+                tally.reasons[re.sub(r"-?\b\d[\w.]*", "#", reason)] += 1
+        tally.slowest_s = max(tally.slowest_s, seconds)
+        growth = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base
+        tally.growth_mb = max(tally.growth_mb, growth * 1024 / 1e6)
+    return tallies
+
+
+def limit_memory() -> None:
+    """From here on, an allocation that takes the process 200 MB further fails."""
+    for data in seed_files():
+        decode(data)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    most = pages * resource.getpagesize() + MAX_GROWTH
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=100_000)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    done = set()
+    if arguments.output and arguments.output.exists():
+        with arguments.output.open(newline="") as file:
+            rows = list(csv.DictReader(file, delimiter="\t"))
+        done = {int(row["first"]) for row in rows if int(row["seed"]) == arguments.seed}
+    limit_memory()
+    reasons: Counter[str] = Counter()
+    totals: Counter[str] = Counter()
+    started = time.process_time()
+    end = arguments.first + arguments.count
+    for first in range(arguments.first, end, BLOCK):
+        if first in done:
+            continue
+        tallies = run(arguments.seed, first, min(BLOCK, end - first))
+        for kind, tally in tallies.items():
+            reasons.update(tally.reasons)
+            totals.update(
+                {f"{kind} refused": tally.refused, f"{kind} accepted": tally.accepted}
+                | {"inputs": tally.inputs, "failures": len(tally.failures)}
+            )
+            for failure in tally.failures:
+                print(failure)
+        if arguments.output:
+            _append(arguments.output, arguments.seed, first, tallies)
+        rate = totals["inputs"] / (time.process_time() - started)
+        slowest = max(tally.slowest_s for tally in tallies.values())
+        growth = max(tally.growth_mb for tally in tallies.values())
+        print(
+            f"to {first + BLOCK}: {totals['failures']} failures, slowest {slowest:.2f} s, "
+            f"{growth:.0f} MB more, {rate:.0f} inputs per second of processor time",
+            flush=True,
+        )
+    for reason, count in reasons.most_common():
+        print(f"{count:8} {reason}")
+    for name, count in totals.items():
+        print(f"{count:8} {name}")
+    return 1 if totals["failures"] else 0
+
+
+def _append(path: Path, seed: int, first: int, tallies: dict[str, Tally]) -> None:
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+        if new:
+            writer.writerow(COLUMNS)
+        for kind, tally in tallies.items():
+            writer.writerow(
+                [seed, first, kind, tally.inputs, tally.refused, tally.accepted]
+                + [f"{tally.slowest_s:.3f}", f"{tally.growth_mb:.1f}", len(tally.failures)]
+            )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
