@@ -22,9 +22,9 @@ _WINDING_THRESHOLD = 0.5
 # libigl's own default, for winding numbers right to about 0.01.
 _ACCURACY = 2.0
 
-# Edges, in normalised units, that the winding number's triangles are cut down to: the first for
-# which the pieces stay few enough.
-_SHORT_EDGES = (0.1, 0.2, 0.4)
+# Edges, in normalised units, that the winding number's triangles are cut down to one after the
+# other, as long as the pieces stay few enough.
+_SHORT_EDGES = (0.4, 0.2, 0.1)
 _MOST_PIECES = 400_000
 
 # The ray test must agree with the winding number on all but this share of the probes, which
@@ -141,21 +141,44 @@ def _with_short_edges(
     """Split long triangles: the same surface, in pieces that a tree can sort.
 
     The boxes around long triangles, as CAD parts have them, overlap all over the shape; in
-    pieces the winding number of such a part is several times faster.
+    pieces the winding number of such a part is several times faster. Halving the longest edge
+    cuts slivers along their length only. Pieces need not meet corner to corner: the winding
+    number adds up solid angles.
     """
-    from trimesh.remesh import subdivide_to_size
-
-    corners = points[faces]
-    longest = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(axis=1)
+    most = _MOST_PIECES + 2 * len(faces)
+    short = corners = points[faces]
     for edge in _SHORT_EDGES:
-        # Each round of splitting makes four of one.
-        rounds = np.ceil(np.log2(np.maximum(longest / edge, 1.0)))
-        if float((4.0**rounds).sum()) <= _MOST_PIECES + 2 * len(faces):
-            if not rounds.any():
-                break
-            points, faces = subdivide_to_size(points, faces, edge)
-            return np.ascontiguousarray(points), np.ascontiguousarray(faces, dtype=np.int64)
-    return points, faces
+        finer = _bisected(short, edge, most)
+        if finer is None:
+            break
+        short = finer
+    if len(short) == len(corners):
+        return points, faces
+    return short.reshape(-1, 3), np.arange(3 * len(short), dtype=np.int64).reshape(-1, 3)
+
+
+def _bisected(
+    corners: npt.NDArray[np.float64], edge: float, most: int
+) -> npt.NDArray[np.float64] | None:
+    """Halve (F, 3, 3) triangles until no edge is longer, or return None beyond `most` pieces."""
+    done = []
+    count = 0
+    while True:
+        lengths = np.linalg.norm(corners - np.roll(corners, -1, axis=1), axis=2)
+        long = lengths.max(axis=1) > edge
+        done.append(corners[~long])
+        count += len(done[-1])
+        if not long.any():
+            return np.concatenate(done)
+        if count + 2 * int(long.sum()) > most:
+            return None
+        # Turned so that the longest edge is the first.
+        turn = (lengths[long].argmax(axis=1)[:, None] + np.arange(3)) % 3
+        a, b, c = np.take_along_axis(corners[long], turn[:, :, None], axis=1).transpose(1, 0, 2)
+        middle = (a + b) / 2
+        corners = np.concatenate(
+            [np.stack([a, middle, c], axis=1), np.stack([middle, b, c], axis=1)]
+        )
 
 
 def _along_curve(points: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

@@ -1,0 +1,77 @@
+"""Reading OFF."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from doh3d.geometry.polygons import FloatArray, IntArray, triangulate
+
+_HEADER = re.compile(r"(?P<prefix>(?:ST)?C?N?4?n?)OFF(?P<rest>.*)", re.DOTALL)
+
+
+def read_off(data: bytes) -> tuple[FloatArray, IntArray]:
+    """Read an ASCII OFF file with polygons of any size.
+
+    Parameters
+    ----------
+    data : bytes
+        The file. Colours, normals and comments are passed over; line breaks may mean nothing.
+
+    Returns
+    -------
+    vertices : (V, 3) float64
+    faces : (F, 3) int64
+        Polygons cut into triangles.
+
+    Raises
+    ------
+    ValueError
+        If the file is binary or four-dimensional, holds less than it announces, or a face uses
+        a vertex that does not exist.
+    """
+    text = re.sub(r"#[^\n]*", "", data.decode("utf-8-sig", errors="replace")).strip()
+    header = _HEADER.match(text)
+    rest = header["rest"].lstrip() if header else text
+    if rest.startswith("BINARY") or "4" in (header["prefix"] if header else ""):
+        raise ValueError("binary and four-dimensional OFF are not supported")
+    lines = [line for line in map(str.strip, rest.splitlines()) if line]
+    counts = lines[0].split()[:2] if lines else []
+    if len(counts) < 2 or not all(re.fullmatch(r"[+-]?\d{1,18}", word) for word in counts):
+        raise ValueError("the numbers of vertices and faces are missing")
+    vertex_count, face_count = (int(word) for word in counts)
+    if vertex_count < 0 or face_count < 0:
+        raise ValueError(f"{vertex_count} vertices and {face_count} faces are announced")
+    faces = [line.split() for line in lines[vertex_count + 1 : vertex_count + face_count + 1]]
+    if len(faces) == face_count and all(len(words) > int(words[0]) for words in faces):
+        # One vertex or face a line, which colours or normals may follow.
+        rows = [line.split()[:3] for line in lines[1 : vertex_count + 1]]
+    else:
+        rows, faces = _split_free_form(lines[1:], vertex_count, face_count)
+    vertices = np.array(rows, dtype=np.float64).reshape(-1, 3)
+    sizes = np.fromiter((max(int(words[0]), 0) for words in faces), np.int64, len(faces))
+    corners = np.fromiter(
+        (int(word) for words in faces for word in words[1 : max(int(words[0]), 0) + 1]), np.int64
+    )
+    return vertices, triangulate(vertices, sizes, corners)
+
+
+def _split_free_form(
+    lines: list[str], vertex_count: int, face_count: int
+) -> tuple[list[list[str]], list[list[str]]]:
+    """Split the numbers of a file whose line breaks mean nothing into vertices and faces."""
+    words = " ".join(lines).split()
+    rows = [words[3 * k : 3 * k + 3] for k in range(min(vertex_count, len(words) // 3))]
+    position = 3 * vertex_count
+    faces: list[list[str]] = []
+    while len(faces) < face_count and position < len(words):
+        end = position + 1 + max(int(words[position]), 0)
+        faces.append(words[position:end])
+        position = end
+    if position > len(words) or len(faces) < face_count:
+        raise ValueError(
+            f"{vertex_count} vertices and {face_count} faces are announced, but only "
+            f"{len(words)} numbers follow"
+        )
+    return rows, faces

@@ -1,0 +1,75 @@
+"""Reading STL, binary and ASCII."""
+
+from __future__ import annotations
+
+import re
+import struct
+
+import numpy as np
+
+from doh3d.geometry.polygons import FloatArray, IntArray
+
+_HEADER_BYTES = 84
+_TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
+
+# What some writers leave in the header that do not know yet how many triangles will follow;
+# 0 is the other one.
+_UNKNOWN_COUNT = 2**32 - 1
+
+
+def read_stl(data: bytes) -> tuple[FloatArray, IntArray]:
+    """Read an STL file.
+
+    Parameters
+    ----------
+    data : bytes
+        The file. Whether it is binary or ASCII shows in what it holds, not in its first word:
+        binary files may start with ``solid`` too.
+
+    Returns
+    -------
+    vertices : (3 F, 3) float64
+    faces : (F, 3) int64
+
+    Raises
+    ------
+    ValueError
+        If the file is neither, or ends before its last triangle.
+    """
+    count = struct.unpack_from("<I", data, 80)[0] if len(data) >= _HEADER_BYTES else 0
+    room, rest = divmod(len(data) - _HEADER_BYTES, _TRIANGLE.itemsize)
+    is_text = re.match(rb"(\xef\xbb\xbf)?\s*solid", data, re.IGNORECASE) is not None
+    if is_text and (room < 0 or count != room or rest) and re.search(rb"(?i)facet|endsolid", data):
+        return _read_ascii(data)
+    if room < 0:
+        raise ValueError(
+            f"{len(data)} bytes are neither ASCII, which starts with 'solid', nor binary, which "
+            f"has {_HEADER_BYTES} bytes before the first triangle"
+        )
+    # Where whole triangles fill the file to its end, a lower count is wrong.
+    if rest == 0 and (count < room or count == _UNKNOWN_COUNT):
+        count = room
+    if count > room:
+        raise ValueError(f"{count} triangles are announced, but only {room} follow")
+    rows = np.frombuffer(data, _TRIANGLE, count, _HEADER_BYTES)
+    return _as_soup(rows["corners"].reshape(-1, 3).astype(np.float64))
+
+
+def _read_ascii(data: bytes) -> tuple[FloatArray, IntArray]:
+    rows = [words.split() for words in re.findall(rb"(?i)\bvertex[ \t]([^\r\n]*)", data)]
+    facets = len(re.findall(rb"(?i)\bendfacet", data))
+    if len(rows) != 3 * facets or not re.search(rb"(?i)\bendsolid", data):
+        raise ValueError(
+            f"{len(rows)} vertices and {facets} ends of facets are found, and "
+            f"{'an' if re.search(rb'(?i)endsolid', data) else 'no'} endsolid; three vertices a "
+            "facet and an endsolid are needed"
+        )
+    if any(len(row) != 3 for row in rows):
+        bad = next(k for k, row in enumerate(rows) if len(row) != 3)
+        raise ValueError(f"vertex {bad} has {len(rows[bad])} coordinates; three are needed")
+    flat = np.fromiter((float(word) for row in rows for word in row), np.float64, 3 * len(rows))
+    return _as_soup(flat.reshape(-1, 3))
+
+
+def _as_soup(vertices: FloatArray) -> tuple[FloatArray, IntArray]:
+    return vertices, np.arange(len(vertices), dtype=np.int64).reshape(-1, 3)
