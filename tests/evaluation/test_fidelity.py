@@ -1,0 +1,106 @@
+import pytest
+import trimesh
+
+from doh3d.evaluation.fidelity import Fidelity, measure_fidelity
+from doh3d.evaluation.metrics import IouResult
+from doh3d.geometry.occupancy import inside_test
+from doh3d.geometry.topology import Topology
+
+
+class MeshField:
+    """What `measure_fidelity` asks of a field, answered by a mesh."""
+
+    def __init__(self, mesh):
+        self._mesh = mesh
+        self.bounds = mesh.bounds * 1.05
+        self.occupancy = inside_test(mesh)
+
+    def to_mesh(self, resolution=256):
+        return self._mesh
+
+
+def fidelity(iou=0.95, found=(1, 0, 0), expected=(1, 0, 0), min_iou=None):
+    result = IouResult(iou, "bbox", 1000)
+    return Fidelity(result, "field", Topology(*found), Topology(*expected), min_iou)
+
+
+@pytest.mark.parametrize(
+    ("told", "warnings"),
+    [
+        (fidelity(), []),
+        (fidelity(iou=0.8), []),
+        (fidelity(iou=0.79), ["IoU 0.7900 is below 0.8; more bytes would keep more"]),
+        (fidelity(iou=0.95, min_iou=0.95), []),
+        (fidelity(iou=0.949, min_iou=0.95), ["IoU 0.9490 is below the 0.95 asked for"]),
+        (fidelity(iou=0.6, min_iou=0.7), ["IoU 0.6000 is below the 0.7 asked for"]),
+        # Specks are told, but are no cause for alarm.
+        (fidelity(found=(1, 9, 0)), []),
+        (fidelity(found=(2, 0, 0)), ["the mesh has 1 component, the file 2"]),
+        (fidelity(found=(0, 0, 0)), ["the mesh has 1 component, the file 0"]),
+        (fidelity(found=(18, 0, 0), expected=(20, 0, 0)), []),
+        (
+            fidelity(found=(17, 0, 0), expected=(20, 0, 0)),
+            ["the mesh has 20 components, the file 17"],
+        ),
+        (fidelity(found=(1, 0, 0), expected=(1, 0, 1)), ["the mesh has genus 1, the file 0"]),
+        (fidelity(found=(1, 0, 12), expected=(1, 0, 13)), []),
+        (fidelity(found=(1, 0, 5), expected=(1, 0, None)), []),
+        (fidelity(found=(1, 0, None), expected=(1, 0, 5)), []),
+        (
+            fidelity(iou=0.5, found=(3, 0, 2)),
+            [
+                "IoU 0.5000 is below 0.8; more bytes would keep more",
+                "the mesh has 1 component, the file 3",
+                "the mesh has genus 0, the file 2",
+            ],
+        ),
+    ],
+)
+def test_what_is_warned_of(told, warnings):
+    assert list(told.warnings) == warnings
+    assert told.to_dict()["warnings"] == warnings
+
+
+@pytest.mark.parametrize(
+    ("topology", "words"),
+    [
+        ((1, 0, 0), "1 component, genus 0"),
+        ((2, 1, 3), "2 components, genus 3, 1 speck"),
+        ((1, 4, None), "1 component, 4 specks"),
+    ],
+)
+def test_bodies_and_holes_in_words(topology, words):
+    assert fidelity(found=topology).describe() == words
+
+
+def test_a_file_that_lost_a_hole_and_grew_a_body(torus):
+    full = trimesh.creation.cylinder(0.9, 0.5) + trimesh.creation.icosphere(
+        subdivisions=2, radius=0.2
+    ).apply_translation((0, 0, 0.7))
+    told = measure_fidelity(torus, MeshField(full))
+    assert 0.4 < told.iou.iou < 0.9
+    assert (told.iou_of, told.iou.protocol) == ("field", "bbox")
+    assert told.topology == Topology(2, 0, 0)
+    assert told.reference_topology == Topology(1, 0, 1)
+    assert [line.split(",")[0] for line in told.warnings][-2:] == [
+        "the mesh has 1 component",
+        "the mesh has genus 1",
+    ]
+
+
+def test_a_quality_that_was_asked_for_is_measured_as_it_is_searched_for(torus, monkeypatch):
+    from doh3d.evaluation import fidelity as module
+
+    asked = []
+
+    def mesh_iou(reference, mesh):
+        asked.append((reference, mesh))
+        return IouResult(0.9, "bbox", 7)
+
+    monkeypatch.setattr(module, "mesh_iou", mesh_iou)
+    field = MeshField(torus)
+    told = measure_fidelity(torus, field, min_iou=0.95)
+    assert asked == [(torus, field.to_mesh())]
+    assert told.iou_of == "mesh"
+    assert told.warnings == ("IoU 0.9000 is below the 0.95 asked for",)
+    assert measure_fidelity(torus, field).warnings == ()

@@ -1,0 +1,120 @@
+"""The command told to stop in the middle of a fit, and run again."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import trimesh
+
+from doh3d import cli
+from doh3d.fitting import presets
+
+QUICK = {"steps": 150, "batch_size": 256, "pool_size": 10_000}
+FAST = ["--preset", "fast", "--latent", "150", "--width", "12", "--depth", "2", "--device", "cpu"]
+
+# The command with a checkpoint at each opportunity, that sends itself a signal in a fit.
+STOPPED_COMMAND = f"""
+import os, sys
+from doh3d import cli
+from doh3d.fitting import checkpoint, optimisation, presets
+
+number = int(sys.argv.pop(1))
+presets.PRESETS["fast"] = presets.Preset(**{QUICK})
+checkpoint.SAVE_SECONDS, checkpoint.SAVE_SHARE = 0.0, float("inf")
+real_step = optimisation.Optimisation.step
+
+def step(self, step, *batch):
+    if step == 120:
+        os.kill(os.getpid(), number)
+    real_step(self, step, *batch)
+
+optimisation.Optimisation.step = step
+cli.main()
+"""
+
+
+def python(script, *arguments):
+    return subprocess.run(
+        [sys.executable, "-c", script, *map(str, arguments)], capture_output=True, text=True
+    )
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Run the command in this process, to its end."""
+
+    def run_command(*arguments):
+        monkeypatch.setitem(presets.PRESETS, "fast", presets.Preset(**QUICK))
+        monkeypatch.setattr(sys, "argv", ["doh3d", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        assert stopped.value.code == 0
+
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield run_command
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "told"),
+    [
+        (signal.SIGINT, 130, "doh3d: interrupted\n"),
+        (signal.SIGTERM, 143, "doh3d: interrupted\n"),
+        (signal.SIGKILL, -9, ""),
+    ],
+)
+def test_a_stopped_command_leaves_the_old_file_and_goes_on_when_run_again(
+    tmp_path, run, number, status, told
+):
+    mesh, folder = tmp_path / "torus.ply", tmp_path / "out"
+    trimesh.creation.torus(0.65, 0.25).export(mesh)
+    folder.mkdir()
+    target, kept = folder / "a.doh", folder / "a.checkpoint"
+    target.write_bytes(b"old")
+    arguments = ["compress", mesh, "-o", target, *FAST, "--checkpoint", kept]
+    process = python(STOPPED_COMMAND, int(number), *arguments)
+    assert (process.returncode, process.stdout, process.stderr) == (status, "", told)
+    assert target.read_bytes() == b"old"
+    assert sorted(os.listdir(folder)) == ["a.checkpoint", "a.doh"]
+    with np.load(kept) as archive:
+        stood = [int(archive[key]) for key in archive.files if key.endswith("/next_step")]
+    assert stood == [100]
+    run(*arguments)
+    assert os.listdir(folder) == ["a.doh"]
+    run("compress", mesh, "-o", tmp_path / "undisturbed.doh", *FAST)
+    assert target.read_bytes() == (tmp_path / "undisturbed.doh").read_bytes()
+
+
+SELF_SIGNALLED = """
+import os, signal, sys
+from doh3d.interrupts import exit_on_signals
+
+number = int(sys.argv[1])
+signal.signal(number, getattr(signal, sys.argv[2]))
+exit_on_signals()
+try:
+    os.kill(os.getpid(), number)
+    print("went on")
+finally:
+    print("unwound")
+    os.kill(os.getpid(), int(sys.argv[3]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_unwinds_and_a_second_one_kills(number):
+    process = python(SELF_SIGNALLED, int(number), "SIG_DFL", 0)
+    assert (process.returncode, process.stdout) == (128 + number, "unwound\n")
+    assert process.stderr == "doh3d: interrupted\n"
+    assert python(SELF_SIGNALLED, int(number), "SIG_DFL", int(number)).returncode == -number
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_is_ignored_stays_ignored(number):
+    # As `nohup` and the background jobs of a shell ask for.
+    process = python(SELF_SIGNALLED, int(number), "SIG_IGN", int(number))
+    assert (process.returncode, process.stdout) == (0, "went on\nunwound\n")
