@@ -44,12 +44,29 @@ def torus_file(tmp_path_factory):
 
 def test_compress_reports_the_written_file(run, tmp_path, torus_file):
     mesh, _ = torus_file
-    status, out, _ = run("compress", mesh, "-o", tmp_path / "a.doh", *FAST, "--json")
-    assert status == 0
+    status, out, err = run("compress", mesh, "-o", tmp_path / "a.doh", *FAST, "--json")
+    assert (status, err) == (0, "")
     report = json.loads(out)
     assert report["bytes"] == (tmp_path / "a.doh").stat().st_size
     assert report["protocol"] == "bbox"
     assert report["iou"] > 0.9
+    assert (report["components"], report["genus"]) == (1, 1)
+    assert (report["reference_components"], report["reference_genus"]) == (1, 1)
+    assert report["specks"] >= 0
+    assert report["warnings"] == []
+    assert os.listdir(tmp_path) == ["a.doh"]
+
+
+def test_compress_warns_of_what_the_file_has_lost(run, tmp_path, torus_file, monkeypatch):
+    from doh3d.evaluation import fidelity
+
+    monkeypatch.setattr(fidelity, "LOW_IOU", 0.9999)
+    mesh, _ = torus_file
+    target, kept = tmp_path / "a.doh", tmp_path / "a.checkpoint"
+    status, out, err = run("compress", mesh, "-o", target, *FAST, "--checkpoint", kept)
+    assert status == 0
+    assert re.fullmatch(rf"doh3d: warning: {target}: IoU 0\.\d+ is below 0\.9999; .*\n", err)
+    assert "1 component, genus 1" in out
     assert os.listdir(tmp_path) == ["a.doh"]
 
 
@@ -219,6 +236,18 @@ def bad_inputs(folder, mesh, file):
             "contradict",
         ),
         "device": (["compress", mesh, "-o", out, "--device", "tpu"], "auto, cpu, cuda, mps"),
+        "a checkpoint nowhere": (
+            ["compress", mesh, "-o", out, "--checkpoint", folder / "no" / "c"],
+            "does not exist",
+        ),
+        "a checkpoint that is none": (
+            ["compress", mesh, "-o", out, "--checkpoint", folder / "plain"],
+            "no checkpoint; delete it",
+        ),
+        "the output as checkpoint": (
+            ["compress", mesh, "-o", out, "--checkpoint", out],
+            "is the output",
+        ),
         "no such folder": (["compress", mesh, "-o", folder / "no" / "a.doh"], "does not exist"),
         "a folder as output": (["compress", mesh, "-o", folder], "is a folder"),
         "a file as folder": (["compress", mesh, "-o", folder / "plain" / "a"], "not a folder"),
@@ -268,6 +297,9 @@ BAD_INPUTS = [
     "too high an IoU",
     "size and latent",
     "device",
+    "a checkpoint nowhere",
+    "a checkpoint that is none",
+    "the output as checkpoint",
     "no such folder",
     "a folder as output",
     "a file as folder",

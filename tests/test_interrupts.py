@@ -46,17 +46,15 @@ def python(script, *arguments):
 def run(monkeypatch):
     """Run the command in this process, to its end."""
 
+    monkeypatch.setitem(presets.PRESETS, "fast", presets.Preset(**QUICK))
+
     def run_command(*arguments):
-        monkeypatch.setitem(presets.PRESETS, "fast", presets.Preset(**QUICK))
         monkeypatch.setattr(sys, "argv", ["doh3d", *map(str, arguments)])
         with pytest.raises(SystemExit) as stopped:
             cli.main()
         assert stopped.value.code == 0
 
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield run_command
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+    return run_command
 
 
 @pytest.mark.parametrize(
