@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import doh3d
-from doh3d.commands import compress, decompress, evaluate, info, sweep
+from doh3d.commands import check, compress, decompress, evaluate, info, sweep
 from doh3d.errors import Doh3dError, TargetError
 from doh3d.interrupts import exit_on_signals
 
@@ -39,6 +39,7 @@ def _root(
     """Options of the command itself."""
 
 
+app.command("check", epilog=check.EXAMPLES)(check.check)
 app.command("compress", epilog=compress.EXAMPLES)(compress.compress)
 app.command("decompress", epilog=decompress.EXAMPLES)(decompress.decompress)
 app.command("info", epilog=info.EXAMPLES)(info.info)

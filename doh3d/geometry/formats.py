@@ -92,7 +92,7 @@ def read_mesh(path: Path) -> trimesh.Trimesh:
     import trimesh
 
     name = " ".join(str(path).split()) or "."
-    kind = _check_kind(path, name)
+    kind = detect_format(path)
     try:
         # Damaged files make readers and numpy warn before they fail; the error says it all.
         with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -122,8 +122,9 @@ def read_mesh(path: Path) -> trimesh.Trimesh:
     return trimesh.Trimesh(vertices=vertices, faces=faces, process=False, validate=False)
 
 
-def _check_kind(path: Path, name: str) -> str:
-    """Return the format's name, or raise what tells a user that this is no mesh."""
+def detect_format(path: Path) -> str:
+    """Return the format's name, or raise the MeshError that says why this is no mesh."""
+    name = " ".join(str(path).split()) or "."
     try:
         if path.is_dir():
             raise MeshError(f"{name}: is a directory; a mesh file is needed")
@@ -148,8 +149,8 @@ def _check_kind(path: Path, name: str) -> str:
         raise MeshError(f"{name}: {found} not a mesh format; supported are {supported}")
     if not start:
         raise MeshError(f"{name}: the file is empty; a mesh is needed")
-    found = next((k for magic, k in _MESH_MAGIC.items() if re.match(magic, start)), None)
-    return found or SUPPORTED[extension]
+    shown = [kind for magic, kind in _MESH_MAGIC.items() if re.match(magic, start)]
+    return shown[0] if shown else SUPPORTED[extension]
 
 
 def _read_scene(path: Path, kind: str) -> tuple[FloatArray, IntArray]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +12,10 @@ import numpy as np
 from doh3d.errors import MeshError
 from doh3d.geometry import repair
 from doh3d.geometry.formats import read_mesh
+from doh3d.geometry.orientation import orient_outwards
 from doh3d.geometry.repair import FloatArray, IntArray
 from doh3d.geometry.transform import NormalizingTransform
+from doh3d.geometry.volume import check_volume, no_volume
 
 if TYPE_CHECKING:
     import trimesh
@@ -20,25 +24,45 @@ if TYPE_CHECKING:
 _LARGEST_COORDINATE = 1e100
 _SMALLEST_EXTENT = 1e-100
 
-# A closed mesh thinner than this share of its longest side is flat at float32 resolution.
-_THINNEST = 1e-7
+_log = logging.getLogger(__name__)
 
-# An open mesh encloses volume when behind enough of its surface at least three quarters of all
-# directions are blocked. Behind a flat surface it is one half; under a hemisphere without its base
-# it is more than three quarters, in a dish it is less. Where less than a quarter is blocked behind
-# the surface, the triangles face every which way, and count against it, thrice.
-_BLOCKED_DIRECTIONS = 0.75
-_WRONG_SIDE = 0.25
-_WRONG_SIDE_WEIGHT = 3.0
-_ENCLOSING_SHARE = 0.2
-_ENCLOSURE_PROBES = 2048
+
+@dataclass(frozen=True)
+class RepairedMesh:
+    """A mesh fit to be asked what is inside it, and what had to be done for that.
+
+    Attributes
+    ----------
+    mesh : trimesh.Trimesh
+        Welded, consistently wound, in the file's own units.
+    not_finite_faces : int
+        Faces left out because one of their vertices is not finite.
+    joined_vertices : int
+        Vertices that lay where another one is.
+    degenerate_faces : int
+        Faces left out because they have no area.
+    duplicate_faces : int
+        Faces left out because they repeat another, or are a wall between two bodies.
+    turned_faces : int
+        Faces whose winding was reversed.
+    given_faces : (F, 3) int64
+        The faces before any was turned, over welded vertices.
+    """
+
+    mesh: trimesh.Trimesh
+    not_finite_faces: int
+    joined_vertices: int
+    degenerate_faces: int
+    duplicate_faces: int
+    turned_faces: int
+    given_faces: IntArray
 
 
 def load_mesh(path: str | Path) -> trimesh.Trimesh:
     """Read a triangle mesh and repair it.
 
     PLY, OBJ, STL, OFF, GLB, glTF and 3MF are read; polygons become triangles, and the parts of
-    a scene are joined where their transforms put them. See :func:`clean_mesh` for the repair.
+    a scene are joined where their transforms put them. See :func:`repair_mesh` for the repair.
 
     Parameters
     ----------
@@ -59,12 +83,28 @@ def load_mesh(path: str | Path) -> trimesh.Trimesh:
 
 
 def clean_mesh(mesh: trimesh.Trimesh, name: str) -> trimesh.Trimesh:
+    """Weld, drop useless faces, and wind the rest outwards; see :func:`repair_mesh`.
+
+    Faces that are left out because a vertex is not finite are warned of in the log.
+    """
+    repaired = repair_mesh(mesh, name)
+    if repaired.not_finite_faces:
+        _log.warning(
+            "%s: %d faces use vertices that are not finite; they are left out",
+            name,
+            repaired.not_finite_faces,
+        )
+    return repaired.mesh
+
+
+def repair_mesh(mesh: trimesh.Trimesh, name: str) -> RepairedMesh:
     """Weld, drop useless faces, and wind the rest outwards.
 
-    Vertices are joined by position. Faces that use a vertex twice, have no area or repeat
-    another are dropped (a face of no area stays where the surface is closed only with it).
-    Faces that are connected over edges of two faces get one winding, and each body is turned to
-    enclose positive volume, except cavities: bodies of negative volume inside another.
+    Vertices are joined by position. Faces that use a vertex twice, have no area, repeat another
+    or have a corner that is not finite are dropped (a face of no area stays where the surface is
+    closed only with it). Faces that are connected over edges of two faces get one winding, and
+    each body is turned to enclose positive volume, except cavities: bodies of negative volume
+    inside another.
 
     Parameters
     ----------
@@ -75,14 +115,14 @@ def clean_mesh(mesh: trimesh.Trimesh, name: str) -> trimesh.Trimesh:
 
     Returns
     -------
-    trimesh.Trimesh
-        A new mesh of vertices and faces only, in the same units.
+    RepairedMesh
+        A new mesh of vertices and faces only, in the same units, and counts of what was done.
 
     Raises
     ------
     MeshError
-        There are no faces, a face uses a vertex that does not exist or is not finite, or the
-        mesh encloses no volume.
+        There are no faces, a face uses a vertex that does not exist, all faces use one that is
+        not finite, or the mesh encloses no volume.
     """
     import trimesh
 
@@ -90,27 +130,47 @@ def clean_mesh(mesh: trimesh.Trimesh, name: str) -> trimesh.Trimesh:
     vertices = np.array(mesh.vertices, dtype=np.float64).reshape(-1, 3)
     faces = np.array(mesh.faces, dtype=np.int64).reshape(-1, 3)
     _check_arrays(vertices, faces, name)
+    finite = repair.is_finite(vertices, faces)
+    not_finite = len(faces) - int(finite.sum())
+    if not_finite:
+        faces = faces[finite]
     used = vertices[faces.ravel()]
     bounds = np.stack([used.min(axis=0), used.max(axis=0)])
+    del used
     _check_size(bounds, name)
     with np.errstate(over="ignore", invalid="ignore"):
         # Vertices that no face uses may be anything.
         points = NormalizingTransform.from_bounds(bounds).to_normalized(vertices)
 
+    used_count = len(np.unique(faces))
     kept, faces = repair.weld(points, faces)
+    joined = used_count - len(kept)
     points, vertices = points[kept], vertices[kept]
-    faces = faces[~repair.has_repeated_corner(faces)]
+    repeated = repair.has_repeated_corner(faces)
+    faces = faces[~repeated]
     if not len(faces):
-        raise _no_volume(name, "all its faces are degenerate")
-    faces = repair.drop_duplicates(faces)
-    faces, patch = repair.make_consistent(faces)
-    faces = repair.orient_outwards(points, faces, patch)
+        raise no_volume(name, "all its faces are degenerate")
+    given = repair.drop_duplicates(faces)
+    duplicates = len(faces) - len(given)
+    faces, patch = repair.make_consistent(given)
+    faces = orient_outwards(points, faces, patch)
+    # A face is turned by swapping its first and last corner.
+    turned = int((faces[:, 0] != given[:, 0]).sum())
+    oriented = len(faces)
     faces = _without_flat_faces(points, faces)
-    _check_volume(points, faces, name)
+    check_volume(points, faces, name)
 
     used_vertices, renumbered = np.unique(faces, return_inverse=True)
-    return trimesh.Trimesh(
-        vertices=vertices[used_vertices], faces=renumbered.reshape(-1, 3), process=False
+    return RepairedMesh(
+        trimesh.Trimesh(
+            vertices=vertices[used_vertices], faces=renumbered.reshape(-1, 3), process=False
+        ),
+        not_finite_faces=not_finite,
+        joined_vertices=joined,
+        degenerate_faces=int(repeated.sum()) + oriented - len(faces),
+        duplicate_faces=duplicates,
+        turned_faces=turned,
+        given_faces=given,
     )
 
 
@@ -129,9 +189,8 @@ def _check_arrays(vertices: FloatArray, faces: IntArray, name: str) -> None:
             f"{name}: face {face} uses vertex {faces[face, corner]}, but there are "
             f"{len(vertices)} vertices, numbered from 0"
         )
-    bad = ~np.isfinite(vertices[faces]).all(axis=2)
-    if bad.any():
-        face, corner = np.argwhere(bad)[0]
+    if not repair.is_finite(vertices, faces).any():
+        face, corner = np.argwhere(~np.isfinite(vertices[faces]).all(axis=2))[0]
         vertex = faces[face, corner]
         x, y, z = vertices[vertex].tolist()
         raise MeshError(
@@ -153,12 +212,6 @@ def _check_size(bounds: FloatArray, name: str) -> None:
         )
 
 
-def _no_volume(name: str, why: str) -> MeshError:
-    return MeshError(
-        f"{name}: the mesh encloses no volume ({why}); a closed or nearly closed surface is needed"
-    )
-
-
 def _without_flat_faces(points: FloatArray, faces: IntArray) -> IntArray:
     """Drop faces without area, unless that would open the surface."""
     flat = repair.is_degenerate(points, faces)
@@ -166,47 +219,3 @@ def _without_flat_faces(points: FloatArray, faces: IntArray) -> IntArray:
         return faces
     rest = faces[~flat]
     return faces if repair.open_edge_count(rest) > repair.open_edge_count(faces) else rest
-
-
-def _check_volume(points: FloatArray, faces: IntArray, name: str) -> None:
-    if not len(faces):
-        raise _no_volume(name, "all its faces are degenerate or cancel in pairs")
-    corners = points[faces]
-    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    doubled_area = np.linalg.norm(normals, axis=1)
-    if not doubled_area.any():
-        raise _no_volume(name, "its faces have no area")
-    open_edges = repair.open_edge_count(faces)
-    if not open_edges:
-        middle = points.mean(axis=0)
-        a, b, c = (corners - middle).transpose(1, 0, 2)
-        volume = abs(float(np.einsum("ij,ij->i", a, np.cross(b, c)).sum())) / 6
-        # A plate of thickness t has volume t * area / 2, both of its sides being area.
-        if volume * 4 / float(doubled_area.sum()) > _THINNEST:
-            return
-    share = _enclosing_share(corners, normals, doubled_area, points, faces)
-    if share < _ENCLOSING_SHARE:
-        why = "it is flat" if not open_edges else f"its surface is open at {open_edges} edges"
-        raise _no_volume(name, why)
-
-
-def _enclosing_share(
-    corners: FloatArray,
-    normals: FloatArray,
-    doubled_area: FloatArray,
-    points: FloatArray,
-    faces: IntArray,
-) -> float:
-    """Measure behind which share of the surface lies the inside, less three times the opposite."""
-    from igl import fast_winding_number
-
-    total = np.cumsum(doubled_area)
-    # Evenly spaced in area: no random numbers needed.
-    at = (np.arange(_ENCLOSURE_PROBES) + 0.5) / _ENCLOSURE_PROBES * total[-1]
-    face = np.minimum(np.searchsorted(total, at, side="right"), len(faces) - 1)
-    length = doubled_area[face]
-    depth = 1e-3 / np.sqrt(np.maximum(length, 1e-300))
-    probes = corners[face].mean(axis=1) - normals[face] * depth[:, None]
-    winding = fast_winding_number(points, np.ascontiguousarray(faces), probes)
-    right, wrong = (winding > _BLOCKED_DIRECTIONS).mean(), (winding < _WRONG_SIDE).mean()
-    return float(right - _WRONG_SIDE_WEIGHT * wrong)

@@ -74,6 +74,23 @@ class InsideTest:
                 inside[start + near] = found
         return inside
 
+    def winding_numbers(self, points: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Measure which share of all directions the surface blocks, net of its winding.
+
+        Parameters
+        ----------
+        points : (N, 3) float
+            In the mesh's own units, finite. The method must be "winding_number".
+
+        Returns
+        -------
+        (N,) float64
+            About 1 in a closed body, 2 where two overlap, 0 outside, between them where the
+            surface is open.
+        """
+        normalized = np.ascontiguousarray(self._transform.to_normalized(points))
+        return np.asarray(self._engine.winding_number(normalized, _ACCURACY), dtype=np.float64)
+
     def _ask(self, points: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
         # Neighbours walk through the same parts of the trees: twice as fast, same answers.
         order = _along_curve(points)

@@ -1,11 +1,10 @@
-"""Topological repair of triangle soups: welding, duplicate faces, winding, orientation.
+"""Topological repair of triangle soups: welding, duplicate faces, winding.
 
 Everything here works on plain arrays, without a Python loop over faces or components.
 Coordinates are normalised (longest side 1.8, see :mod:`doh3d.geometry.transform`), so that the
 tolerances below are shares of the mesh's size.
 
-Terms: a *patch* is a set of faces connected over edges that exactly two faces share. A *body* is
-a closed patch, or all open patches that meet at shared edges.
+Term: a *patch* is a set of faces connected over edges that exactly two faces share.
 """
 
 from __future__ import annotations
@@ -25,13 +24,6 @@ WELD_GRID = 1e-8
 
 # A triangle is degenerate when its height is below this share of its longest edge.
 _DEGENERATE_HEIGHT = 1e-10
-
-# A body of less volume than this share of its area (times the unit length) is flat: the sign of
-# its volume is rounding, and says nothing about its orientation.
-_FLAT_THICKNESS = 1e-9
-
-# How far inside a body its probe lies, as a share of the square root of a face's area.
-_PROBE_DEPTH = 1e-3
 
 
 def _groups_of_equal_rows(rows: npt.NDArray[np.int64]) -> tuple[IntArray, IntArray]:
@@ -76,6 +68,12 @@ def weld(points: FloatArray, faces: IntArray) -> tuple[IntArray, IntArray]:
     return kept[first], renumber[faces]
 
 
+def is_finite(points: FloatArray, faces: IntArray) -> BoolArray:
+    """Tell (F,) which faces have finite coordinates at all corners."""
+    finite = np.asarray(np.isfinite(points).all(axis=1), dtype=np.bool_)
+    return np.asarray(finite[faces].all(axis=1), dtype=np.bool_)
+
+
 def has_repeated_corner(faces: IntArray) -> BoolArray:
     """Tell (F,) which faces use a vertex twice."""
     a, b, c = faces.T
@@ -92,7 +90,7 @@ def is_degenerate(points: FloatArray, faces: IntArray) -> BoolArray:
 
 
 @dataclass(frozen=True)
-class _HalfEdges:
+class HalfEdges:
     """The three directed edges of each face: half-edge 3 f + k leaves corner k of face f.
 
     Attributes
@@ -111,7 +109,8 @@ class _HalfEdges:
     order: IntArray
 
     @classmethod
-    def of(cls, faces: IntArray) -> _HalfEdges:
+    def of(cls, faces: IntArray) -> HalfEdges:
+        """Find which half-edges of (F, 3) faces share an edge."""
         tail, head = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
         key = np.minimum(tail, head) * (int(faces.max(initial=0)) + 1) + np.maximum(tail, head)
         _, edge, count = np.unique(key, return_inverse=True, return_counts=True)
@@ -134,7 +133,7 @@ class _HalfEdges:
         return np.asarray(np.bincount(group, weights=self.sign)[group] != 0)
 
 
-def _components(count: int, first: IntArray, second: IntArray) -> IntArray:
+def components(count: int, first: IntArray, second: IntArray) -> IntArray:
     """Label (count,) nodes by connected component of the undirected edges given."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -146,7 +145,7 @@ def _components(count: int, first: IntArray, second: IntArray) -> IntArray:
 
 def open_edge_count(faces: IntArray) -> int:
     """Count half-edges that no opposite one cancels: 0 for a closed, consistent surface."""
-    return int(_HalfEdges.of(faces).unbalanced(np.zeros(len(faces), dtype=np.int64)).sum())
+    return int(HalfEdges.of(faces).unbalanced(np.zeros(len(faces), dtype=np.int64)).sum())
 
 
 def drop_duplicates(faces: IntArray) -> IntArray:
@@ -170,9 +169,9 @@ def drop_duplicates(faces: IntArray) -> IntArray:
     _, position = np.unique(group[candidates], return_index=True)
     unique = faces[candidates[position]]
 
-    half = _HalfEdges.of(unique)
+    half = HalfEdges.of(unique)
     one, two = half.pairs(most=2)
-    patch = _components(len(unique), one // 3, two // 3)
+    patch = components(len(unique), one // 3, two // 3)
     unpaired = np.bincount(patch, weights=net != 0)
     shared = np.diff(half.start)[half.edge] > 2
     rim = np.bincount(np.repeat(patch, 3), weights=shared)
@@ -180,7 +179,8 @@ def drop_duplicates(faces: IntArray) -> IntArray:
     return np.asarray(unique[~wall[patch]], dtype=np.int64)
 
 
-def _flip(faces: IntArray, flipped: BoolArray) -> IntArray:
+def flip(faces: IntArray, flipped: BoolArray) -> IntArray:
+    """Reverse the winding of the (F,) faces that are marked."""
     return np.where(flipped[:, None], faces[:, ::-1], faces)
 
 
@@ -197,7 +197,7 @@ def make_consistent(faces: IntArray) -> tuple[IntArray, IntArray]:
         Each face's patch.
     """
     count = len(faces)
-    half = _HalfEdges.of(faces)
+    half = HalfEdges.of(faces)
     one, two = half.pairs(most=2)
     f, g = one // 3, two // 3
     # Two-colouring through the double cover: node f stands for face f as given, node f + count
@@ -205,98 +205,22 @@ def make_consistent(faces: IntArray) -> tuple[IntArray, IntArray]:
     agree = half.sign[one] != half.sign[two]
     other = np.where(agree, g, g + count)
     mirror = np.where(agree, g + count, g)
-    sheet = _components(2 * count, np.concatenate([f, f + count]), np.concatenate([other, mirror]))
+    sheet = components(2 * count, np.concatenate([f, f + count]), np.concatenate([other, mirror]))
     given, reverse = sheet[:count], sheet[count:]
     votes = np.bincount(given, minlength=int(sheet.max()) + 1)
     ties = (votes[reverse] == votes[given]) & (reverse < given)
     flipped = (votes[reverse] > votes[given]) | ties
-    return _flip(faces, flipped), _components(count, f, g)
+    return flip(faces, flipped), components(count, f, g)
 
 
-def _bodies(faces: IntArray, patch: IntArray) -> tuple[IntArray, BoolArray]:
-    """Label (F,) faces by body, and tell (3 F,) which half-edges bound an open body."""
-    half = _HalfEdges.of(faces)
-    is_open = np.bincount(np.repeat(patch, 3), weights=half.unbalanced(patch)) > 0
-    one, two = half.pairs(most=None)
-    f, g = one // 3, two // 3
-    joined = (patch[f] == patch[g]) | (is_open[patch[f]] & is_open[patch[g]])
-    # The first face at an edge may be closed while two later ones are open: those stay apart,
-    # which costs nothing but a common sign.
-    body = _components(len(faces), f[joined], g[joined])
-    return body, half.unbalanced(body)
-
-
-def signed_volumes(
-    points: FloatArray, faces: IntArray, patch: IntArray
-) -> tuple[FloatArray, IntArray]:
-    """Measure each body's signed volume; openings are closed towards the middle of their rims.
+def edge_survey(faces: IntArray) -> tuple[IntArray, int]:
+    """Count the faces at each edge, and the edges whose two faces wind in opposite ways.
 
     Returns
     -------
-    volume : (B,) float64
-        Positive where the faces wind outwards, 0 for flat bodies.
-    body : (F,) int64
-        Each face's body.
+    faces_at_edge : (E,) int64
+    flipped : int
     """
-    body, rim = _bodies(faces, patch)
-    count = int(body.max(initial=-1)) + 1
-    tail, head = points[faces].reshape(-1, 3), points[np.roll(faces, -1, axis=1)].reshape(-1, 3)
-    half_body = np.repeat(body, 3)
-    has_rim = np.bincount(half_body, weights=rim, minlength=count) > 0
-    # Closed bodies may use any reference point; the mean of their edges keeps rounding small.
-    weight = np.linalg.norm(head - tail, axis=1) * np.where(has_rim[half_body], rim, True)
-    middle = (tail + head) / 2
-    total = np.maximum(np.bincount(half_body, weights=weight, minlength=count), 1e-300)
-    sums = [
-        np.bincount(half_body, weights=weight * middle[:, k], minlength=count) for k in range(3)
-    ]
-    reference = np.column_stack(sums) / total[:, None]
-    a, b, c = (points[faces] - reference[body][:, None]).transpose(1, 0, 2)
-    sixfold = np.einsum("ij,ij->i", a, np.cross(b, c))
-    volume = np.asarray(np.bincount(body, weights=sixfold) / 6, dtype=np.float64)
-    area = np.bincount(body, weights=np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2)
-    volume[np.abs(volume) <= _FLAT_THICKNESS * area] = 0.0
-    return volume, body
-
-
-def orient_outwards(points: FloatArray, faces: IntArray, patch: IntArray) -> IntArray:
-    """Turn each body so that it encloses positive volume, but keep cavities.
-
-    A mesh of negative volume as a whole is turned first. After that a body of negative volume
-    is a cavity where it lies inside a positive one, and is turned where it does not.
-    """
-    volume, body = signed_volumes(points, faces, patch)
-    if volume.sum() < 0:
-        faces, volume = faces[:, ::-1], -volume
-    negative = volume < 0
-    if not negative.any():
-        return faces
-    is_cavity = np.zeros(len(volume), dtype=np.bool_)
-    of_positive = faces[~negative[body]]
-    if len(of_positive):
-        from igl import fast_winding_number
-
-        probes, probed = _probes(points, faces, body, negative)
-        winding = fast_winding_number(
-            points, np.ascontiguousarray(of_positive), np.ascontiguousarray(probes)
-        )
-        is_cavity[probed] = winding > 0.5
-    return _flip(faces, (negative & ~is_cavity)[body])
-
-
-def _probes(
-    points: FloatArray, faces: IntArray, body: IntArray, negative: BoolArray
-) -> tuple[FloatArray, IntArray]:
-    """Find one point just inside each `negative` body, behind the middle of its largest face."""
-    corners = points[faces]
-    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    length = np.linalg.norm(normal, axis=1)
-    # Of equal body numbers the last, largest face is kept.
-    order = np.lexsort((length, body))
-    last = np.append(body[order][1:] != body[order][:-1], True)
-    largest = order[last]
-    largest = largest[negative[body[largest]]]
-    # The normals of a body turned inside out point into it; of length a, the depth is sqrt(a).
-    depth = _PROBE_DEPTH / np.sqrt(np.maximum(length[largest], 1e-300))
-    probes = corners[largest].mean(axis=1) + normal[largest] * depth[:, None]
-    return probes, body[largest]
+    half = HalfEdges.of(faces)
+    one, two = half.pairs(most=2)
+    return np.diff(half.start), int((half.sign[one] == half.sign[two]).sum())

@@ -1,0 +1,270 @@
+"""What is wrong with a mesh, what is done about it, and how its inside is decided."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from doh3d.errors import MeshError
+from doh3d.geometry import repair
+from doh3d.geometry.formats import detect_format, read_mesh
+from doh3d.geometry.mesh import RepairedMesh, repair_mesh
+from doh3d.geometry.occupancy import inside_test
+from doh3d.geometry.orientation import signed_volumes
+from doh3d.geometry.transform import NormalizingTransform
+
+# Points at which the winding number is measured.
+_PROBES = 20_000
+
+# A winding number this near to one half is a guess rather than an answer.
+_UNCLEAR = 0.25
+
+# Shares of what is enclosed, or of the box around it, from which on a note is made.
+_NOTABLE_SHARE = 0.02
+_LOW_FILL = 1e-3
+_THIN = 0.01
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What the file holds, before anything is done about it.
+
+    Attributes
+    ----------
+    vertices, faces : int
+        Triangles count as faces, polygons being cut.
+    unused_vertices : int
+        Vertices that no face uses.
+    not_finite_faces, joined_vertices, degenerate_faces, duplicate_faces, turned_faces : int
+        See `RepairedMesh`.
+    open_edges : int
+        Edges of one face only: where the surface has a hole or an end.
+    non_manifold_edges : int
+        Edges of three faces or more.
+    flipped_edges : int
+        Edges whose two faces wind in opposite ways.
+    """
+
+    vertices: int
+    faces: int
+    unused_vertices: int
+    not_finite_faces: int
+    joined_vertices: int
+    degenerate_faces: int
+    duplicate_faces: int
+    turned_faces: int
+    open_edges: int
+    non_manifold_edges: int
+    flipped_edges: int
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The shape that is enclosed.
+
+    Attributes
+    ----------
+    watertight : bool
+        Whether the repaired surface is closed.
+    orientation : "outwards", "inside out" or "mixed"
+        Of the faces as they are in the file.
+    bodies, cavities, flat_bodies : int
+        Bodies of positive, of negative and of no volume.
+    volume : float
+        Of what is enclosed, cubic units, by sampling; overlaps count once.
+    area : float
+        Of the repaired surface, square units.
+    thickness : float
+        Mean thickness as a share of the longest side: 2 volume / (area * longest side).
+    size : three floats
+        Sides of the bounding box, in the file's own units.
+    centre : three floats
+        Of the bounding box.
+    unit : str
+        What one unit is, where the format says so.
+    transform : "float32" or "float64"
+        What the coordinates need in a file.
+    fill : float
+        Share of the bounding box that is enclosed.
+    unclear : float
+        Share of what is enclosed, or nearly, where the winding number is close to one half:
+        holes and open ends.
+    overlap : float
+        Share of what is enclosed that lies in more than one body.
+    """
+
+    watertight: bool
+    orientation: str
+    bodies: int
+    cavities: int
+    flat_bodies: int
+    volume: float
+    area: float
+    thickness: float
+    size: tuple[float, float, float]
+    centre: tuple[float, float, float]
+    unit: str
+    transform: str
+    fill: float
+    unclear: float
+    overlap: float
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What :func:`inspect_mesh` found.
+
+    Attributes
+    ----------
+    file, format : str
+    usable : bool
+        Whether a shape can be made of the file.
+    reason : str or None
+        Why not.
+    contents, shape
+        None where the file is not usable.
+    notes : tuple of str
+        What is repaired, and what deserves a look.
+    inside : str or None
+        How inside and outside are decided.
+    """
+
+    file: str
+    format: str
+    usable: bool
+    reason: str | None
+    contents: Contents | None
+    shape: Shape | None
+    notes: tuple[str, ...]
+    inside: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as a JSON object."""
+        return {**asdict(self), "notes": list(self.notes)}
+
+
+def inspect_mesh(path: str | Path) -> Inspection:
+    """Look at a mesh file without fitting anything.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+
+    Returns
+    -------
+    Inspection
+        An unusable file is no error here: `usable` is False and `reason` says why.
+    """
+    path = Path(path)
+    kind = "unknown"
+    try:
+        kind = detect_format(path)
+        raw = read_mesh(path)
+        repaired = repair_mesh(raw, str(path))
+    except MeshError as error:
+        return Inspection(str(path), kind, False, str(error), None, None, (), None)
+    vertices, faces = np.asarray(raw.vertices), np.asarray(raw.faces)
+    edge_faces, flipped = repair.edge_survey(repaired.given_faces)
+    contents = Contents(
+        vertices=len(vertices),
+        faces=len(faces),
+        unused_vertices=len(vertices) - len(np.unique(faces)),
+        not_finite_faces=repaired.not_finite_faces,
+        joined_vertices=repaired.joined_vertices,
+        degenerate_faces=repaired.degenerate_faces,
+        duplicate_faces=repaired.duplicate_faces,
+        turned_faces=repaired.turned_faces,
+        open_edges=int((edge_faces == 1).sum()),
+        non_manifold_edges=int((edge_faces > 2).sum()),
+        flipped_edges=flipped,
+    )
+    shape = _describe(repaired, kind)
+    return Inspection(
+        str(path), kind, True, None, contents, shape, _notes(contents, shape), _decision(shape)
+    )
+
+
+def _describe(repaired: RepairedMesh, kind: str) -> Shape:
+    mesh = repaired.mesh
+    transform = NormalizingTransform.from_bounds(mesh.bounds)
+    points = transform.to_normalized(mesh.vertices)
+    faces, patch = repair.make_consistent(np.asarray(mesh.faces, dtype=np.int64))
+    volumes, _ = signed_volumes(points, faces, patch)
+    low, high = np.asarray(mesh.bounds, dtype=np.float64)
+    probes = np.random.Generator(np.random.PCG64(0)).uniform(low, high, (_PROBES, 3))
+    winding = inside_test(mesh).winding_numbers(probes)
+    inside = winding > 0.5
+    unclear = np.abs(winding - 0.5) < _UNCLEAR
+    fill = float(inside.mean())
+    box_volume = float(np.prod(high - low))
+    # Few probes meet a thin shape, whose signed volume is exact where it is closed.
+    watertight = repair.open_edge_count(faces) == 0
+    enclosed = fill * box_volume if fill > _LOW_FILL else abs(float(mesh.volume))
+    turned = repaired.turned_faces
+    orientation = "mixed" if turned else "outwards"
+    if turned == len(repaired.given_faces):
+        orientation = "inside out"
+    return Shape(
+        watertight=watertight,
+        orientation=orientation,
+        bodies=int((volumes > 0).sum()),
+        cavities=int((volumes < 0).sum()),
+        flat_bodies=int((volumes == 0).sum()),
+        volume=enclosed,
+        area=float(mesh.area),
+        thickness=2 * enclosed / float(mesh.area) / float((high - low).max()),
+        size=_triple(high - low),
+        centre=_triple(low / 2 + high / 2),
+        unit="metre" if kind in ("GLB", "glTF") else "not stated",
+        transform="float64" if transform.double else "float32",
+        fill=fill,
+        unclear=float(unclear.sum() / max((inside | unclear).sum(), 1)),
+        overlap=float((winding > 1.5).sum() / max(inside.sum(), 1)),
+    )
+
+
+def _triple(values: repair.FloatArray) -> tuple[float, float, float]:
+    x, y, z = values.tolist()
+    return x, y, z
+
+
+def _decision(shape: Shape) -> str:
+    if shape.watertight:
+        return "closed surface: inside where the winding number is above one half"
+    return (
+        "open surface: inside where more than half of all directions are blocked, and within "
+        "the bounding box"
+    )
+
+
+def _notes(contents: Contents, shape: Shape) -> tuple[str, ...]:
+    repairs = {
+        "faces with a vertex that is not finite are left out": contents.not_finite_faces,
+        "vertices are joined to others at the same place": contents.joined_vertices,
+        "faces without area are left out": contents.degenerate_faces,
+        "faces that repeat another, or divide two bodies, are left out": contents.duplicate_faces,
+        "faces are turned so that their normals point outwards": contents.turned_faces,
+    }
+    notes = [f"{count} {what}" for what, count in repairs.items() if count]
+    if shape.unclear > _NOTABLE_SHARE:
+        notes.append(
+            f"look: the surface leaves open what is inside in {shape.unclear:.0%} of the "
+            "enclosed volume; openings are closed by a smooth guess"
+        )
+    if shape.overlap > _NOTABLE_SHARE:
+        notes.append(f"{shape.overlap:.0%} of the volume lies in several bodies: joined into one")
+    if shape.fill < _LOW_FILL:
+        notes.append(
+            f"look: the shape fills {shape.fill:.2%} of its bounding box; stray faces far away, "
+            "or parts far apart, leave too little room for it"
+        )
+    elif shape.thickness < _THIN:
+        notes.append(
+            f"look: walls are {shape.thickness:.2%} of the longest side thick on average; a "
+            "small file may lose them"
+        )
+    return tuple(notes)
