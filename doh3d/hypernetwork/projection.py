@@ -104,12 +104,15 @@ class HadamardProjection:
             blocks = -(-size // block)
             signs = random_signs(seed, layer, Stream.INPUT_SIGNS, 0, blocks * block)
             input_signs.append(signs.reshape(blocks, block)[:, :latent_count])
-            for k in range(blocks):
-                keys = random_words(seed, layer, Stream.PERMUTATION, k * block, block)
+            # Many blocks at a time where they are short: a short latent makes thousands of them.
+            step = max(1, _EXACT_CHUNK_ENTRIES // block)
+            for k in range(0, blocks, step):
+                count = min(step, blocks - k)
+                keys = random_words(seed, layer, Stream.PERMUTATION, k * block, count * block)
                 # Stable, so that equal keys leave no choice.
-                order = np.argsort(keys, kind="stable")
-                wanted = order[: min(block, size - k * block)]
-                gather.append(wanted + (blocks_before + k) * block)
+                order = np.argsort(keys.reshape(count, block), axis=1, kind="stable")
+                order += (blocks_before + k + np.arange(count)[:, None]) * block
+                gather.append(order.reshape(-1)[: size - k * block])
             output_signs.append(random_signs(seed, layer, Stream.OUTPUT_SIGNS, 0, size))
             blocks_before += blocks
         self._block = block
