@@ -50,6 +50,8 @@ def command(arguments: list[str], errors: Path) -> None:
     with errors.open("wb") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
+    # A shell has its background jobs ignore it, and so would the command.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = ["doh3d", *arguments]
     cli.main()
 

@@ -17,10 +17,12 @@ FAST = ["--preset", "fast", "--latent", "150", "--width", "12", "--depth", "2", 
 
 # The command with a checkpoint at each opportunity, that sends itself a signal in a fit.
 STOPPED_COMMAND = f"""
-import os, sys
+import os, signal, sys
 from doh3d import cli
 from doh3d.fitting import checkpoint, optimisation, presets
 
+# Whoever runs the tests in the background has them ignore it, and so would the command.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 number = int(sys.argv.pop(1))
 presets.PRESETS["fast"] = presets.Preset(**{QUICK})
 checkpoint.SAVE_SECONDS, checkpoint.SAVE_SHARE = 0.0, float("inf")
