@@ -5,9 +5,9 @@
 
 libFuzzer, by way of atheris, starts from the tests' small files and keeps in the corpus folder
 what reaches new code. The last four bytes of an input are replaced by its checksum, so that the
-search is for what lies behind it. An exception that is no FormatError, more than 20
-seconds, or more than 1 GB (torch and instrumentation included) ends the search; libFuzzer then
-leaves the input in that folder, as crash-*, timeout-* or oom-*. Time and memory are judged by
+search is for what lies behind it. An exception that is no FormatError, more than 20 seconds, or
+more than 1 GB (torch and instrumentation included) ends the search; libFuzzer then leaves the
+input in that folder, as crash-*, timeout-* or oom-*. Time and memory are judged by
 scripts/mutate_files.py, without instrumentation.
 """
 
@@ -19,9 +19,11 @@ import tempfile
 from pathlib import Path
 
 import atheris
-from mutate_files import seed_files, with_checksum
 
+# What is imported before is not seen; mutate_files imports the package as well.
 with atheris.instrument_imports(include=["doh3d"], enable_loader_override=False):
+    from mutate_files import seed_files, with_checksum
+
     from doh3d.codec.container import parse, serialize
     from doh3d.codec.inspection import describe
     from doh3d.errors import FormatError

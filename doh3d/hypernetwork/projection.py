@@ -174,6 +174,12 @@ class DenseProjection:
         seed: int,
         device: torch.device | str = "cpu",
     ) -> None:
+        entries = latent_count * sum(layer_sizes)
+        if entries > MAX_DENSE_ENTRIES:
+            raise ConfigError(
+                f"a dense projection of n * P = {entries} entries is over the limit of "
+                f"{MAX_DENSE_ENTRIES}; use a smaller latent or network, or 'hadamard'"
+            )
         self._latent_count = latent_count
         self._layer_sizes = layer_sizes
         self._seed = seed
@@ -202,12 +208,6 @@ class DenseProjection:
 
     def _float_matrix(self, dtype: torch.dtype) -> torch.Tensor:
         if self._matrix is None:
-            entries = self._latent_count * sum(self._layer_sizes)
-            if entries > MAX_DENSE_ENTRIES:
-                raise ConfigError(
-                    f"a dense projection of n * P = {entries} entries is over the limit of "
-                    f"{MAX_DENSE_ENTRIES}; use a smaller latent or network, or 'hadamard'"
-                )
             self._matrix = torch.cat([rows.to(dtype) for rows in self._row_chunks()])
         return self._matrix
 
