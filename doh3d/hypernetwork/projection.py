@@ -197,7 +197,7 @@ class DenseProjection:
             sums = latent.new_empty(sum(self._layer_sizes))
             first = 0
             for rows in self._row_chunks():
-                torch.sum(rows * latent, dim=1, out=sums[first : first + len(rows)])
+                torch.sum(rows * latent, dim=1, out=sums.narrow(0, first, len(rows)))
                 first += len(rows)
             return sums
         return torch.mv(self._float_matrix(latent.dtype), latent)
