@@ -98,7 +98,8 @@ def sparse_values(
         inside = (low > 0) & ~at_box
         for i, j, k in corners[inside]:
             values[i : i + size + 1, j : j + size + 1, k : k + size + 1] = 1.0
-        corners = corners[~inside & (high >= 0)]
+        # Bounds that overflowed are NaN, and prove nothing.
+        corners = corners[~inside & ~(high < 0)]
         if size == _LEAF_BLOCK:
             break
         size //= 2
