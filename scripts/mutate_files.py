@@ -45,8 +45,7 @@ _MAGIC_AND_VERSION = b"\xd0OH\0"
 _BYTES = (0, 1, 2, 15, 16, 17, 127, 128, 159, 160, 254, 255)
 _LENGTHS = (1, 127, 128, 16383, 16384, 2**17 - 1, 2**17, 2**17 + 1, 2**20, 2**20 + 1, 2**21 - 1)
 _FLOATS = (0.0, -0.0, 1.0, -1.0, 1e-45, 3.4028235e38, -3.4028235e38, float("inf"), float("nan"))
-_BODY_FIELDS = ("flags", "layers", "width", "omega", "n", "seed", "families")
-_FIELDS = (*_BODY_FIELDS, "parameters", "extents", "transform", "payload")
+_FIELDS = "flags layers width omega n seed families parameters extents transform payload".split()  # noqa: SIM905
 
 
 def seed_files() -> list[bytes]:
