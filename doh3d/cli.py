@@ -52,10 +52,10 @@ def main() -> None:
     # Threads that wait actively slow each other down many times over on a busy machine. Read
     # by OpenMP when torch loads, which it has not yet.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    exit_on_signals()
     try:
-        # Typer returns the status of an Exit rather than raising it.
-        status = app(standalone_mode=False)
+        with exit_on_signals():
+            # Typer returns the status of an Exit rather than raising it.
+            status = app(standalone_mode=False)
     except TargetError as error:
         _fail(str(error), status=3)
     except Doh3dError as error:

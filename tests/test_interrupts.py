@@ -11,6 +11,7 @@ import trimesh
 
 from doh3d import cli
 from doh3d.fitting import presets
+from doh3d.interrupts import exit_on_signals
 
 QUICK = {"steps": 150, "batch_size": 256, "pool_size": 10_000}
 FAST = ["--preset", "fast", "--latent", "150", "--width", "12", "--depth", "2", "--device", "cpu"]
@@ -95,13 +96,25 @@ from doh3d.interrupts import exit_on_signals
 
 number = int(sys.argv[1])
 signal.signal(number, getattr(signal, sys.argv[2]))
-exit_on_signals()
-try:
-    os.kill(os.getpid(), number)
-    print("went on")
-finally:
-    print("unwound")
-    os.kill(os.getpid(), int(sys.argv[3]))
+with exit_on_signals():
+    try:
+        os.kill(os.getpid(), number)
+        print("went on")
+    finally:
+        print("unwound", flush=True)
+        os.kill(os.getpid(), int(sys.argv[3]))
+"""
+
+SWALLOWED = """
+import os, signal, sys
+from doh3d.interrupts import exit_on_signals
+
+with exit_on_signals():
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    except BaseException:
+        print("swallowed")
+    raise TypeError("half of a library")
 """
 
 
@@ -111,6 +124,22 @@ def test_a_signal_unwinds_and_a_second_one_kills(number):
     assert (process.returncode, process.stdout) == (128 + number, "unwound\n")
     assert process.stderr == "doh3d: interrupted\n"
     assert python(SELF_SIGNALLED, int(number), "SIG_DFL", int(number)).returncode == -number
+
+
+def test_an_error_that_an_interruption_brought_about_is_no_error():
+    # As where a library takes an import that was interrupted for one that failed.
+    process = python(SWALLOWED)
+    assert (process.returncode, process.stdout) == (143, "swallowed\n")
+    assert process.stderr == "doh3d: interrupted\n"
+
+
+def test_handlers_are_given_back_and_errors_pass():
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with exit_on_signals():
+        assert signal.getsignal(signal.SIGTERM) != before[1]
+    with pytest.raises(TypeError), exit_on_signals():
+        raise TypeError
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
