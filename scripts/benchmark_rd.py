@@ -282,6 +282,16 @@ def compared(anchor: list[RatePoint], test: list[RatePoint]) -> tuple[float | No
     return 100 * (mean - 1), f"mean saving at {len(ratios)} points, no BD-rate"
 
 
+def at_each_point(anchor: list[RatePoint], test: list[RatePoint]) -> str:
+    """Bytes of each test point against the anchor's at the same IoU, in percent."""
+    pairs = [(point, interpolate_bytes(anchor, point.iou)) for point in test]
+    return ", ".join(
+        f"{point.bytes} B {100 * (point.bytes / size - 1):+.0f}%"
+        for point, size in pairs
+        if size is not None
+    )
+
+
 def report(rows: list[Row]) -> Iterator[str]:
     """BD-rate of the codec against each peer, in percent; negative: the codec needs fewer."""
     found = curves(rows)
@@ -296,7 +306,8 @@ def report(rows: list[Row]) -> Iterator[str]:
                 continue
             rates[kind_of(mesh)].append(percent)
             rates["all"].append(percent)
-            yield f"{method}\t{mesh}\t{percent:+.1f}%\t{overlap}"
+            points = at_each_point(found[mesh][method], found[mesh]["codec"])
+            yield f"{method}\t{mesh}\t{percent:+.1f}%\t{overlap}\t{points}"
         for kind, percents in rates.items():
             mean = sum(percents) / len(percents)
             yield f"{method}\tmean of {kind}\t{mean:+.1f}%\t{len(percents)} meshes"
@@ -332,7 +343,7 @@ def main() -> None:
                     benchmark.run(method, size)
     rows = table.rows()
     draw(curves(rows), output.with_suffix(".png"))
-    print("peer\tmesh\tBD-rate\toverlap", *report(rows), sep="\n")
+    print("peer\tmesh\tBD-rate\toverlap\tat each size", *report(rows), sep="\n")
 
 
 if __name__ == "__main__":
