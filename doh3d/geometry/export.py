@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from doh3d.errors import ConfigError
 from doh3d.files import check_output, write_atomically
@@ -12,6 +16,17 @@ if TYPE_CHECKING:
     import trimesh
 
 EXPORT_EXTENSIONS = (".ply", ".obj", ".stl", ".off", ".glb")
+
+# Coordinates are written to this share of the longest side or finer: a tenth of a cell at the
+# finest resolution of extraction.
+_COARSEST = 1e-4
+
+# Decimals in text formats for a mesh of longest side 1 or more; smaller ones take more, up to
+# those of the smallest float64.
+_DECIMALS = {".obj": 8, ".off": 10}
+_MOST_DECIMALS = 324
+
+_log = logging.getLogger(__name__)
 
 
 def check_mesh_output(path: str | Path) -> None:
@@ -28,11 +43,50 @@ def check_mesh_output(path: str | Path) -> None:
 def save_mesh(mesh: trimesh.Trimesh, path: str | Path) -> None:
     """Write a mesh as PLY, OBJ, STL, OFF or GLB, whole or not at all.
 
+    STL and GLB have float32 coordinates only; where these are too coarse, as far from the
+    origin, or too small, it is warned of in the log.
+
     Raises
     ------
     ConfigError
         For another extension, or where the file cannot be written.
     """
     check_mesh_output(path)
-    data: Any = mesh.export(file_type=Path(path).suffix.lower()[1:])
+    extension = Path(path).suffix.lower()
+    longest = float(mesh.extents.max())
+    options: dict[str, Any] = {}
+    if extension in _DECIMALS:
+        smaller = max(0, math.ceil(-math.log10(longest)))
+        options["digits"] = min(_DECIMALS[extension] + smaller, _MOST_DECIMALS)
+    elif not _fits_float32(mesh, longest):
+        if extension == ".ply":
+            write_atomically(path, _ply_of_doubles(mesh))
+            return
+        _log.warning(
+            "%s: %s has float32 coordinates, which cannot hold a mesh of this place and size; "
+            "write .ply, .obj or .off",
+            path,
+            extension[1:].upper(),
+        )
+    with np.errstate(over="ignore"):
+        data: Any = mesh.export(file_type=extension[1:], **options)
     write_atomically(path, data.encode() if isinstance(data, str) else data)
+
+
+def _fits_float32(mesh: trimesh.Trimesh, longest: float) -> bool:
+    """Whether float32 moves no vertex by more than a small share of the longest side."""
+    vertices = np.asarray(mesh.vertices)
+    with np.errstate(over="ignore", under="ignore"):
+        moved = np.abs(vertices.astype(np.float32) - vertices).max()
+    return bool(moved <= _COARSEST * longest)
+
+
+def _ply_of_doubles(mesh: trimesh.Trimesh) -> bytes:
+    """Write binary PLY with float64 coordinates, which trimesh does not."""
+    lines = ["ply", "format binary_little_endian 1.0", f"element vertex {len(mesh.vertices)}"]
+    lines += [f"property double {axis}" for axis in "xyz"]
+    lines += [f"element face {len(mesh.faces)}", "property list uchar int vertex_indices"]
+    rows = np.empty(len(mesh.faces), dtype=[("count", "u1"), ("corners", "<i4", 3)])
+    rows["count"], rows["corners"] = 3, mesh.faces
+    header = "\n".join([*lines, "end_header", ""]).encode()
+    return header + np.asarray(mesh.vertices).astype("<f8").tobytes() + rows.tobytes()
