@@ -24,12 +24,15 @@ def check_output(path: str | Path) -> None:
     """
     path = Path(path)
     folder = path.parent
-    if path.is_dir():
-        raise ConfigError(f"{path}: is a folder; name a file to write")
     if not folder.exists():
         raise ConfigError(f"{path}: the folder {folder} does not exist; create it first")
     if not folder.is_dir():
         raise ConfigError(f"{path}: {folder} is not a folder")
+    excess = len(os.fsencode(_temporary(path).name)) - os.pathconf(folder, "PC_NAME_MAX")
+    if excess > 0:
+        raise ConfigError(f"{path}: the name is {excess} bytes too long")
+    if path.is_dir():
+        raise ConfigError(f"{path}: is a folder; name a file to write")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise ConfigError(f"{path}: the folder {folder} can't be written to")
     if path.exists():
@@ -85,11 +88,16 @@ def remove_abandoned(path: Path) -> None:
                 os.close(descriptor)
 
 
+def _temporary(path: Path) -> Path:
+    """Draw a name for a temporary file beside `path`."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(_TOKEN_BYTES)}.part")
+
+
 @contextmanager
 def _locked_temporary(path: Path) -> Iterator[tuple[int, Path]]:
     """Make a file beside `path`, open for writing and locked; in the end there is none."""
     while True:
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(_TOKEN_BYTES)}.part")
+        temporary = _temporary(path)
         try:
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         except FileExistsError:

@@ -57,6 +57,19 @@ def test_compress_reports_the_written_file(run, tmp_path, torus_file):
     assert os.listdir(tmp_path) == ["a.doh"]
 
 
+def test_compress_does_not_write_over_its_mesh(run, tmp_path, torus_file):
+    mesh = tmp_path / "torus.ply"
+    mesh.write_bytes(torus_file[0].read_bytes())
+    (tmp_path / "link.ply").symlink_to(mesh)
+    for output in (mesh, tmp_path / "link.ply"):
+        status, _, err = run("compress", mesh, "-o", output, *FAST)
+        assert (status, err) == (
+            2,
+            f"doh3d: error: {output}: is the mesh itself; name another file to write\n",
+        )
+    assert mesh.read_bytes() == torus_file[0].read_bytes()
+
+
 def test_compress_warns_of_what_the_file_has_lost(run, tmp_path, torus_file, monkeypatch):
     from doh3d.evaluation import fidelity
 

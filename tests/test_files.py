@@ -166,6 +166,11 @@ def test_where_nothing_can_be_written_is_said_beforehand(tmp_path):
         check_output(tmp_path / "file" / "a.doh")
     with pytest.raises(ConfigError, match="not a regular file"):
         check_output("/dev/null")
+    for length in (251, 500):
+        # Temporary files have longer names: 255 bytes are the most.
+        with pytest.raises(ConfigError, match="bytes too long"):
+            check_output(tmp_path / ("a" * (length - 4) + ".doh"))
+    check_output(tmp_path / ("a" * 236 + ".doh"))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -76,6 +77,8 @@ def compress(
     check_output(output)
     if checkpoint is not None and checkpoint.resolve() == output.resolve():
         raise ConfigError(f"{checkpoint}: is the output; name another file for the checkpoint")
+    if os.path.exists(mesh) and output.exists() and output.samefile(mesh):
+        raise ConfigError(f"{output}: is the mesh itself; name another file to write")
     started = time.perf_counter()
     with fit_progress() as progress:
         shape = compress_mesh(
