@@ -30,7 +30,10 @@ def read_obj(data: bytes) -> tuple[FloatArray, IntArray]:
     ValueError
         If a number cannot be read, or a face uses a vertex that does not exist.
     """
-    text = re.sub(rb"#[^\n]*", b"", data).replace(b"\\\r\n", b" ").replace(b"\\\n", b" ")
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    # A # within a word is no comment: 1.#IND is how some writers spell NaN.
+    text = re.sub(rb"(?<!\S)#[^\r\n]*", b"", data)
+    text = text.replace(b"\\\r\n", b" ").replace(b"\\\n", b" ")
     points: list[bytes] = []
     polygons: list[bytes] = []
     # How many vertices came before each face: negative numbers count back from there.

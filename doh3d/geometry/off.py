@@ -31,7 +31,7 @@ def read_off(data: bytes) -> tuple[FloatArray, IntArray]:
         If the file is binary or four-dimensional, holds less than it announces, or a face uses
         a vertex that does not exist.
     """
-    text = re.sub(r"#[^\n]*", "", data.decode("utf-8-sig", errors="replace")).strip()
+    text = re.sub(r"#[^\r\n]*", "", data.decode("utf-8-sig", errors="replace")).strip()
     header = _HEADER.match(text)
     rest = header["rest"].lstrip() if header else text
     if rest.startswith("BINARY") or "4" in (header["prefix"] if header else ""):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 
@@ -100,16 +101,20 @@ def read_ply(data: bytes) -> tuple[FloatArray, IntArray]:
             body.lists(element, None)
         else:
             body.table(element)
-    strips = cut_strips(lists["tristrips"][1])
+    sizes, corners = lists["tristrips"]
+    # What ends a strip within a row ends it after the row as well.
+    strips = cut_strips(np.insert(corners, np.cumsum(sizes), -1))
     check_corners(strips.ravel(), len(vertices))
     return vertices, np.concatenate([triangulate(vertices, *lists["face"]), strips])
 
 
 def _read_header(data: bytes) -> tuple[str, list[_Element], int]:
     """Return the form of the body, its elements, and where it starts."""
-    end = data.find(b"end_header")
+    # At the start of a line: comments may mention it.
+    last = re.search(rb"^[ \t]*end_header", data, re.MULTILINE)
+    end = last.start() if last else -1
     line_end = data.find(b"\n", end)
-    if not data.startswith(b"ply") or end < 0:
+    if not data.startswith((b"ply", b"\xef\xbb\xbfply")) or end < 0:
         raise ValueError("it needs a header from 'ply' to 'end_header'")
     form = ""
     elements: list[tuple[str, int, list[_Property]]] = []

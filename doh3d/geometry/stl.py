@@ -56,6 +56,8 @@ def read_stl(data: bytes) -> tuple[FloatArray, IntArray]:
 
 
 def _read_ascii(data: bytes) -> tuple[FloatArray, IntArray]:
+    # A solid's name may be anything, the words that are counted below too.
+    data = re.sub(rb"(?i)\b(end)?solid\b[^\r\n]*", rb"\1solid", data)
     rows = [words.split() for words in re.findall(rb"(?i)\bvertex[ \t]([^\r\n]*)", data)]
     facets = len(re.findall(rb"(?i)\bendfacet", data))
     if len(rows) != 3 * facets or not re.search(rb"(?i)\bendsolid", data):

@@ -68,6 +68,13 @@ def cube():
     return trimesh.creation.box((1, 1, 1))
 
 
+def cube_of_quads():
+    """The unit cube's vertices and its six sides, wound outwards."""
+    vertices = np.array([[x, y, z] for z in (0, 1) for y in (0, 1) for x in (0, 1)])
+    sides = [[0, 2, 3, 1], [4, 5, 7, 6], [0, 1, 5, 4], [2, 6, 7, 3], [0, 4, 6, 2], [1, 3, 7, 5]]
+    return vertices, sides
+
+
 def save(folder, name, data):
     path = folder / name
     path.write_bytes(data if isinstance(data, bytes) else data.encode())
@@ -146,6 +153,18 @@ class TestObj:
         with pytest.raises(MeshError, match=message):
             read_mesh(path)
 
+    def test_lines_may_end_in_carriage_returns_only(self, tmp_path):
+        one = write_obj(*cube_of_quads()) + b"\n# the other one\n"
+        vertices, sides = cube_of_quads()
+        other = write_obj(vertices + [3, 0, 0], (np.array(sides) + 8).tolist())
+        mesh = read_mesh(save(tmp_path, "a.obj", (one + other).replace(b"\n", b"\r")))
+        assert mesh.volume == pytest.approx(2)
+
+    def test_what_is_no_number_is_no_comment(self, tmp_path):
+        data = write_obj(*cube_of_quads()).replace(b"v 1 1 1", b"v 1 1 1.#IND # a comment")
+        with pytest.raises(MeshError, match="1.#IND"):
+            read_mesh(save(tmp_path, "a.obj", data))
+
     def test_short_vertex(self, tmp_path):
         path = save(tmp_path, "a.obj", "v 0 0 0\nv 1 0\nv 0 1 0\nf 1 2 3\n")
         with pytest.raises(MeshError, match="vertex 2 has fewer than three"):
@@ -184,6 +203,11 @@ class TestStl:
         other = cube().apply_translation((3, 0, 0))
         text = "\n".join(trimesh.exchange.stl.export_stl_ascii(mesh) for mesh in (cube(), other))
         assert load_mesh(save(tmp_path, "a.stl", text)).volume == pytest.approx(2)
+
+    def test_ascii_name_of_the_formats_own_words(self, tmp_path):
+        text = trimesh.exchange.stl.export_stl_ascii(cube()).splitlines()
+        text[0], text[-1] = "solid endfacet vertex 1", "endsolid endfacet vertex 1"
+        assert load_mesh(save(tmp_path, "a.stl", "\n".join(text))).volume == pytest.approx(1)
 
     @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
     def test_ascii_that_ends_early(self, tmp_path, share):
@@ -250,6 +274,35 @@ end_header
 """
         assert abs(read_mesh(save(tmp_path, "a.ply", text)).volume) == pytest.approx(1 / 6)
 
+    @pytest.mark.parametrize("binary", [False, True])
+    def test_strips_in_several_rows_stay_apart(self, tmp_path, binary):
+        vertices, polygons = cube_of_quads()
+        strips = [[4, a, b, d, c] for a, b, c, d in polygons]
+        form = "binary_big_endian" if binary else "ascii"
+        text = f"""ply
+format {form} 1.0
+element vertex 8
+property float x
+property float y
+property float z
+element tristrips 6
+property list int int vertex_indices
+end_header
+"""
+        if binary:
+            body = vertices.astype(">f4").tobytes() + np.array(strips, ">i4").tobytes()
+        else:
+            body = "\n".join(" ".join(map(str, row)) for row in [*vertices, *strips]).encode()
+        mesh = read_mesh(save(tmp_path, "a.ply", text.encode() + body))
+        assert len(mesh.faces) == 12
+        assert mesh.is_watertight
+        assert mesh.volume == pytest.approx(1)
+
+    def test_a_comment_may_speak_of_the_headers_end(self, tmp_path):
+        data = write_ply(*star_prism()[:2], "ascii")
+        data = data.replace(b"made by hand", b"no end_header yet")
+        assert load_mesh(save(tmp_path, "a.ply", data)).volume == pytest.approx(star_prism()[2])
+
     @pytest.mark.parametrize("corner", [-1, 20])
     def test_missing_vertex(self, tmp_path, corner):
         vertices, polygons, _ = star_prism()
@@ -257,6 +310,19 @@ end_header
         for form in ("ascii", "binary_big_endian"):
             with pytest.raises(MeshError, match=f"face 4 uses vertex {corner}, but there are 20"):
                 read_mesh(save(tmp_path, "a.ply", write_ply(vertices, polygons, form)))
+
+
+@pytest.mark.parametrize("extension", ["ply", "obj", "off", "stl"])
+def test_a_byte_order_mark_is_passed_over(tmp_path, extension):
+    vertices, sides = cube_of_quads()
+    data = {
+        "ply": write_ply(vertices, sides, "ascii"),
+        "obj": write_obj(vertices, sides),
+        "off": cube().export(file_type="off").encode(),
+        "stl": cube().export(file_type="stl_ascii").encode(),
+    }[extension]
+    path = save(tmp_path, f"a.{extension}", b"\xef\xbb\xbf" + data)
+    assert load_mesh(path).volume == pytest.approx(1)
 
 
 class TestFormats:
