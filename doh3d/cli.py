@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import Annotated
@@ -52,6 +53,9 @@ def main() -> None:
     # Threads that wait actively slow each other down many times over on a busy machine. Read
     # by OpenMP when torch loads, which it has not yet.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # A name that is not of the terminal's encoding is no reason to fail when all is done.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with exit_on_signals():
             # Typer returns the status of an Exit rather than raising it.

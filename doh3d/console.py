@@ -20,19 +20,21 @@ def print_tables(title: str, sections: dict[str, Any]) -> None:
     """Print nested dictionaries as one table; plain entries first."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title, show_header=False)
+    # Names of files may look like markup.
+    table = Table(title=Text(title), show_header=False)
     table.add_column()
     table.add_column(justify="right")
     for name, section in sections.items():
         if not isinstance(section, dict):
-            table.add_row(name, _format(section))
+            table.add_row(name, Text(_format(section)))
             continue
         if len(sections) > 1:
             table.add_section()
             table.add_row(f"[bold]{name}[/bold]", "")
         for key, value in section.items():
-            table.add_row(key, _format(value))
+            table.add_row(key, Text(_format(value)))
     Console().print(table)
 
 

@@ -57,6 +57,24 @@ def test_compress_reports_the_written_file(run, tmp_path, torus_file):
     assert os.listdir(tmp_path) == ["a.doh"]
 
 
+def test_names_are_shown_whatever_they_are(tmp_path, torus_file):
+    folder = tmp_path / "a["
+    folder.mkdir()
+    # A closing tag of rich's markup, "[/b]"; and no UTF-8.
+    name = os.fsdecode(b"b].\xff.doh")
+    (folder / name).write_bytes(torus_file[1].read_bytes())
+    for command in (["info"], ["decompress", "--resolution", "16", "-o", tmp_path / "\udcff.ply"]):
+        result = subprocess.run(
+            [sys.executable, "-m", "doh3d", *command, folder / name],
+            capture_output=True,
+            encoding="utf-8",
+            env=os.environ | {"PYTHONIOENCODING": "utf-8:strict", "COLUMNS": "200"},
+            check=False,
+        )
+        assert result.returncode == 0, result.stderr
+        assert "udcff" in result.stdout
+
+
 def test_compress_does_not_write_over_its_mesh(run, tmp_path, torus_file):
     mesh = tmp_path / "torus.ply"
     mesh.write_bytes(torus_file[0].read_bytes())
