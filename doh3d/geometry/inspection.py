@@ -189,6 +189,8 @@ def inspect_mesh(path: str | Path) -> Inspection:
 
 
 def _describe(repaired: RepairedMesh, kind: str) -> Shape:
+    import trimesh
+
     mesh = repaired.mesh
     transform = NormalizingTransform.from_bounds(mesh.bounds)
     points = transform.to_normalized(mesh.vertices)
@@ -200,10 +202,13 @@ def _describe(repaired: RepairedMesh, kind: str) -> Shape:
     inside = winding > 0.5
     unclear = np.abs(winding - 0.5) < _UNCLEAR
     fill = float(inside.mean())
-    box_volume = float(np.prod(high - low))
+    # In normalised units, in which no product leaves float64.
+    normalized = trimesh.Trimesh(points, faces, process=False)
+    sides, area = np.ptp(points, axis=0), float(normalized.area)
     # Few probes meet a thin shape, whose signed volume is exact where it is closed.
     watertight = repair.open_edge_count(faces) == 0
-    enclosed = fill * box_volume if fill > _LOW_FILL else abs(float(mesh.volume))
+    box_volume = float(np.prod(sides))
+    enclosed = fill * box_volume if fill > _LOW_FILL else abs(float(normalized.volume))
     turned = repaired.turned_faces
     orientation = "mixed" if turned else "outwards"
     if turned == len(repaired.given_faces):
@@ -214,9 +219,9 @@ def _describe(repaired: RepairedMesh, kind: str) -> Shape:
         bodies=int((volumes > 0).sum()),
         cavities=int((volumes < 0).sum()),
         flat_bodies=int((volumes == 0).sum()),
-        volume=enclosed,
-        area=float(mesh.area),
-        thickness=2 * enclosed / float(mesh.area) / float((high - low).max()),
+        volume=enclosed * transform.scale**3,
+        area=area * transform.scale**2,
+        thickness=2 * enclosed / area / float(sides.max()),
         size=_triple(high - low),
         centre=_triple(low / 2 + high / 2),
         unit="metre" if kind in ("GLB", "glTF") else "not stated",

@@ -115,6 +115,22 @@ def test_where_the_mesh_is_and_how_large(tmp_path, torus):
     assert inspect(tmp_path, torus, "a.glb").shape.unit == "metre"
 
 
+@pytest.mark.parametrize("scale", [1e-90, 1e-12, 1e12, 1e90])
+def test_scale_does_not_matter(tmp_path, torus, scale):
+    def found(factor):
+        rows = [" ".join(["v", *map(repr, p)]) for p in (torus.vertices * factor).tolist()]
+        rows += [" ".join(["f", *map(str, f)]) for f in (torus.faces + 1).tolist()]
+        path = tmp_path / "torus.obj"
+        path.write_text("\n".join(rows))
+        return inspect_mesh(path)
+
+    plain, scaled = found(1.0), found(scale)
+    assert scaled.notes == plain.notes
+    assert scaled.shape.thickness == pytest.approx(plain.shape.thickness, rel=1e-3)
+    assert scaled.shape.volume == pytest.approx(plain.shape.volume * scale**3, rel=1e-3)
+    assert scaled.shape.area == pytest.approx(plain.shape.area * scale**2, rel=1e-3)
+
+
 def test_unusable_files_have_a_reason(tmp_path):
     flat = inspect(tmp_path, raw(np.eye(3), [[0, 1, 2]]))
     assert not flat.usable
