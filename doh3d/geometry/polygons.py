@@ -98,12 +98,32 @@ def cut_polygons(vertices: FloatArray, polygons: IntArray) -> IntArray:
             smallest = np.einsum("nij,nj->ni", normals, normals.sum(axis=1)).min(axis=1)
             better = smallest > worst
             worst[better], best[better] = smallest[better], apex
+        best = _as_first_copy(polygons, best)
         order = (np.arange(size) + best[:, None]) % size
         polygons = np.take_along_axis(polygons, order, axis=1)
     elif size > _MOST_FAN_APEXES:
         return np.asarray(polygons[:, _halves(size)].reshape(-1, 3), dtype=np.int64)
     fans = [polygons[:, [0, k, k + 1]] for k in range(1, size - 1)]
     return np.stack(fans, axis=1).reshape(-1, 3)
+
+
+def _as_first_copy(polygons: IntArray, best: IntArray) -> IntArray:
+    """Start each copy of a polygon at the first one's corner: copies are told by their triangles.
+
+    Surfaces that are doubled for display have them, in the other winding and from another corner.
+    """
+    rows = np.sort(polygons, axis=1)
+    order = np.lexsort(rows.T)
+    ordered = rows[order]
+    same = (ordered[1:] == ordered[:-1]).all(axis=1)
+    if not same.any():
+        return best
+    # Sorting is stable: the first copy comes first.
+    starts = np.flatnonzero(np.append(True, ~same))
+    first = np.empty(len(polygons), dtype=np.int64)
+    first[order] = order[np.repeat(starts, np.diff(np.append(starts, len(order))))]
+    apex = polygons[first, best[first]]
+    return np.asarray((polygons == apex[:, None]).argmax(axis=1), dtype=np.int64)
 
 
 def _halves(size: int) -> IntArray:

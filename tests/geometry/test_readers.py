@@ -9,7 +9,7 @@ import trimesh
 from doh3d.errors import MeshError
 from doh3d.geometry import formats
 from doh3d.geometry.formats import detect_format, read_mesh
-from doh3d.geometry.mesh import load_mesh
+from doh3d.geometry.mesh import clean_mesh, load_mesh
 from doh3d.geometry.polygons import cut_polygons, triangulate
 
 PLY_HEADER = """ply
@@ -114,6 +114,17 @@ class TestPolygons:
         corners = vertices[cut_polygons(vertices, np.arange(4096)[None])]
         longest = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(axis=1)
         assert (longest > 0.1).sum() < 200
+
+    @pytest.mark.parametrize("turn", [0, 1, 2, 3])
+    @pytest.mark.parametrize("step", [1, -1])
+    def test_copies_of_a_polygon_are_cut_alike(self, turn, step):
+        vertices, sides = cube_of_quads()
+        doubled = [*sides, *(np.roll(side, turn)[::step].tolist() for side in sides)]
+        corners = np.array(doubled, dtype=np.int64)
+        triangles = triangulate(vertices * 1.0, np.full(12, 4), corners.ravel())
+        mesh = clean_mesh(trimesh.Trimesh(vertices, triangles, process=False), "cube")
+        assert len(mesh.faces) == 12
+        assert mesh.volume == pytest.approx(1)
 
     def test_points_and_lines_are_left_out(self):
         sizes, corners = np.array([2, 3, 1, 0]), np.array([0, 1, 0, 1, 2, 2])
