@@ -37,18 +37,21 @@ def read_off(data: bytes) -> tuple[FloatArray, IntArray]:
     if rest.startswith("BINARY") or "4" in (header["prefix"] if header else ""):
         raise ValueError("binary and four-dimensional OFF are not supported")
     lines = [line for line in map(str.strip, rest.splitlines()) if line]
-    counts = lines[0].split()[:2] if lines else []
+    words = rest.split()
+    counts = words[:2]
     if len(counts) < 2 or not all(re.fullmatch(r"[+-]?\d{1,18}", word) for word in counts):
         raise ValueError("the numbers of vertices and faces are missing")
     vertex_count, face_count = (int(word) for word in counts)
     if vertex_count < 0 or face_count < 0:
         raise ValueError(f"{vertex_count} vertices and {face_count} faces are announced")
+    on_first = len(lines[0].split())
+    rows = [line.split()[:3] for line in lines[1 : vertex_count + 1]]
     faces = [line.split() for line in lines[vertex_count + 1 : vertex_count + face_count + 1]]
-    if len(faces) == face_count and all(len(words) > int(words[0]) for words in faces):
-        # One vertex or face a line, which colours or normals may follow.
-        rows = [line.split()[:3] for line in lines[1 : vertex_count + 1]]
-    else:
-        rows, faces = _split_free_form(lines[1:], vertex_count, face_count)
+    if not (on_first > 1 and len(faces) == face_count and all(map(_is_whole, faces))):
+        if header and header["prefix"]:
+            raise ValueError("colours, normals and the like need one vertex, or one face, a line")
+        numbers = " ".join(lines[1:]).split() if on_first in (2, 3) else words[3:]
+        rows, faces = _split_free_form(numbers, vertex_count, face_count)
     vertices = np.array(rows, dtype=np.float64).reshape(-1, 3)
     sizes = np.fromiter((max(int(words[0]), 0) for words in faces), np.int64, len(faces))
     corners = np.fromiter(
@@ -57,11 +60,15 @@ def read_off(data: bytes) -> tuple[FloatArray, IntArray]:
     return vertices, triangulate(vertices, sizes, corners)
 
 
+def _is_whole(words: list[str]) -> bool:
+    """Whether a line holds a whole face, which a colour may follow."""
+    return re.fullmatch(r"[+-]?\d{1,18}", words[0]) is not None and len(words) > int(words[0])
+
+
 def _split_free_form(
-    lines: list[str], vertex_count: int, face_count: int
+    words: list[str], vertex_count: int, face_count: int
 ) -> tuple[list[list[str]], list[list[str]]]:
     """Split the numbers of a file whose line breaks mean nothing into vertices and faces."""
-    words = " ".join(lines).split()
     rows = [words[3 * k : 3 * k + 3] for k in range(min(vertex_count, len(words) // 3))]
     position = 3 * vertex_count
     faces: list[list[str]] = []

@@ -323,6 +323,33 @@ end_header
                 read_mesh(save(tmp_path, "a.ply", write_ply(vertices, polygons, form)))
 
 
+class TestOff:
+    NUMBERS = "8 6 12 " + " ".join(
+        [*(f"{n + 0.25}" for n in cube_of_quads()[0].ravel())]
+        + [f"4 {a} {b} {c} {d}" for a, b, c, d in cube_of_quads()[1]]
+    )
+
+    @pytest.mark.parametrize("breaks", ["one line", "a number a line", "counts apart"])
+    def test_line_breaks_mean_nothing(self, tmp_path, breaks):
+        text = "OFF " + self.NUMBERS
+        if breaks == "a number a line":
+            text = text.replace(" ", "\n")
+        if breaks == "counts apart":
+            text = text.replace("OFF 8 6 12", "OFF\n8 6 12\n")
+        assert load_mesh(save(tmp_path, "a.off", text)).volume == pytest.approx(1)
+
+    @pytest.mark.parametrize("colour", ["255 0 0 255", "0 0 0 0", "1.0 0.5 0.5 1.0"])
+    def test_colours_without_line_breaks_are_refused(self, tmp_path, colour):
+        vertices, sides = cube_of_quads()
+        rows = [f"{x} {y} {z} {colour}" for x, y, z in vertices]
+        rows += [" ".join(map(str, [4, *side])) for side in sides]
+        text = "COFF\n8 6 12\n" + "\n".join(rows)
+        assert load_mesh(save(tmp_path, "a.off", text)).volume == pytest.approx(1)
+        text = "COFF\n8 6 12\n" + " ".join(rows)
+        with pytest.raises(MeshError, match="need one vertex, or one face, a line"):
+            load_mesh(save(tmp_path, "a.off", text))
+
+
 @pytest.mark.parametrize("extension", ["ply", "obj", "off", "stl"])
 def test_a_byte_order_mark_is_passed_over(tmp_path, extension):
     vertices, sides = cube_of_quads()
