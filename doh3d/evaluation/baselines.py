@@ -1,10 +1,10 @@
 """Learned peers of the codec, each writing real bytes under the same training budget.
 
-- `mlp`: the target network's weights are learned directly, with the codec's own
+- `mlp`: the target network's weights are learned directly, with the codec's own optimiser,
   quantisation-aware training, rate term, entropy coder and container.
-- `coin`: the same network learned directly and stored as 16-bit floats (after Dupont et al.,
-  "COIN: compression with implicit neural representations", 2021).
-- `doh_published`: the hypernetwork as far as the paper fixes it: a dense projection,
+- `coin`: the same network learned directly by Adam and stored as 16-bit floats (after Dupont et
+  al., "COIN: compression with implicit neural representations", 2021).
+- `doh_published`: the hypernetwork as far as the paper fixes it: a dense projection, Adam,
   post-training quantisation, fixed-length codes.
 
 Every peer gets the best of five networks at each size, chosen by short trials. A weak baseline
@@ -54,10 +54,17 @@ _DOH_BITS = 8
 # is as good at the same n, then stands in for it, and the row says so.
 _MAX_DENSE_ENTRIES = 2**24
 
-# Learning rates at the schedule's peak, in standard deviations of a weight's initial value
-# (tuned for the peers: the best of a ladder, see docs/benchmark.md).
-_MLP_LEARNING_RATE = 0.2
+# Learning rates at the schedule's peak, tuned for each peer: the best of a ladder, see
+# docs/benchmark.md, in standard deviations of a weight's initial value.
+_MLP_LEARNING_RATE = 0.15
 _COIN_LEARNING_RATE = 0.4
+
+
+def _doh_learning_rate(latent: int) -> float:
+    """Adam's rate for a latent of n numbers: it falls faster than their scale, 1 / sqrt(n)."""
+    return min(0.0124 * math.pow(latent / 1100, -0.66), 0.012)
+
+
 # Share of the steps that the five trials get, and how many then get them all.
 _TRIAL_SHARE = 0.25
 _FITTED_IN_FULL = 2
@@ -142,7 +149,7 @@ def _fit_mlp(
     weights = 8 * (target_bytes - _OVERHEAD_BYTES) / bits_each
     architecture = _network_of(weights, config.architecture)
     direct = replace(config, architecture=architecture, latent=architecture.weight_count, bits=bits)
-    result = _fit_directly(shape, direct, _MLP_LEARNING_RATE, device)
+    result = _fit_directly(shape, replace(direct, learning_rate=_MLP_LEARNING_RATE), device)
     code = _shape_code(
         shape,
         architecture,
@@ -164,7 +171,9 @@ def _fit_coin(
     base = replace(config.architecture, depth=depth)
     architecture = _network_of(numbers, base, with_biases=True)
     direct = replace(config, architecture=architecture, latent=architecture.weight_count, bits=32)
-    result = _fit_directly(shape, direct, _COIN_LEARNING_RATE, device)
+    rate = _COIN_LEARNING_RATE / math.sqrt(direct.latent)
+    adam = replace(direct, optimizer="adam", learning_rate=rate)
+    result = _fit_directly(shape, adam, device)
     halves = [values.astype("<f2") for values in (result.latent, result.biases)]
     header = serialize(_shape_code(shape, architecture, _empty(), _zero(architecture)))
     data = header[:_OVERHEAD_BYTES] + b"".join(half.tobytes() for half in halves)
@@ -194,6 +203,8 @@ def _fit_doh_published(
         latent=latent,
         quantizer="ptq",
         projection="dense" if dense else "hadamard",
+        optimizer="adam",
+        learning_rate=_doh_learning_rate(latent),
     )
     result = fit_latent(shape.sample(config), published, device=device)
     groups = [
@@ -219,17 +230,16 @@ _PEER_FITS: dict[Peer, tuple[Callable[..., PeerFit], Sequence[Any]]] = {
 }
 
 
-def _fit_directly(
-    shape: PreparedShape, config: FitConfig, relative_rate: float, device: torch.device
-) -> FitResult:
+def _fit_directly(shape: PreparedShape, config: FitConfig, device: torch.device) -> FitResult:
     from doh3d.devices import one_thread
+    from doh3d.fitting.descent import WeightDescent
     from doh3d.fitting.fit import Optimisation
 
-    learning_rate = relative_rate / math.sqrt(config.latent)
+    learning_rate = config.learning_rate
     for _ in range(1 + _RETRIES):
         with one_thread():
             optimisation = Optimisation(
-                shape.sample(config), config, learning_rate, device, DirectWeights()
+                shape.sample(config), config, learning_rate, device, DirectWeights(), WeightDescent
             )
             if optimisation.run(None):
                 return optimisation.result()

@@ -13,6 +13,7 @@ from doh3d.limits import MAX_LATENTS, MAX_SEED
 
 Quantizer = Literal["qat", "ptq"]
 ProjectionKind = Literal["hadamard", "dense"]
+Optimizer = Literal["curvature", "adam"]
 
 MIN_BITS = 2
 MAX_BITS = 16
@@ -41,13 +42,12 @@ class FitConfig:
     batch_size : int
         Points a step.
     learning_rate : float
-        Adam's, at the peak of the one-cycle schedule. Long latents need a lower one, see
-        `doh3d.fitting.presets.plan_for_latent`.
+        At the peak of the one-cycle schedule: about the share by which a step changes the
+        weights; Adam's is in units of the latent.
     rate_weight : float
         lambda in loss = cross-entropy + lambda * estimated bits; used by "qat" only.
-    noise_share : float
-        Share of the steps with uniform noise in place of rounding, then straight-through
-        rounding; used by "qat" only.
+    rounding_start : float
+        Share of the steps after which rounding begins; used by "qat" only.
     bias_step : float
         Quantisation step of the biases.
     pool_size : int
@@ -57,6 +57,11 @@ class FitConfig:
     near_surface_std : float
         Standard deviation of their distance's components, in normalised units, in which the
         mesh's longest side is 1.8.
+    softness : float
+        Scale of the occupancy's fall from 1 to 0 across the surface, in the same units, for
+        samples near it; 0 for a step.
+    optimizer : "curvature" or "adam"
+        Of the latent: `doh3d.fitting.descent.LatentDescent`, or Adam.
     """
 
     latent: int
@@ -67,13 +72,15 @@ class FitConfig:
     seed: int = 0
     steps: int = 3000
     batch_size: int = 8192
-    learning_rate: float = 0.01
+    learning_rate: float = 0.4
     rate_weight: float = 1.5e-5
-    noise_share: float = 0.7
+    rounding_start: float = 0.6
     bias_step: float = 2.0**-6
     pool_size: int = 600_000
     near_surface_fraction: float = 0.5
     near_surface_std: float = 0.02
+    softness: float = 0.002
+    optimizer: Optimizer = "curvature"
 
     def __post_init__(self) -> None:
         """Check ranges and contradictions."""
@@ -102,13 +109,16 @@ class FitConfig:
             if not (positive > 0 and math.isfinite(positive)):
                 raise ConfigError(f"{name} is {positive}; it must be above 0")
         for name, share in (
-            ("noise_share", self.noise_share),
+            ("rounding_start", self.rounding_start),
             ("near_surface_fraction", self.near_surface_fraction),
         ):
             if not 0 <= share <= 1:
                 raise ConfigError(f"{name} is {share}; it must be 0 to 1")
-        if not (self.rate_weight >= 0 and math.isfinite(self.rate_weight)):
-            raise ConfigError(f"rate_weight is {self.rate_weight}; it must be at least 0")
+        for name, weight in (("rate_weight", self.rate_weight), ("softness", self.softness)):
+            if not (weight >= 0 and math.isfinite(weight)):
+                raise ConfigError(f"{name} is {weight}; it must be at least 0")
+        if self.optimizer not in ("curvature", "adam"):
+            raise ConfigError(f"optimizer is {self.optimizer!r}; it must be curvature or adam")
 
     @property
     def quantization_aware(self) -> bool:

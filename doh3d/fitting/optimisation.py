@@ -1,4 +1,4 @@
-"""Adam on one shape's latent and biases, step by step."""
+"""The optimisation of one shape's latent and biases, step by step."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from doh3d.codec.quantization import STEPS, nearest_step_index
 from doh3d.fitting.checkpoint import State, Work
 from doh3d.fitting.config import MAX_BITS, FitConfig
+from doh3d.fitting.curvature import WeightCurvature
+from doh3d.fitting.descent import LatentDescent
 from doh3d.fitting.gradient import TargetBackward
 from doh3d.fitting.rate import laplace_bits
 from doh3d.fitting.results import FitProgress, FitResult, ProgressFunction
@@ -30,6 +32,12 @@ from doh3d.hypernetwork.target import (
 _WARM_UP_SHARE = 0.1
 _MAX_GRADIENT_NORM = 1.0
 
+# Share of the steps after which the whole latent is rounded.
+_ROUNDING_END = 0.95
+
+# Adam's peak rate for the biases where the latent has another optimiser.
+_BIAS_LEARNING_RATE = 0.01
+
 # Steps between progress reports and checkpoints, which wait for the device.
 REPORT_INTERVAL = 50
 
@@ -43,9 +51,13 @@ _ADAM_MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 class Optimisation:
-    """Adam on z and h with a one-cycle learning rate, at one peak rate.
+    """Descent on z and h with a one-cycle learning rate, at one peak rate.
 
-    The projection is the configuration's unless another is given.
+    Quantisation-aware training rounds the latent a few numbers at a time, and those that are
+    rounded stay as they are: the others go on and make up for the error. The decoder sees no
+    difference, and steps twice as coarse do as well as rounding all at once.
+
+    The projection is the configuration's unless another is given, with the descent for it.
     """
 
     def __init__(
@@ -55,12 +67,13 @@ class Optimisation:
         learning_rate: float,
         device: torch.device,
         projection: Projection | None = None,
+        descent: type[LatentDescent] = LatentDescent,
     ) -> None:
         architecture = config.architecture
         self.config = config
         self.learning_rate = learning_rate
-        # On the CPU whatever the device, so that a seed means the same noise everywhere.
-        self._generator = torch.Generator().manual_seed(config.seed)
+        # On the CPU whatever the device, so that a seed means the same start everywhere.
+        generator = torch.Generator().manual_seed(config.seed)
         self._device = device
         self.projection = projection or make_projection(
             config.projection, config.latent, architecture.layer_sizes, config.seed, device
@@ -70,13 +83,18 @@ class Optimisation:
         self.projection.transpose(torch.zeros(architecture.weight_count, device=device))
         self._gains = weight_gains(architecture, device)
         self._use_step(nearest_step_index(config.training_step))
+        self._fixed = 0
         self._bias_step = float(STEPS[nearest_step_index(config.bias_step)])
-        initial = torch.randn(config.latent, generator=self._generator) / math.sqrt(config.latent)
+        initial = torch.randn(config.latent, generator=generator) / math.sqrt(config.latent)
         self.latent = initial.to(device)
         self.biases = torch.zeros(architecture.bias_count, device=device)
-        self._optimizer = torch.optim.Adam(
-            [self.latent, self.biases], lr=learning_rate, fused=device.type in _FUSED_DEVICES
-        )
+        self._descent: LatentDescent | None = None
+        by_adam = [self.latent, self.biases]
+        if config.optimizer == "curvature":
+            self._curvature = WeightCurvature(architecture.layer_shapes, device)
+            self._descent = descent(self.projection, self._curvature, config.latent, device)
+            by_adam = [self.biases]
+        self._optimizer = torch.optim.Adam(by_adam, fused=device.type in _FUSED_DEVICES)
         self._next_step = 0
         self._position = 0
         self._batch_size = min(config.batch_size, len(samples))
@@ -84,7 +102,7 @@ class Optimisation:
         # The encoding of the whole pool, once: every batch is a slice of it.
         points = torch.from_numpy(samples.points).to(device)
         self._features = torch.cat([encode_points(architecture, p) for p in points.split(2**16)])
-        self._labels = torch.from_numpy(samples.inside).to(device, torch.float32)[:, None]
+        self._labels = torch.from_numpy(samples.occupancy).to(device)[:, None]
 
     def run(
         self,
@@ -95,7 +113,7 @@ class Optimisation:
     ) -> bool:
         """Take every step left; whether the end is finite and neither empty nor full."""
         config = self.config
-        first_rounding = math.ceil(config.noise_share * config.steps)
+        first_rounding = math.ceil(config.rounding_start * config.steps)
         count = len(self._features)
         batch = self._batch_size
         for step in range(self._next_step, config.steps):
@@ -121,57 +139,82 @@ class Optimisation:
 
     def state(self) -> State:
         """Copy all that the steps taken have changed."""
-        moments = self._optimizer.state_dict()["state"]
         state = {
             "learning_rate": np.array(self.learning_rate),
             "next_step": np.array(self._next_step),
             "position": np.array(self._position),
+            "fixed": np.array(self._fixed),
             "latent_step_index": np.array(self.latent_step_index),
-            "random": self._generator.get_state().numpy().copy(),
         }
-        for number, (name, values) in enumerate(self._variables()):
-            state[name] = _to_numpy(values)
-            for key in _ADAM_MOMENTS:
-                # Adam makes its moments in its first step.
-                moment = moments[number][key] if moments else torch.zeros_like(values)
-                state[f"{name} {key}"] = _to_numpy(moment)
-        return state
+        return state | {name: _to_numpy(values) for name, values in self._tensors().items()}
 
     @torch.no_grad()
     def restore(self, state: State) -> None:
         """Go back to where `state` was taken, of the same samples and configuration."""
         self._next_step = int(state["next_step"])
         self._position = int(state["position"])
+        self._fixed = int(state["fixed"])
         self._use_step(int(state["latent_step_index"]))
-        self._generator.set_state(torch.from_numpy(state["random"]))
-        moments = {}
-        for number, (name, values) in enumerate(self._variables()):
+        for name, values in self._tensors().items():
             values.copy_(torch.from_numpy(state[name]))
-            moments[number] = {
-                key: torch.from_numpy(state[f"{name} {key}"].copy()) for key in _ADAM_MOMENTS
-            }
-            moments[number]["step"] = torch.tensor(float(self._next_step))
-        self._optimizer.load_state_dict(self._optimizer.state_dict() | {"state": moments})
+        for moments in self._optimizer.state.values():
+            moments["step"].fill_(self._next_step)
+        if self._descent is not None:
+            self._descent.updates = self._curvature.updates = self._next_step
 
-    def _variables(self) -> tuple[tuple[str, torch.Tensor], ...]:
-        """Name what is optimised, in the optimiser's order."""
-        return ("latent", self.latent), ("biases", self.biases)
+    def _tensors(self) -> dict[str, torch.Tensor]:
+        """Name all tensors that a step changes."""
+        named = {"latent": self.latent, "biases": self.biases}
+        if self._descent is not None:
+            named |= self._curvature.tensors()
+            named |= {"momentum": self._descent.momentum, "direction": self._descent.direction}
+        for number, values in enumerate(self._optimizer.param_groups[0]["params"]):
+            moments = self._optimizer.state[values]
+            if not moments:
+                # As Adam makes them in its first step.
+                moments["step"] = torch.zeros((), device=values.device)
+                moments |= {key: torch.zeros_like(values) for key in _ADAM_MOMENTS}
+            named |= {f"{key} {number}": moments[key] for key in _ADAM_MOMENTS}
+        return named
 
     @torch.no_grad()
     def step(self, step: int, features: torch.Tensor, labels: torch.Tensor) -> None:
         """Take one optimiser step on a batch. No value is read back from the device."""
         config = self.config
-        self._optimizer.param_groups[0]["lr"] = self.learning_rate * one_cycle(step / config.steps)
-        latent, biases = self._rounded(noisy=step < config.noise_share * config.steps)
+        rate = self.learning_rate * one_cycle(step / config.steps)
+        self._round_more(step)
+        latent, biases = self._rounded(self._fixed)
         weights = self._weights(latent, biases)
         gradient = self._backward(weights, features, labels)
-        of_latent = self.projection.transpose(gradient.weights * self._gains)
+        of_weights = gradient.weights * self._gains
+        of_latent = self.projection.transpose(of_weights)
         rate_weight = config.rate_weight if config.quantization_aware else 0.0
-        self.latent.grad = latent.gradient(of_latent, rate_weight)
+        of_latent = latent.gradient(of_latent, rate_weight)
         self.biases.grad = biases.gradient(gradient.biases, rate_weight)
-        torch.nn.utils.clip_grad_norm_([self.latent], _MAX_GRADIENT_NORM)
+        if self._descent is not None:
+            self._curvature.update(of_weights)
+            self._descent.step(self.latent, of_latent, rate, self._fixed)
+            rate *= _BIAS_LEARNING_RATE / self.learning_rate
+        else:
+            self.latent.grad = of_latent
+            torch.nn.utils.clip_grad_norm_([self.latent], _MAX_GRADIENT_NORM)
+        self._optimizer.param_groups[0]["lr"] = rate
         self._optimizer.step()
         self._last = latent, biases, labels
+
+    def _round_more(self, step: int) -> None:
+        """Round the numbers whose turn it is, for good."""
+        config = self.config
+        start = config.rounding_start
+        if not config.quantization_aware or step < start * config.steps:
+            return
+        progress = (step / config.steps - start) / max(_ROUNDING_END - start, 1e-9)
+        due = min(config.latent, math.ceil(config.latent * progress))
+        if due > self._fixed:
+            new = slice(self._fixed, due)
+            rounded = Rounded.of(self.latent[new], self._latent_step, config.bits, due)
+            self.latent[new] = rounded.values
+            self._fixed = due
 
     @torch.no_grad()
     def last_loss(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -184,8 +227,7 @@ class Optimisation:
     def _choose_step(self, payload_bits: float) -> None:
         """Move the latent's step to the finest one near it that keeps within the bits.
 
-        Here, and not after training: in its last phase the network adapts to the very grid
-        that it is rounded to, and on any other, finer ones too, it is worse.
+        Before the first number is rounded: what is rounded later makes up for what was before.
         """
         index = step_index_for_bits(
             _to_numpy(self.latent),
@@ -209,18 +251,15 @@ class Optimisation:
             learning_rate=self.learning_rate,
         )
 
-    def _rounded(self, *, noisy: bool) -> tuple[Rounded, Rounded]:
-        """Latent and biases as the quantiser will leave them."""
+    def _rounded(self, fixed: int) -> tuple[Rounded, Rounded]:
+        """Latent and biases, the latent's first `fixed` numbers as the quantiser leaves them."""
         config = self.config
         if not config.quantization_aware:
             return Rounded.exact(self.latent), Rounded.exact(self.biases)
         return (
-            Rounded.of(self.latent, self._latent_step, config.bits, self._noise(noisy)),
-            Rounded.of(self.biases, self._bias_step, MAX_BITS, self._noise(noisy)),
+            Rounded.of(self.latent, self._latent_step, config.bits, fixed),
+            Rounded.of(self.biases, self._bias_step, MAX_BITS, len(self.biases) * (fixed > 0)),
         )
-
-    def _noise(self, noisy: bool) -> torch.Generator | None:
-        return self._generator if noisy else None
 
     def _weights(self, latent: Rounded, biases: Rounded) -> TargetWeights:
         weights = self.projection.project(latent.values).mul_(self._gains)
@@ -229,7 +268,7 @@ class Optimisation:
     @torch.no_grad()
     def _separates(self) -> bool:
         """Whether the quantised field is finite, and neither empty nor full on the samples."""
-        weights = self._weights(*self._rounded(noisy=False))
+        weights = self._weights(*self._rounded(self.config.latent))
         features = self._features[:_CHECK_POINTS]
         logits = target_forward(self.config.architecture, weights, features)
         inside = logits > 0

@@ -66,6 +66,7 @@ class PreparedShape:
             config.pool_size,
             config.near_surface_fraction,
             config.near_surface_std,
+            config.softness,
             config.seed,
         )
         if key in self._drawn:
@@ -76,12 +77,13 @@ class PreparedShape:
             config.pool_size,
             near_surface_fraction=config.near_surface_fraction,
             near_surface_std=config.near_surface_std,
+            softness=config.softness,
             seed=config.seed,
             inside=self.inside,
         )
         if not samples.inside.any():
             raise ConfigError(
-                f"none of {len(samples.inside)} sampled points is inside the mesh: "
+                f"none of {len(samples)} sampled points is inside the mesh: "
                 "its walls are too thin to be represented"
             )
         self._drawn.clear()

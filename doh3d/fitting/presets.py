@@ -63,7 +63,7 @@ class Plan:
     rate_weight : float
         lambda of the rate term.
     learning_rate : float
-        Adam's, at its peak.
+        At its peak.
     near_surface_std : float
         Of the samples near the surface, in normalised units.
     pool_factor : float
@@ -98,11 +98,8 @@ _LOG_LATENTS = [math.log(row[0]) for row in _PLAN]
 _RATE_WEIGHT = 1.4e-5
 _RATE_WEIGHT_EXPONENT = -0.75
 
-# The rate at the default latent, and how it falls: much faster than the latent's own scale,
-# 1 / sqrt(n). At too high a rate long latents grow without getting better, or diverge.
-_LEARNING_RATE = 0.0124
-_LEARNING_RATE_EXPONENT = -0.66
-_MAX_LEARNING_RATE = 0.012
+# About the share by which a step changes the weights, at the schedule's peak.
+_LEARNING_RATE = 0.4
 
 # A better shape errs in a thinner layer around the surface.
 _STD_LATENTS, _STDS = [math.log(1500), math.log(8000)], [0.02, 0.01]
@@ -126,7 +123,7 @@ def plan_for_latent(latent: int) -> Plan:
         width=4 * round(math.exp(width) / 4),
         octaves=round(octaves),
         rate_weight=_RATE_WEIGHT * growth**_RATE_WEIGHT_EXPONENT,
-        learning_rate=min(_LEARNING_RATE * growth**_LEARNING_RATE_EXPONENT, _MAX_LEARNING_RATE),
+        learning_rate=_LEARNING_RATE,
         near_surface_std=float(np.interp(position, _STD_LATENTS, _STDS)),
         pool_factor=min(max(latent / _POOL_LATENT, 1.0), _MAX_POOL_FACTOR),
     )

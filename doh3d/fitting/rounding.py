@@ -1,4 +1,4 @@
-"""Rounding in training: noise or straight-through, and the gradient's way back."""
+"""Rounding in training, and the gradient's way back through it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Rounded:
     values : (N,) float32
         Levels times step, or the numbers themselves where they are not to be rounded.
     levels : (N,) float32
-        Integers, or integers plus noise standing for them.
+        Integers where rounded.
     step : float
     passes : (N,) bool or None
         Where a gradient passes: not where the range of levels has cut a number off.
@@ -36,19 +36,10 @@ class Rounded:
         return cls(numbers, numbers, 1.0, None)
 
     @classmethod
-    def of(
-        cls, numbers: torch.Tensor, step: float, bits: int, noise: torch.Generator | None
-    ) -> Rounded:
-        """Round (N,) numbers to multiples of `step`; or add noise in its place.
-
-        Uniform noise as in Balle, Laparra, Simoncelli, "End-to-end optimized image
-        compression", ICLR 2017. The generator is the CPU's whatever the device.
-        """
+    def of(cls, numbers: torch.Tensor, step: float, bits: int, fixed: int) -> Rounded:
+        """Round the first `fixed` of (N,) numbers to multiples of `step`, and bound them all."""
         levels = numbers / step
-        if noise is None:
-            levels.round_()
-        else:
-            levels.add_((torch.rand(numbers.shape, generator=noise) - 0.5).to(numbers.device))
+        levels[:fixed].round_()
         level = max_level(bits)
         passes = levels.abs() <= level
         levels.clamp_(-level, level)

@@ -12,6 +12,7 @@ from doh3d.fitting import compress as compression
 from doh3d.fitting import presets
 from doh3d.fitting.checkpoint import Checkpoint
 from doh3d.fitting.compress import compress
+from doh3d.fitting.optimisation import Optimisation
 
 QUICK = presets.Preset(steps=200, batch_size=256, pool_size=10_000)
 OPTIONS = {"preset": "fast", "latent": 150, "width": 12, "depth": 2, "device": "cpu"}
@@ -130,12 +131,12 @@ def test_a_search_without_success_removes_its_checkpoint(torus, tmp_path, monkey
 def test_a_fit_that_diverged_before_is_taken_up_at_its_lower_rate(
     torus, tmp_path, monkeypatch, caplog
 ):
-    plan = presets.plan_for_latent
+    separates = Optimisation._separates
 
-    def wild(latent):
-        return dataclasses.replace(plan(latent), learning_rate=2.0)
+    def only_at_a_low_rate(self):
+        return self.learning_rate < 0.3 and separates(self)
 
-    monkeypatch.setattr(compression, "plan_for_latent", wild)
+    monkeypatch.setattr(Optimisation, "_separates", only_at_a_low_rate)
     undisturbed = compress(torus, **OPTIONS)
     assert caplog.text.count("diverged") >= 1
     shape, _ = run_with_interruptions(torus, tmp_path / "c", 3, **OPTIONS)

@@ -37,6 +37,23 @@ def test_labels_are_those_of_the_points(box):
     np.testing.assert_array_equal(samples.inside[clear], (distance < 0)[clear])
 
 
+def test_softness_makes_occupancy_a_logistic_function_of_the_distance(box):
+    softness = 0.004
+    options = {"near_surface_fraction": 1.0, "near_surface_std": 0.01}
+    hard = sample_occupancy(box, HALF, 20_000, **options)
+    soft = sample_occupancy(box, HALF, 20_000, softness=softness, **options)
+    np.testing.assert_array_equal(soft.points, hard.points)
+    assert set(np.unique(hard.occupancy)) == {0.0, 1.0}
+    assert soft.occupancy.dtype == np.float32
+    distance = box_distance(soft.points.astype(np.float64))
+    np.testing.assert_allclose(soft.occupancy, 1 / (1 + np.exp(distance / softness)), atol=1e-3)
+
+
+def test_softness_leaves_the_points_all_over_the_box_as_they_are(box):
+    soft = sample_occupancy(box, HALF, 5000, near_surface_fraction=0.0, softness=0.1)
+    assert set(np.unique(soft.occupancy)) == {0.0, 1.0}
+
+
 def test_uniform_share_measures_the_volume(torus):
     samples = sample_occupancy(torus, (1, 1, 1), 200_000, near_surface_fraction=0.0)
     assert samples.inside.mean() * 8 == pytest.approx(torus.volume, rel=0.02)

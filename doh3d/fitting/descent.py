@@ -1,0 +1,121 @@
+"""The latent's optimiser: momentum, and steps that know how sharply the loss bends."""
+
+from __future__ import annotations
+
+import torch
+
+from doh3d.fitting.curvature import WeightCurvature
+from doh3d.hypernetwork.projection import Projection
+
+_MOMENTUM = 0.9
+
+# Iterations of conjugate gradients in each step for a latent of a thousand numbers, and how they
+# grow with it. They start from the last step's direction, from which the next differs little.
+_ITERATIONS = 5
+_ITERATIONS_EXPONENT = 0.35
+
+# Damping, as a share of the metric's mean eigenvalue.
+_DAMPING = 1e-2
+
+# No step moves the latent by more than this share of its length.
+_LONGEST_STEP = 0.1
+
+# Below any square that matters, so that zero over zero is zero.
+_TINY = 1e-30
+
+
+class LatentDescent:
+    """Descent along M^-1 m, for the metric M of the latent and the momentum m of its gradient.
+
+    The metric of the weights B z, before their layers' gains, is C, which `WeightCurvature`
+    estimates; the latent's is then M = B^T C B. Neither it nor its inverse is ever made:
+    conjugate gradients need products with it only, each of which costs about as much as
+    projecting a latent and a gradient.
+
+    A learning rate is about the share by which a step changes weights of unit variance.
+
+    Parameters
+    ----------
+    projection : Projection
+        B.
+    curvature : WeightCurvature
+        C.
+    latent_count : int
+    device : torch.device
+
+    Attributes
+    ----------
+    momentum, direction : (n,) float32
+        With the curvature's, all that is carried from step to step.
+    updates : int
+        Steps taken.
+    """
+
+    def __init__(
+        self,
+        projection: Projection,
+        curvature: WeightCurvature,
+        latent_count: int,
+        device: torch.device,
+    ) -> None:
+        self._projection = projection
+        self._curvature = curvature
+        self.momentum = torch.zeros(latent_count, device=device)
+        self.direction = torch.zeros(latent_count, device=device)
+        self.updates = 0
+        self._iterations = round(
+            _ITERATIONS * max(1.0, latent_count / 1000) ** _ITERATIONS_EXPONENT
+        )
+
+    @torch.no_grad()
+    def step(
+        self, latent: torch.Tensor, gradient: torch.Tensor, learning_rate: float, fixed: int = 0
+    ) -> None:
+        """Move a (n,) latent in place, all but its first `fixed` numbers.
+
+        Parameters
+        ----------
+        gradient : (n,) float32
+            Of the loss, by the latent.
+        """
+        self.updates += 1
+        self.momentum.lerp_(gradient, 1 - _MOMENTUM)
+        if fixed >= len(latent):
+            return
+        wanted = self.momentum / (1 - _MOMENTUM**self.updates)
+        wanted[:fixed] = 0
+        self.direction[:fixed] = 0
+        self._solve(wanted, fixed)
+        length = self.direction.norm() * learning_rate
+        share = (_LONGEST_STEP * latent.norm() / length.clamp_min(_TINY)).clamp_max(1)
+        latent.sub_(self.direction * (share * learning_rate))
+
+    def _solve(self, wanted: torch.Tensor, fixed: int) -> None:
+        """Bring the direction closer to M^-1 `wanted`."""
+        damping = _DAMPING * self._curvature.trace()
+        residual = wanted - self._multiply(self.direction, damping, fixed)
+        search = residual.clone()
+        squared = residual.dot(residual)
+        for _ in range(self._iterations):
+            product = self._multiply(search, damping, fixed)
+            length = squared / search.dot(product).clamp_min(_TINY)
+            self.direction.add_(search * length)
+            residual.sub_(product * length)
+            before, squared = squared, residual.dot(residual)
+            search.mul_(squared / before.clamp_min(_TINY)).add_(residual)
+
+    def _multiply(self, direction: torch.Tensor, damping: torch.Tensor, fixed: int) -> torch.Tensor:
+        """Apply the damped metric, restricted to the numbers that may move."""
+        weights = self._projection.project(direction)
+        product = self._projection.transpose(self._curvature.multiply(weights))
+        product[:fixed] = 0
+        return product.add_(direction * damping)
+
+
+class WeightDescent(LatentDescent):
+    """The same where a network's own weights stand in for the latent, B = sqrt(n) I: exact."""
+
+    def _solve(self, wanted: torch.Tensor, fixed: int) -> None:
+        damping = _DAMPING * self._curvature.trace()
+        self.direction.copy_(self._curvature.solve(wanted, len(wanted), damping))
+        self.direction[:fixed] = 0

@@ -1,0 +1,126 @@
+import math
+
+import pytest
+import torch
+
+from doh3d.fitting.curvature import WeightCurvature
+from doh3d.fitting.descent import LatentDescent, WeightDescent
+from doh3d.hypernetwork.projection import make_projection
+
+SHAPES = [(6, 5), (6, 6), (1, 6)]
+SIZES = [rows * columns for rows, columns in SHAPES]
+COUNT = sum(SIZES)
+CPU = torch.device("cpu")
+
+
+def learned_curvature(updates=30):
+    """Curvature of gradients whose matrices have structure: sharp rows and columns."""
+    generator = torch.Generator().manual_seed(0)
+    curvature = WeightCurvature(SHAPES, CPU)
+    mixing = [
+        (torch.randn((r, r), generator=generator), torch.randn((c, c), generator=generator))
+        for r, c in SHAPES
+    ]
+    for _ in range(updates):
+        curvature.update(
+            torch.cat(
+                [
+                    (left @ torch.randn(shape, generator=generator) @ right).reshape(-1)
+                    for (left, right), shape in zip(mixing, SHAPES, strict=True)
+                ]
+            )
+        )
+    return curvature
+
+
+def dense(apply, count):
+    return torch.stack([apply(unit) for unit in torch.eye(count)], dim=1)
+
+
+def test_the_metric_is_symmetric_positive_and_has_the_trace_it_says():
+    curvature = learned_curvature()
+    metric = dense(curvature.multiply, COUNT)
+    torch.testing.assert_close(metric, metric.T, atol=1e-4, rtol=1e-4)
+    assert float(torch.linalg.eigvalsh(metric).min()) > 0
+    assert float(curvature.trace()) == pytest.approx(float(metric.trace()), rel=1e-4)
+
+
+def test_solving_undoes_multiplying():
+    curvature = learned_curvature()
+    damping = torch.tensor(0.5)
+    weights = torch.randn(COUNT, generator=torch.Generator().manual_seed(1))
+    there = curvature.multiply(weights) * 3.0 + damping * weights
+    torch.testing.assert_close(curvature.solve(there, 3.0, damping), weights, atol=1e-4, rtol=1e-3)
+
+
+def test_the_metric_tells_sharp_directions_from_flat_ones():
+    curvature = WeightCurvature([(4, 3)], CPU)
+    generator = torch.Generator().manual_seed(0)
+    # In a basis that no single weight shows.
+    turn = torch.linalg.qr(torch.randn((4, 4), generator=generator)).Q
+    for _ in range(50):
+        noise = torch.randn((4, 3), generator=generator)
+        curvature.update((turn @ (torch.tensor([[10.0], [1.0], [1.0], [1.0]]) * noise)).ravel())
+    sharp = torch.outer(turn[:, 0], torch.ones(3)).ravel()
+    flat = torch.outer(turn[:, 1], torch.ones(3)).ravel()
+    steepness = [float(x.dot(curvature.multiply(x))) for x in (sharp, flat)]
+    assert steepness[0] > 4 * steepness[1]
+
+
+@pytest.mark.parametrize("fixed", [0, 5])
+def test_the_direction_comes_to_the_metrics_inverse_times_the_momentum(fixed):
+    n = 12
+    projection = make_projection("hadamard", n, SIZES, seed=3)
+    curvature = learned_curvature()
+    descent = LatentDescent(projection, curvature, n, CPU)
+    matrix = dense(projection.project, n)
+    metric = matrix.T @ dense(curvature.multiply, COUNT) @ matrix
+    metric += 0.01 * curvature.trace() * torch.eye(n)
+    gradient = torch.randn(n, generator=torch.Generator().manual_seed(2))
+    latent = torch.randn(n, generator=torch.Generator().manual_seed(4))
+    start = latent.clone()
+    # The momentum of a gradient that never changes is that gradient.
+    for _ in range(20):
+        descent.step(latent, gradient, 1e-9, fixed)
+    free = slice(fixed, None)
+    wanted = torch.linalg.solve(metric[free, free], gradient[free])
+    torch.testing.assert_close(descent.direction[free], wanted, rtol=1e-2, atol=1e-3)
+    assert torch.equal(latent[:fixed], start[:fixed])
+    assert not descent.direction[:fixed].any()
+
+
+def test_weights_of_their_own_are_solved_exactly():
+    class Scaled:
+        def project(self, latent):
+            return latent * math.sqrt(COUNT)
+
+        transpose = project
+
+    curvature = learned_curvature()
+    gradient = torch.randn(COUNT, generator=torch.Generator().manual_seed(5))
+    iterated = LatentDescent(Scaled(), curvature, COUNT, CPU)
+    exact = WeightDescent(Scaled(), curvature, COUNT, CPU)
+    for _ in range(60):
+        iterated.step(torch.ones(COUNT), gradient, 1e-9)
+    exact.step(torch.ones(COUNT), gradient, 1e-9)
+    torch.testing.assert_close(exact.direction, iterated.direction, rtol=2e-2, atol=1e-3)
+
+
+def test_a_step_is_never_longer_than_a_tenth_of_the_latent():
+    n = 12
+    descent = LatentDescent(
+        make_projection("hadamard", n, SIZES, seed=3), learned_curvature(), n, CPU
+    )
+    latent = torch.ones(n)
+    descent.step(latent, torch.ones(n), 1e6)
+    assert float((latent - 1).norm()) == pytest.approx(0.1 * math.sqrt(n), rel=1e-4)
+
+
+def test_no_gradient_moves_nothing():
+    n = 12
+    descent = LatentDescent(
+        make_projection("hadamard", n, SIZES, seed=3), learned_curvature(), n, CPU
+    )
+    latent = torch.ones(n)
+    descent.step(latent, torch.zeros(n), 0.1)
+    assert torch.equal(latent, torch.ones(n))
