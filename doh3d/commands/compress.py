@@ -40,7 +40,7 @@ def compress(
     ] = None,
     bits: Annotated[
         int | None,
-        typer.Option(help="Bits of a latent's range, 2 to 16; 32 keeps float32.  [default: 8]"),
+        typer.Option(help="Bits of a latent's range, 2 to 16; 32 keeps float32.  [default: 7]"),
     ] = None,
     quantizer: Annotated[
         str, typer.Option(help="qat (trains with the quantiser) or ptq (rounds afterwards).")

@@ -60,7 +60,7 @@ _MLP_LEARNING_RATE = 0.15
 _COIN_LEARNING_RATE = 0.4
 
 
-def _doh_learning_rate(latent: int) -> float:
+def doh_learning_rate(latent: int) -> float:
     """Adam's rate for a latent of n numbers: it falls faster than their scale, 1 / sqrt(n)."""
     return min(0.0124 * math.pow(latent / 1100, -0.66), 0.012)
 
@@ -204,7 +204,7 @@ def _fit_doh_published(
         quantizer="ptq",
         projection="dense" if dense else "hadamard",
         optimizer="adam",
-        learning_rate=_doh_learning_rate(latent),
+        learning_rate=doh_learning_rate(latent),
     )
     result = fit_latent(shape.sample(config), published, device=device)
     groups = [

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     import trimesh
 
 _SINE_OMEGA = 30
-_DEFAULT_BITS = 8
+_DEFAULT_BITS = 7
 
 
 @dataclass(frozen=True)

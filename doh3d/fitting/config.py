@@ -65,7 +65,7 @@ class FitConfig:
     """
 
     latent: int
-    bits: int = 8
+    bits: int = 7
     quantizer: Quantizer = "qat"
     architecture: Architecture = field(default_factory=Architecture)
     projection: ProjectionKind = "hadamard"
@@ -77,8 +77,8 @@ class FitConfig:
     rounding_start: float = 0.6
     bias_step: float = 2.0**-6
     pool_size: int = 600_000
-    near_surface_fraction: float = 0.5
-    near_surface_std: float = 0.02
+    near_surface_fraction: float = 0.7
+    near_surface_std: float = 0.01
     softness: float = 0.002
     optimizer: Optimizer = "curvature"
 

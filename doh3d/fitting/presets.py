@@ -18,7 +18,7 @@ from doh3d.errors import ConfigError
 PresetName = Literal["fast", "default", "best"]
 
 # Numbers in the latent where neither it nor a size is asked for: a file of about a kilobyte.
-DEFAULT_LATENT = 1100
+DEFAULT_LATENT = 1370
 
 # Bytes of a file that are neither latent nor, as trained with a rate term, biases.
 OVERHEAD_BYTES = 38
@@ -44,9 +44,9 @@ class Preset:
 
 
 PRESETS: dict[PresetName, Preset] = {
-    "fast": Preset(steps=1000, batch_size=8192, pool_size=400_000),
-    "default": Preset(steps=3000, batch_size=8192, pool_size=600_000),
-    "best": Preset(steps=10_000, batch_size=16_384, pool_size=1_500_000),
+    "fast": Preset(steps=1200, batch_size=4096, pool_size=400_000),
+    "default": Preset(steps=4000, batch_size=8192, pool_size=800_000),
+    "best": Preset(steps=12_000, batch_size=16_384, pool_size=2_000_000),
 }
 
 
@@ -82,27 +82,29 @@ class Plan:
 # Latent length, width, octaves, and bits that a latent number takes in the file. Bits beyond
 # n = 16,000 are extrapolated.
 _PLAN = (
-    (200, 20, 3, 6.25),
-    (350, 24, 3, 6.40),
-    (600, 32, 3, 6.55),
-    (1100, 40, 3, 6.72),
-    (2000, 48, 3, 6.88),
-    (4000, 64, 4, 6.75),
-    (8000, 80, 4, 6.48),
-    (16000, 104, 4, 6.28),
-    (80000, 192, 4, 6.00),
+    (200, 24, 3, 5.35),
+    (350, 32, 3, 5.35),
+    (600, 36, 3, 5.40),
+    (1100, 44, 3, 5.30),
+    (2000, 56, 3, 5.35),
+    (4000, 72, 4, 5.30),
+    (8000, 92, 4, 5.35),
+    (16000, 120, 4, 5.40),
+    (80000, 200, 4, 5.40),
 )
 _LOG_LATENTS = [math.log(row[0]) for row in _PLAN]
 
-# lambda at the default latent; the error that a bit removes falls as the latent grows.
+# lambda at a latent of so many numbers, and how it falls below and above: the error that a bit
+# removes falls as the latent grows.
+_RATE_WEIGHT_LATENT = 1100
 _RATE_WEIGHT = 1.4e-5
-_RATE_WEIGHT_EXPONENT = -0.75
+_RATE_WEIGHT_EXPONENTS = (-0.75, -1.4)
 
 # About the share by which a step changes the weights, at the schedule's peak.
 _LEARNING_RATE = 0.4
 
 # A better shape errs in a thinner layer around the surface.
-_STD_LATENTS, _STDS = [math.log(1500), math.log(8000)], [0.02, 0.01]
+_STD_LATENTS, _STDS = [math.log(500), math.log(8000)], [0.015, 0.005]
 
 # Latent above which a preset's samples are too few to tell shape from chance.
 _POOL_LATENT = 3000
@@ -116,13 +118,13 @@ def plan_for_latent(latent: int) -> Plan:
     position = math.log(latent)
     width = float(np.interp(position, _LOG_LATENTS, [math.log(row[1]) for row in _PLAN]))
     octaves = float(np.interp(position, _LOG_LATENTS, [row[2] for row in _PLAN]))
-    growth = latent / DEFAULT_LATENT
+    growth = latent / _RATE_WEIGHT_LATENT
     return Plan(
         latent=latent,
         # Multiples of four fill the processor's vector units.
         width=4 * round(math.exp(width) / 4),
         octaves=round(octaves),
-        rate_weight=_RATE_WEIGHT * growth**_RATE_WEIGHT_EXPONENT,
+        rate_weight=_RATE_WEIGHT * growth ** _RATE_WEIGHT_EXPONENTS[growth > 1],
         learning_rate=_LEARNING_RATE,
         near_surface_std=float(np.interp(position, _STD_LATENTS, _STDS)),
         pool_factor=min(max(latent / _POOL_LATENT, 1.0), _MAX_POOL_FACTOR),

@@ -116,4 +116,4 @@ def test_plans_grow_with_the_size(size):
 
 
 def test_the_default_latent_is_about_a_kilobyte():
-    assert 900 < 38 + DEFAULT_LATENT * 6.55 / 8 < 1000
+    assert 900 < 38 + DEFAULT_LATENT * 5.3 / 8 < 1000
