@@ -1,8 +1,9 @@
-"""What each part of the training brings: the optimiser, soft occupancy, rounding in turns.
+"""What limits quality at a size, and what each part of the training brings.
 
     python scripts/ablations/training.py MESH... [--preset fast] [--seeds 3]
 
-Each variant is the preset without one part. Adam gets the learning rate that is tuned for it.
+Each variant changes one thing of the preset. Adam has the learning rate that was tuned for it, a
+float32 latent has no rate term and nothing rounded, and "rounded at the end" has no rate term.
 """
 
 from dataclasses import replace
@@ -20,13 +21,21 @@ def variants(arguments):
     for latent in LATENTS:
         whole = make_config(preset=arguments.preset, latent=latent)
         adam = replace(whole, optimizer="adam", learning_rate=doh_learning_rate(latent))
+        wide = make_config(
+            preset=arguments.preset, latent=latent, width=2 * whole.architecture.width
+        )
         found |= {
-            f"n {latent}, all": whole,
+            f"n {latent}": whole,
+            f"n {latent}, 4 times the steps": replace(whole, steps=4 * whole.steps),
             f"n {latent}, Adam": adam,
-            f"n {latent}, hard occupancy": replace(whole, softness=0.0),
-            f"n {latent}, rounded at the end": replace(whole, quantizer="ptq", bits=7),
-            f"n {latent}, a quarter of the steps": replace(whole, steps=whole.steps // 4),
             f"n {latent}, Adam, 4 times the steps": replace(adam, steps=4 * whole.steps),
+            f"n {latent}, hard occupancy": replace(whole, softness=0.0),
+            f"n {latent}, rounded at the end": replace(whole, quantizer="ptq"),
+            f"n {latent}, float32": replace(whole, bits=32),
+            f"n {latent}, twice the width": replace(wide, steps=whole.steps),
+            f"n {latent}, half of the points near the surface": replace(
+                whole, near_surface_fraction=0.5
+            ),
         }
     return found
 
