@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -140,7 +141,7 @@ def batch(
         from doh3d.devices import resolve_device
 
         resolve_device(device)
-    with open_log(json_log) as log, batch_progress() as show:
+    with closing(runner), open_log(json_log) as log, batch_progress() as show:
         summary = run_batch(
             collection,
             output,

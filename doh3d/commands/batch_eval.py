@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -102,7 +103,7 @@ def batch_eval(
         if not len(ShapeSet(dataset)):
             raise ConfigError(f"{dataset}: holds no shape that succeeded")
     measured = []
-    with batch_progress() as show:
+    with closing(runner), batch_progress() as show:
         for dataset in datasets:
             store = evaluate_dataset(
                 dataset, dataset / FOLDER, task, runner, reference=reference, watch=show

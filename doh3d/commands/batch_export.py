@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -78,7 +79,7 @@ def batch_export(
         device=device,
     )
     task = ExportTask(output.resolve(), format_, resolution, device, limits_for(allow_large))
-    with batch_progress() as show:
+    with closing(runner), batch_progress() as show:
         summary = export(
             dataset, task, runner, pattern=pattern, skip_existing=skip_existing, watch=show
         )

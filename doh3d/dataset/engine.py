@@ -65,3 +65,7 @@ class Engine(Protocol):
         Closing the iterator ends what is still running.
         """
         ...
+
+    def close(self) -> None:
+        """Give back what the engine holds between runs."""
+        ...

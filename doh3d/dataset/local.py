@@ -101,6 +101,9 @@ class LocalEngine:
             for worker in workers:
                 worker.kill()
 
+    def close(self) -> None:
+        """Do nothing: workers end with their run."""
+
 
 def check_limits(retries: int, timeout: float | None) -> None:
     """Raise ConfigError for options that no engine takes."""

@@ -60,7 +60,7 @@ class RayEngine:
         if workers is not None and workers < 1:
             raise ConfigError(f"workers is {workers}; it must be 1 or more")
         # Ray's own rule: several tasks share a GPU, or a task has whole ones.
-        if not (0 <= gpus <= 1 or gpus == int(gpus)):
+        if not (0 <= gpus <= 1 or (gpus > 1 and gpus == round(gpus))):
             raise ConfigError(f"gpus is {gpus}; it must be 0 to 1, or a whole number")
         check_limits(retries, timeout)
         self._address = address
@@ -68,24 +68,29 @@ class RayEngine:
         self._gpus = gpus
         self._retries = retries
         self._timeout = timeout
+        self._connected = False
         _import_ray()
 
     def run(
         self, task: Callable[[Job], Result], jobs: Iterable[Job]
     ) -> Iterator[Outcome[Job, Result]]:
         """Yield every job's outcome, see `Engine`; ConfigError where no cluster is reached."""
-        ray = _import_ray()
-        started_here = self._connect(ray)
-        try:
-            yield from self._run(ray, task, jobs)
-        finally:
-            if started_here:
-                ray.shutdown()
+        remaining = iter(jobs)
+        # Starting a cluster takes seconds.
+        for first in remaining:
+            self._connect()
+            yield from self._run(task, itertools.chain([first], remaining))
 
-    def _connect(self, ray: Any) -> bool:
-        """Reach the cluster; whether that was not done before."""
+    def close(self) -> None:
+        """Leave the cluster; a fresh one ends with that."""
+        if self._connected:
+            _import_ray().shutdown()
+            self._connected = False
+
+    def _connect(self) -> None:
+        ray = _import_ray()
         if ray.is_initialized():
-            return False
+            return
         options: dict[str, Any] = {"address": self._address}
         if self._address is None:
             options = {"address": "local", "num_cpus": self._workers, "include_dashboard": False}
@@ -95,16 +100,16 @@ class RayEngine:
         except Exception as error:
             where = "on this machine" if self._address is None else f"at {self._address}"
             raise ConfigError(f"no Ray cluster {where}: {describe_error(error)}") from error
-        return True
+        self._connected = True
 
     def _run(
-        self, ray: Any, task: Callable[[Job], Result], jobs: Iterable[Job]
+        self, task: Callable[[Job], Result], remaining: Iterator[Job]
     ) -> Iterator[Outcome[Job, Result]]:
+        ray = _import_ray()
         remote = ray.remote(_run_one).options(
             num_cpus=1, num_gpus=self._gpus, max_retries=self._retries, name="doh3d"
         )
         shared_task = ray.put(task)
-        remaining = iter(jobs)
         in_flight: dict[Any, Job] = {}
         room = _Room(ray, self._gpus, self._workers)
         try:

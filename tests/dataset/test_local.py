@@ -83,7 +83,7 @@ def test_closing_ends_the_workers(stubs):
 
 
 def test_workers_that_never_start_end_the_run(stubs):
-    with pytest.raises(Doh3dError, match="no worker process starts: .* exit status 7"):
+    with pytest.raises(Doh3dError, match=r"no worker process starts: .* exit status 7"):
         list(LocalEngine(2).run(stubs.NeverStarts(), ["a"]))
 
 
