@@ -67,6 +67,8 @@ def test_data_flows_one_way(module):
         assert not uses("doh3d.view")
     if not under(module, ["view", "evaluation/simplification.py"]):
         assert not uses("open3d"), "Open3D is for looking at things"
+    if module != "dataset/ray_engine.py":
+        assert not uses("ray"), "everything but its engine works without Ray"
     assert not uses("scripts")
 
 
@@ -84,11 +86,13 @@ def loaded_after(statement):
         "import doh3d",
         "import doh3d.cli",
         "import doh3d.codec.inspection",
+        "import doh3d.dataset.local",
     ],
 )
 def test_nothing_heavy_loads_until_it_is_used(statement):
     loaded = loaded_after(statement)
-    assert not {"torch", "open3d", "trimesh", "skimage", "scipy", "igl"} & loaded
+    heavy = {"torch", "open3d", "trimesh", "skimage", "scipy", "igl", "pyarrow", "fsspec", "ray"}
+    assert not heavy & loaded
 
 
 def test_every_public_name_is_there():

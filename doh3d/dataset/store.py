@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import secrets
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,9 @@ PART_ROWS = 4096
 _PART_BYTES = 2**25
 
 _RUN_BYTES = 6
+
+# A URL's scheme; of its two slashes a Path keeps one.
+_URL = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
 
 IDENTITY_FILE = "dataset.json"
 
@@ -76,7 +80,7 @@ class RowStore(Generic[AnyRow]):
 
     def check(self) -> None:
         """Raise ConfigError where the folder holds other rows, or cannot be one."""
-        if "://" in str(self.path) or "::" in str(self.path):
+        if _URL.match(str(self.path)):
             raise ConfigError(f"{self.path}: is a URL; datasets are written to local folders")
         if self.path.exists() and not self.path.is_dir():
             raise ConfigError(f"{self.path}: is not a folder; name one for the dataset")

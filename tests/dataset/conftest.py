@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 from pathlib import Path
 
 import pytest
+
+from doh3d.dataset import tasks
+from doh3d.dataset.engine import Outcome
+from doh3d.evaluation.metrics import surface_metrics
+from doh3d.fitting import presets
 
 IMPORTABLE = Path(__file__).parent / "importable"
 
@@ -31,3 +37,35 @@ def collection(tmp_path):
         return folder
 
     return add
+
+
+class ThisProcess:
+    """An engine without processes, last job first, to show that order is of no matter."""
+
+    def run(self, task, jobs):
+        for job in list(jobs)[::-1]:
+            yield Outcome(job, task(job), None, 1)
+
+    def close(self):
+        pass
+
+
+@pytest.fixture(scope="session")
+def this_process():
+    """An engine without processes."""
+    return ThisProcess()
+
+
+@pytest.fixture(scope="module")
+def quick():
+    """Short fits and coarse measurements, in this process."""
+    surface = functools.partial(surface_metrics, samples=2000)
+    with pytest.MonkeyPatch.context() as patch:
+        preset = presets.Preset(steps=40, batch_size=512, pool_size=5_000)
+        patch.setitem(presets.PRESETS, "fast", preset)
+        patch.setattr(tasks, "IOU_POINTS", 4096)
+        patch.setattr(tasks, "CHAMFER_RESOLUTION", 32)
+        patch.setattr("doh3d.evaluation.metrics.surface_metrics", surface)
+        patch.setattr("doh3d.evaluation.evaluate.surface_metrics", surface)
+        patch.setattr("doh3d.evaluation.evaluate._draco_bytes", lambda mesh: None)
+        yield
