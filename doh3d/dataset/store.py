@@ -49,14 +49,17 @@ class StoreIdentity:
     values: dict[str, Any]
 
     def check(self, path: Path, found: Any) -> None:
-        """Raise ConfigError, naming the first difference, unless `found` is the same."""
-        for name, wanted in self.values.items():
-            value = found.get(name) if isinstance(found, dict) else None
-            if value != wanted:
-                raise ConfigError(
-                    f"{path.parent}: holds rows with {name} {_shown(value)}, not "
-                    f"{_shown(wanted)}; name another folder"
-                )
+        """Raise ConfigError, naming what differs, unless `found` is the same."""
+        theirs, ours = _flat(found), _flat(self.values)
+        differing = [name for name in ours if theirs.get(name) != ours[name]]
+        if differing:
+            shown = [
+                ", ".join(f"{name} {json.dumps(values.get(name))}" for name in differing)
+                for values in (theirs, ours)
+            ]
+            raise ConfigError(
+                f"{path.parent}: holds rows with {shown[0]}, not {shown[1]}; name another folder"
+            )
 
 
 class RowStore(Generic[AnyRow]):
@@ -219,5 +222,12 @@ class RowWriter(Generic[AnyRow]):
         return JournalWriter(path, self._store.row_type, self._shard)
 
 
-def _shown(value: Any) -> str:
-    return json.dumps(value) if not isinstance(value, dict) else json.dumps(value, sort_keys=True)
+def _flat(values: Any) -> dict[str, Any]:
+    """Options in one dictionary, those of a configuration by their own names."""
+    if not isinstance(values, dict):
+        return {}
+    nested = {key: value for key, value in values.items() if not isinstance(value, dict)}
+    for value in values.values():
+        if isinstance(value, dict):
+            nested |= value
+    return nested

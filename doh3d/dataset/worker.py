@@ -35,7 +35,7 @@ def prepare_process(index: int) -> None:
 def use_one_thread() -> None:
     """Tell libraries that have yet to load to use one thread each."""
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
-    for name in ("OMP", "MKL", "OPENBLAS", "IGL"):
+    for name in ("OMP", "MKL", "OPENBLAS"):
         os.environ[f"{name}_NUM_THREADS"] = "1"
 
 

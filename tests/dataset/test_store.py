@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from doh3d.dataset import store as store_module
 from doh3d.dataset.engine import Failure
 from doh3d.dataset.options import CompressOptions
 from doh3d.dataset.parts import arrow_schema
-from doh3d.dataset.rows import ShapeRow, from_json, to_json
+from doh3d.dataset.rows import EvaluationRow, ShapeRow, from_json, to_json
 from doh3d.dataset.shard import Shard
 from doh3d.dataset.sources import Source
 from doh3d.dataset.store import RowStore, StoreIdentity
@@ -170,7 +171,7 @@ def test_two_runs_write_to_one_folder_only_as_shards(write, tmp_path):
 def test_other_rows_are_never_mixed_with_these(write, tmp_path):
     out = write("a")
     other = RowStore(out, ShapeRow, StoreIdentity({"config": {"latent": 200}}))
-    with pytest.raises(ConfigError, match=r'with config \{"latent": 100\}, not \{"latent": 200\}'):
+    with pytest.raises(ConfigError, match="rows with latent 100, not latent 200; name another"):
         other.check()
     (out / "dataset.json").write_text("{")
     with pytest.raises(ConfigError, match="is not the JSON of a dataset"):
@@ -232,3 +233,20 @@ def test_shards_share_all_ids_out(count, other_count):
 def test_shards_that_are_none_are_named(text):
     with pytest.raises(ConfigError, match="it must be I/N"):
         Shard.parse(text)
+
+
+@pytest.mark.parametrize("row_type", [ShapeRow, EvaluationRow])
+def test_every_column_is_documented(row_type):
+    text = (Path(__file__).parents[2] / "docs" / "batch.md").read_text()
+    for field in arrow_schema(row_type):
+        assert f"`{field.name}`" in text
+    if row_type is ShapeRow:
+        lines = re.findall(r"^\| `(\w+)`( \*)? \| ([^|]+) \|", text, flags=re.MULTILINE)
+        table = [(name, bool(star), kind) for name, star, kind in lines][
+            : len(arrow_schema(ShapeRow))
+        ]
+        types = {"timestamp[ms, tz=UTC]": "timestamp[ms, UTC]"}
+        assert table == [
+            (field.name, not field.nullable, types.get(str(field.type), str(field.type)))
+            for field in arrow_schema(ShapeRow)
+        ]
