@@ -1,6 +1,7 @@
 """What running many shapes costs beside the shapes: time, the driver's memory, files.
 
     python scripts/benchmark_batch.py [--engine local] [--workers 2] [--shapes 10000]
+    python scripts/benchmark_batch.py --plan 1000000
 
 Runs tasks that do nothing but return a row with a kilobyte of noise, through the same engine,
 journal and parts as `doh3d batch`, then the same again, when all are found finished. Prints the
@@ -23,9 +24,11 @@ from doh3d.commands.engines import make_engine
 from doh3d.dataset.batch import run_batch
 from doh3d.dataset.engine import Failure
 from doh3d.dataset.options import CompressOptions
+from doh3d.dataset.plan import Finished, Plan
 from doh3d.dataset.progress import BatchProgress
 from doh3d.dataset.rows import ShapeRow
-from doh3d.dataset.sources import Source
+from doh3d.dataset.shard import Shard
+from doh3d.dataset.sources import Source, list_sources
 from doh3d.dataset.tasks import failed_row
 
 BYTES = 1000
@@ -78,12 +81,36 @@ def resident_megabytes() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
+def plan_only(shapes: int) -> None:
+    """Take up so many sources, and all but ten of them as finished, as a run does at first."""
+    with tempfile.TemporaryDirectory() as folder:
+        manifest = Path(folder) / "list.csv"
+        with manifest.open("w") as file:
+            file.write("path,id\n")
+            file.writelines(f"/collection/{n % 1000}/{n}.ply,shape {n}\n" for n in range(shapes))
+        before, started = resident_megabytes(), time.perf_counter()
+        with Plan() as plan:
+            plan.add_sources(list_sources(str(manifest)), Shard())
+            done = (Finished(f"shape {n}", "0" * 64, None) for n in range(shapes - 10))
+            plan.add_finished(done)
+            missing = sum(1 for _ in plan.missing())
+            seconds = time.perf_counter() - started
+            print(
+                f"{plan.sources()} sources, {missing} of them missing: {seconds:.1f} s; driver's "
+                f"memory in MB {before:.0f}, then {resident_megabytes():.0f}"
+            )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--engine", default="local")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--shapes", type=int, default=10_000)
+    parser.add_argument("--plan", type=int, metavar="SHAPES", help="only list so many")
     arguments = parser.parse_args()
+    if arguments.plan:
+        plan_only(arguments.plan)
+        return
     options = CompressOptions()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -209,8 +209,10 @@ class _time_limit:  # noqa: N801
 
 
 def _import_ray() -> Any:
-    # Nothing is reported to anyone, and a task without GPU sees none.
+    # Nothing is reported to anyone, workers of a fresh cluster have the driver's priority, and a
+    # task without GPU sees none.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         import ray
