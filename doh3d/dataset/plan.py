@@ -112,7 +112,7 @@ class Plan:
         )
 
     def missing(self) -> Iterator[Source]:
-        """Yield the sources that have no row, in order; rows may come while it goes on."""
+        """Yield the sources that have no row, in order."""
         for id_, path in self._pages(
             "SELECT position, id, path FROM source WHERE position > ? "
             "AND id NOT IN (SELECT id FROM finished) ORDER BY position LIMIT ?"

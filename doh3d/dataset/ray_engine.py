@@ -94,6 +94,7 @@ class RayEngine:
         options: dict[str, Any] = {"address": self._address}
         if self._address is None:
             options = {"address": "local", "num_cpus": self._workers, "include_dashboard": False}
+        terminated = signal.getsignal(signal.SIGTERM)
         try:
             ray.init(**options, log_to_driver=False, logging_level="error")
         # Ray raises errors of several kinds, each telling what is wrong.
@@ -101,6 +102,9 @@ class RayEngine:
             where = "on this machine" if self._address is None else f"at {self._address}"
             raise ConfigError(f"no Ray cluster {where}: {describe_error(error)}") from error
         self._connected = True
+        # Ray takes the signal for itself, and its handler does not unwind.
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, terminated)
 
     def _run(
         self, task: Callable[[Job], Result], remaining: Iterator[Job]
@@ -111,7 +115,7 @@ class RayEngine:
         )
         shared_task = ray.put(task)
         in_flight: dict[Any, Job] = {}
-        room = _Room(ray, self._gpus, self._workers)
+        room = _Room(ray, self._gpus, None if self._address is None else self._workers)
         try:
             while True:
                 for job in itertools.islice(remaining, room.tasks() - len(in_flight)):

@@ -198,15 +198,18 @@ import batch_stubs
 from doh3d.dataset.batch import run_batch
 from doh3d.dataset.local import LocalEngine
 from doh3d.dataset.options import CompressOptions
+from doh3d.interrupts import exit_on_signals
 
 if __name__ == "__main__":
     folder, options = Path(sys.argv[1]), CompressOptions(preset="fast", latent=100)
     task = batch_stubs.StubTask(options, folder / "log")
-    run_batch(str(folder / "collection"), folder / "out", task, options, LocalEngine(2))
+    with exit_on_signals():
+        run_batch(str(folder / "collection"), folder / "out", task, options, LocalEngine(2))
 """
 
 
-def test_a_killed_run_loses_what_was_in_flight_and_nothing_else(run, collection, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_stopped_run_loses_what_was_in_flight_and_nothing_else(run, collection, tmp_path, number):
     names = [f"s{number}" for number in range(12)]
     collection(**dict.fromkeys(names, "sleep 0.1"))
     (tmp_path / "killed.py").write_text(KILLED)
@@ -215,7 +218,12 @@ def test_a_killed_run_loses_what_was_in_flight_and_nothing_else(run, collection,
     with subprocess.Popen([sys.executable, tmp_path / "killed.py", tmp_path]) as driver:
         while len(log.read_text().split()) < 7:
             assert driver.poll() is None
-        driver.send_signal(signal.SIGKILL)
+        driver.send_signal(number)
+    tidy = number == signal.SIGTERM
+    assert driver.returncode == (143 if tidy else -9)
+    # One that may still clear up has put its rows into a part.
+    assert (len(list((tmp_path / "out" / "journal").iterdir())) == 1) == tidy
+    assert (tmp_path / "out" / "shapes").exists() == tidy
     begun = collections.Counter(log.read_text().split())
     summary, attempts = run()
     assert summary.found + summary.compressed == 12
