@@ -50,18 +50,17 @@ class JsonLog:
 
     def event(self, name: str, values: dict[str, Any]) -> None:
         """Write a line."""
-        line = {"event": name, "time": now().isoformat()} | values
-        self._file.write(json.dumps(line, allow_nan=False) + "\n")
+        line = {"event": name, "time": now()} | values
+        self._file.write(json.dumps(line, allow_nan=False, default=datetime.isoformat) + "\n")
         self._file.flush()
 
     def watch(self, progress: BatchProgress, row: Row | None) -> None:
         """Write of a shape that has ended, and every ten seconds where the run stands."""
         if row is not None:
             values = {
-                field.name: value.isoformat() if isinstance(value, datetime) else value
+                field.name: getattr(row, field.name)
                 for field in fields(row)
                 if field.name not in _LEFT_OUT
-                for value in (getattr(row, field.name),)
             }
             self.event("shape" if row.error is None else "failure", values)
         if row is None or time.monotonic() - self._shown > _PROGRESS_SECONDS:

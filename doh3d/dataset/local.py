@@ -145,7 +145,7 @@ class _Worker:
         self.ready = False
         self.attempt: _Attempt[Any] | None = None
         self._deadline = float("inf")
-        self._connection, theirs = context.Pipe()
+        self.connection, theirs = context.Pipe()
         self._process = context.Process(
             target=_work, args=(theirs, task, index), daemon=True, name=f"doh3d worker {index}"
         )
@@ -165,23 +165,19 @@ class _Worker:
     def seconds_left(self) -> float:
         return self._deadline - time.monotonic()
 
-    @property
-    def waited_for(self) -> connection.Connection:
-        return self._connection
-
     def begin(self, attempt: _Attempt[Any], timeout: float | None) -> None:
         self.attempt = attempt
         if timeout is not None:
             self._deadline = time.monotonic() + timeout
         try:
-            self._connection.send(attempt.job)
+            self.connection.send(attempt.job)
         except OSError:
             # It has died; `receive` will tell.
             return
 
     def receive(self) -> Any:
         try:
-            message = self._connection.recv()
+            message = self.connection.recv()
         # A worker that is killed while it sends leaves half a message.
         except (EOFError, OSError):
             self._process.join(_ENDING_SECONDS)
@@ -206,7 +202,7 @@ class _Worker:
         return f"its process was ended by {name}{hint}"
 
     def kill(self) -> None:
-        self._connection.close()
+        self.connection.close()
         self._process.kill()
         self._process.join()
 
@@ -218,7 +214,7 @@ def _free_index(workers: list[_Worker]) -> int:
 
 def _heard_from(workers: list[_Worker]) -> list[_Worker]:
     """Wait until a worker has sent something, or ended, or is late."""
-    by_connection = {worker.waited_for: worker for worker in workers}
+    by_connection = {worker.connection: worker for worker in workers}
     left = min(worker.seconds_left for worker in workers)
     timeout = None if left == float("inf") else max(left, 0)
     return [by_connection[ready] for ready in connection.wait(list(by_connection), timeout)]  # type: ignore[index]

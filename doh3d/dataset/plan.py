@@ -81,7 +81,8 @@ class Plan:
             if not shard.holds(source.id):
                 continue
             found = self._database.execute(
-                "INSERT OR IGNORE INTO source (id, path) VALUES (?, ?)", source_values(source)
+                "INSERT OR IGNORE INTO source (id, path) VALUES (?, ?)",
+                (source.id, source.path),
             )
             if found.rowcount == 0:
                 (path,) = self._one("SELECT path FROM source WHERE id = ?", source.id)
@@ -149,8 +150,3 @@ class Plan:
     def _one(self, query: str, *values: object) -> tuple[Any, ...]:
         row: tuple[Any, ...] = self._database.execute(query, values).fetchone()
         return row
-
-
-def source_values(source: Source) -> tuple[str, str]:
-    """Return id and path."""
-    return source.id, source.path
