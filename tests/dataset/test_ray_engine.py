@@ -5,6 +5,9 @@ import threading
 
 import pytest
 
+from doh3d.dataset.batch import run_batch
+from doh3d.dataset.options import CompressOptions
+from doh3d.dataset.shape_set import ShapeSet
 from doh3d.errors import ConfigError
 
 ray = pytest.importorskip("ray")
@@ -45,33 +48,31 @@ def test_results_failures_and_limits_are_those_of_the_local_engine(stubs, tmp_pa
 
 
 @pytest.mark.slow
-def test_a_node_that_dies_takes_no_job_with_it(stubs):
+def test_a_node_that_dies_takes_no_shape_with_it(stubs, collection, tmp_path):
     from ray.cluster_utils import Cluster
 
+    folder = collection(**{f"s{number}": "sleep 0.2" for number in range(60)})
+    options = CompressOptions()
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     engine = RayEngine(address=cluster.address, retries=2)
     try:
         node = cluster.add_node(num_cpus=1)
-        jobs = [f"sleep 0.{number + 100}" for number in range(60)]
-        drawn = []
-
-        def drawing():
-            for job in jobs:
-                drawn.append(job)
-                yield job
-
         killer = threading.Thread(
             target=cluster.remove_node, args=(node,), kwargs={"allow_graceful": False}
         )
-        ended = []
-        for outcome in engine.run(stubs.act, drawing()):
-            ended.append(outcome)
-            if len(ended) == 10:
-                assert len(drawn) < 40
+
+        def kill_in_the_middle(progress, row):
+            if progress.done == 10:
                 killer.start()
+
+        task = stubs.StubTask(options, tmp_path / "log")
+        summary = run_batch(
+            str(folder), tmp_path / "out", task, options, engine, watch=kill_in_the_middle
+        )
         killer.join()
-        assert sorted(outcome.job for outcome in ended) == sorted(jobs)
-        assert all(outcome.failure is None for outcome in ended)
+        assert (summary.compressed, summary.failed) == (60, 0)
+        ids = ShapeSet(tmp_path / "out").ids()
+        assert sorted(ids) == sorted(f"s{number}.ply" for number in range(60))
     finally:
         engine.close()
         cluster.shutdown()
