@@ -1,5 +1,6 @@
 import collections
 import dataclasses
+import inspect
 import json
 import shutil
 import signal
@@ -283,3 +284,12 @@ def test_workers_make_the_same_bytes(meshes_folder, tmp_path):
         meshes_folder / "torus.obj", preset="fast", latent=100, width=8, depth=1, device="cpu"
     )
     assert one["torus.obj"]["doh"] == alone.data
+
+
+def test_options_are_those_of_compress():
+    of_compress = set(inspect.signature(doh3d.compress).parameters)
+    elsewhere = {"mesh", "device", "checkpoint", "progress", "omega"}
+    fields = {field.name: field.default for field in dataclasses.fields(CompressOptions)}
+    assert set(fields) == of_compress - elsewhere
+    for name, default in fields.items():
+        assert inspect.signature(doh3d.compress).parameters[name].default == default
