@@ -6,7 +6,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-EXTRAS := view,data,peers,dev
+EXTRAS := view,peers,ray,dev
 
 # The first interpreter that runs and is of a supported version. `make PYTHON=...` overrides it.
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -27,7 +27,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q $(XDIST) --benchmark-disa
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(STAMP)  ## create .venv with doh3d, its extras (all but ray) and the tools
+install: $(STAMP)  ## create .venv with doh3d, its extras and the tools
 
 venv: $(STAMP)  ## the same as install
 

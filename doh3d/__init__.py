@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from doh3d.errors import ConfigError, Doh3dError, FormatError, MeshError, TargetError
 
 if TYPE_CHECKING:
+    from doh3d.dataset.shape_set import ShapeSet
     from doh3d.evaluation.evaluate import Evaluation, evaluate
     from doh3d.field import OccupancyField, load
     from doh3d.fitting.compress import CompressedShape, compress
@@ -35,6 +36,7 @@ __all__ = [
     "Limits",
     "MeshError",
     "OccupancyField",
+    "ShapeSet",
     "TargetError",
     "__version__",
     "compress",
@@ -51,6 +53,7 @@ _HOMES = {
     "FitProgress": "doh3d.fitting.fit",
     "Limits": "doh3d.limits",
     "OccupancyField": "doh3d.field",
+    "ShapeSet": "doh3d.dataset.shape_set",
     "compress": "doh3d.fitting.compress",
     "evaluate": "doh3d.evaluation.evaluate",
     "load": "doh3d.field",

@@ -10,7 +10,17 @@ from typing import Annotated
 import typer
 
 import doh3d
-from doh3d.commands import check, compress, decompress, evaluate, info, sweep
+from doh3d.commands import (
+    batch,
+    batch_eval,
+    batch_export,
+    check,
+    compress,
+    decompress,
+    evaluate,
+    info,
+    sweep,
+)
 from doh3d.errors import Doh3dError, TargetError
 from doh3d.interrupts import exit_on_signals
 
@@ -45,6 +55,9 @@ app.command("compress", epilog=compress.EXAMPLES)(compress.compress)
 app.command("decompress", epilog=decompress.EXAMPLES)(decompress.decompress)
 app.command("info", epilog=info.EXAMPLES)(info.info)
 app.command("eval", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+app.command("batch", epilog=batch.EXAMPLES)(batch.batch)
+app.command("batch-export", epilog=batch_export.EXAMPLES)(batch_export.batch_export)
+app.command("batch-eval", epilog=batch_eval.EXAMPLES)(batch_eval.batch_eval)
 app.command("sweep", epilog=sweep.EXAMPLES)(sweep.sweep)
 
 

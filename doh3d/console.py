@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from doh3d.dataset.progress import BatchProgress
     from doh3d.fitting.fit import FitProgress
+
+# Between lines of progress where standard error is no terminal.
+_LINE_SECONDS = 60.0
 
 
 def print_json(report: dict[str, Any]) -> None:
@@ -75,6 +81,40 @@ def fit_progress() -> Iterator[Callable[[FitProgress], None] | None]:
                 completed=progress.step,
                 total=progress.steps,
                 state=f"loss {progress.loss:.4f}{size}",
+            )
+
+        yield show
+
+
+@contextmanager
+def batch_progress() -> Iterator[Callable[[BatchProgress, Any], None]]:
+    """Show where a run of many shapes stands: a bar on a terminal, a line a minute elsewhere."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        last = time.monotonic()
+
+        def show_line(progress: BatchProgress, _row: Any) -> None:
+            nonlocal last
+            if time.monotonic() - last > _LINE_SECONDS:
+                last = time.monotonic()
+                print(progress.describe(), file=sys.stderr, flush=True)
+
+        yield show_line
+        return
+    with Progress(
+        BarColumn(), TextColumn("{task.description}"), console=console, transient=True
+    ) as bar:
+        task = bar.add_task("listing", total=None)
+
+        def show(progress: BatchProgress, _row: Any) -> None:
+            bar.update(
+                task,
+                description=progress.describe(),
+                completed=progress.done,
+                total=progress.shapes,
             )
 
         yield show

@@ -18,7 +18,10 @@ WITHOUT_TORCH = [
     "files.py",
     "cli.py",
     "commands",
+    "dataset",
 ]
+# These load it when they compute.
+WITH_TORCH = ["evaluation/baselines.py", "dataset/worker.py"]
 
 
 def modules():
@@ -59,7 +62,7 @@ def test_data_flows_one_way(module):
     if under(module, DECODING):
         assert not uses("doh3d.fitting"), "decoding must not need fitting"
         assert not uses("doh3d.evaluation")
-    if under(module, WITHOUT_TORCH) and module != "evaluation/baselines.py":
+    if under(module, WITHOUT_TORCH) and module not in WITH_TORCH:
         assert not uses("torch"), "container, coder and geometry work without torch"
     if not under(module, ["cli.py", "__main__.py", "commands", "view"]):
         assert not uses("doh3d.cli")
@@ -67,6 +70,8 @@ def test_data_flows_one_way(module):
         assert not uses("doh3d.view")
     if not under(module, ["view", "evaluation/simplification.py"]):
         assert not uses("open3d"), "Open3D is for looking at things"
+    if module != "dataset/ray_engine.py":
+        assert not uses("ray"), "everything but its engine works without Ray"
     assert not uses("scripts")
 
 
@@ -84,11 +89,13 @@ def loaded_after(statement):
         "import doh3d",
         "import doh3d.cli",
         "import doh3d.codec.inspection",
+        "import doh3d.dataset.local",
     ],
 )
 def test_nothing_heavy_loads_until_it_is_used(statement):
     loaded = loaded_after(statement)
-    assert not {"torch", "open3d", "trimesh", "skimage", "scipy", "igl"} & loaded
+    heavy = {"torch", "open3d", "trimesh", "skimage", "scipy", "igl", "pyarrow", "fsspec", "ray"}
+    assert not heavy & loaded
 
 
 def test_every_public_name_is_there():

@@ -1,0 +1,191 @@
+"""`doh3d batch`: a collection of meshes to a dataset."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from doh3d.commands.engines import (
+    AddressOption,
+    EngineOption,
+    GpusOption,
+    RetriesOption,
+    TimeoutOption,
+    WorkersOption,
+    make_engine,
+)
+from doh3d.commands.options import DeviceOption, JsonOption
+from doh3d.console import batch_progress, print_json
+
+if TYPE_CHECKING:
+    from doh3d.dataset.batch import BatchSummary
+
+EXAMPLES = (
+    "Examples:  doh3d batch meshes/ -o shapes  |  "
+    "doh3d batch 'cars/**/*.obj' -o cars --max-bytes 600 --workers 8  |  "
+    "doh3d batch s3://bucket/list.parquet -o shapes --engine ray --address auto --shard 1/4"
+)
+
+# Exit status where shapes have failed, the rest being done.
+SOME_FAILED = 4
+
+
+def batch(
+    collection: Annotated[
+        str,
+        typer.Argument(
+            metavar="INPUT",
+            help="A folder, a glob, a list of paths (.txt) or a manifest (.csv, .tsv, .parquet); "
+            "local or any fsspec URL.",
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The dataset's folder.")],
+    pattern: Annotated[
+        str | None,
+        typer.Option(help="Of a folder, only files that match, such as '*.obj'."),
+    ] = None,
+    path_column: Annotated[
+        str | None,
+        typer.Option(help="Of a manifest; path, file, mesh or source unless given."),
+    ] = None,
+    max_bytes: Annotated[
+        int | None, typer.Option(help="Largest size of each file in bytes, 300 to 64000.")
+    ] = None,
+    min_iou: Annotated[
+        float | None, typer.Option(help="Smallest files that reach this IoU (bbox protocol).")
+    ] = None,
+    preset: Annotated[str, typer.Option(help="fast, default or best.")] = "default",
+    latent: Annotated[int | None, typer.Option(help="Numbers in each latent.")] = None,
+    bits: Annotated[
+        int | None,
+        typer.Option(help="Bits of a latent's range, 2 to 16; 32 keeps float32; 8 unless given."),
+    ] = None,
+    quantizer: Annotated[str, typer.Option(help="qat or ptq.")] = "qat",
+    width: Annotated[int | None, typer.Option(help="Neurons in a hidden layer, 1 to 256.")] = None,
+    depth: Annotated[int, typer.Option(help="Hidden layers, 1 to 15.")] = 3,
+    octaves: Annotated[
+        int | None, typer.Option(help="Octaves of positional encoding, 0 to 15.")
+    ] = None,
+    activation: Annotated[str, typer.Option(help="relu or sine.")] = "relu",
+    projection: Annotated[str, typer.Option(help="hadamard or dense.")] = "hadamard",
+    seed: Annotated[int, typer.Option(help="0 to 65535.")] = 0,
+    files: Annotated[
+        bool, typer.Option("--files", help="Write single .doh files too, to OUTPUT/files.")
+    ] = False,
+    workers: WorkersOption = None,
+    engine: EngineOption = "local",
+    address: AddressOption = None,
+    gpus_per_shape: GpusOption = None,
+    retries: RetriesOption = 2,
+    timeout: TimeoutOption = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(help="I/N: only this one of N parts of the collection, such as 1/4."),
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try all shapes again that have failed.")
+    ] = False,
+    trust_sources: Annotated[
+        bool,
+        typer.Option(
+            "--trust-sources", help="Do not look whether sources of finished shapes changed."
+        ),
+    ] = False,
+    device: DeviceOption = "auto",
+    json_log: Annotated[
+        Path | None, typer.Option(help="Append what happens to this file, a JSON object a line.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compress a collection of meshes into a Parquet dataset, a row a shape.
+
+    The same command again goes on where the last one was stopped. Exits with status 4 where
+    shapes have failed; the others are there.
+    """
+    from doh3d.dataset.batch import run_batch
+    from doh3d.dataset.json_log import all_of
+    from doh3d.dataset.json_log import json_log as open_log
+    from doh3d.dataset.options import CompressOptions
+    from doh3d.dataset.shard import Shard
+    from doh3d.dataset.tasks import CompressTask
+
+    options = CompressOptions(
+        max_bytes=max_bytes,
+        min_iou=min_iou,
+        preset=preset,
+        latent=latent,
+        bits=bits,
+        quantizer=quantizer,  # type: ignore[arg-type]
+        width=width,
+        depth=depth,
+        octaves=octaves,
+        activation=activation,  # type: ignore[arg-type]
+        projection=projection,  # type: ignore[arg-type]
+        seed=seed,
+    )
+    options.check()
+    runner = make_engine(
+        engine,
+        workers=workers,
+        address=address,
+        gpus=gpus_per_shape,
+        retries=retries,
+        timeout=timeout,
+        device=device,
+    )
+    if engine == "local":
+        from doh3d.devices import resolve_device
+
+        resolve_device(device)
+    with closing(runner), open_log(json_log) as log, batch_progress() as show:
+        summary = run_batch(
+            collection,
+            output,
+            CompressTask(options, device, retries),
+            options,
+            runner,
+            pattern=pattern,
+            path_column=path_column,
+            shard=None if shard is None else Shard.parse(shard),
+            files=files,
+            retry_failed=retry_failed,
+            trust_sources=trust_sources,
+            watch=all_of(show, None if log is None else log.watch),
+        )
+        if log is not None:
+            log.event("end", summary.to_dict())
+    if as_json:
+        print_json(summary.to_dict())
+    else:
+        _print(summary)
+    if summary.failed:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _print(summary: BatchSummary) -> None:
+    if summary.other_versions:
+        print(
+            f"doh3d: warning: {summary.output}: holds rows of doh3d "
+            f"{', '.join(summary.other_versions)} too (column doh3d_version)",
+            file=sys.stderr,
+        )
+    parts = [f"{summary.compressed} of {summary.shapes} shapes compressed"]
+    if summary.found:
+        parts.append(f"{summary.found} found finished")
+    if summary.compressed:
+        parts.append(
+            f"mean {summary.progress.mean_bytes:.0f} bytes, IoU {summary.progress.mean_iou:.4f}, "
+            f"{summary.progress.shapes_a_second:.3g} shapes/s"
+        )
+    parts.append(f"{summary.failed} failed")
+    print(f"{summary.output}: {', '.join(parts)}")
+    for failure in summary.failures:
+        print(f"- {failure}")
+    untold = summary.failed - len(summary.failures)
+    if untold:
+        more = "more " if summary.failures else ""
+        print(f"- {untold} {more}failed; column error has every reason, --retry-failed tries again")

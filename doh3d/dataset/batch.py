@@ -1,0 +1,246 @@
+"""Compress a whole collection into a dataset, from wherever an earlier run has left it."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import doh3d
+from doh3d.dataset.engine import Engine, Outcome
+from doh3d.dataset.names import path_for_id
+from doh3d.dataset.options import CompressOptions
+from doh3d.dataset.plan import Finished, Plan
+from doh3d.dataset.progress import BatchProgress, Tally, WatchFunction
+from doh3d.dataset.rows import PASSING_FAILURES, ShapeRow
+from doh3d.dataset.shard import Shard
+from doh3d.dataset.sources import Source, list_sources
+from doh3d.dataset.store import RowStore, RowWriter, StoreIdentity
+from doh3d.dataset.tasks import changed_sources, failed_row
+from doh3d.errors import ConfigError
+
+# Finished shapes whose sources one task looks at.
+_CHECKED_AT_ONCE = 64
+
+# Files beside the rows go here.
+FILES_FOLDER = "files"
+
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True)
+class BatchSummary:
+    """What a run came to.
+
+    Attributes
+    ----------
+    output : Path
+    shapes : int
+        In the collection, or in the shard of it.
+    compressed : int
+        By this run.
+    found : int
+        Finished by earlier runs.
+    failed : int
+        Shapes of the collection that have no bytes, whichever run tried them.
+    failures : tuple of str
+        The first reasons that this run met.
+    other_versions : tuple of str
+        Versions of doh3d that rows of earlier runs were made by, where they are others.
+    progress : BatchProgress
+        Of this run, at its end.
+    """
+
+    output: Path
+    shapes: int
+    compressed: int
+    found: int
+    failed: int
+    failures: tuple[str, ...]
+    other_versions: tuple[str, ...]
+    progress: BatchProgress
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return one JSON object."""
+        return {
+            "output": str(self.output),
+            "shapes": self.shapes,
+            "compressed": self.compressed,
+            "found": self.found,
+            "failed": self.failed,
+            "failures": list(self.failures),
+            "other_versions": list(self.other_versions),
+            "seconds": self.progress.seconds,
+            "shapes_a_second": self.progress.shapes_a_second,
+            "mean_bytes": self.progress.mean_bytes,
+            "mean_iou": self.progress.mean_iou,
+        }
+
+
+def run_batch(
+    collection: str,
+    output: str | Path,
+    task: Callable[[Source], ShapeRow],
+    options: CompressOptions,
+    engine: Engine,
+    *,
+    pattern: str | None = None,
+    path_column: str | None = None,
+    shard: Shard | None = None,
+    files: bool = False,
+    retry_failed: bool = False,
+    trust_sources: bool = False,
+    watch: WatchFunction | None = None,
+) -> BatchSummary:
+    """Compress every shape of a collection that the dataset does not hold yet.
+
+    Parameters
+    ----------
+    collection, pattern, path_column
+        See `doh3d.dataset.sources.list_sources`.
+    output : path
+        The dataset's folder, made where it does not exist.
+    task : callable
+        From a source to its row: a `CompressTask` of the same options.
+    options : CompressOptions
+        All rows of a dataset have the same.
+    engine : Engine
+    shard : Shard, optional
+        Only the shapes of this shard.
+    files : bool
+        Write each shape's `.doh` file to ``output/files`` as well.
+    retry_failed : bool
+        Try all shapes again that have failed, not only those whose failure may pass.
+    trust_sources : bool
+        Do not look whether the sources of finished shapes have changed.
+    watch : callable, optional
+        Called with a `BatchProgress` and None before the first shape, then with each shape's
+        row, less its bytes, as it ends.
+
+    Raises
+    ------
+    ConfigError
+        If the collection or the dataset cannot be used, or no shape is found.
+    Doh3dError
+        If the engine cannot work.
+    """
+    shard = Shard() if shard is None else shard
+    output = Path(output)
+    identity = {"kind": "doh3d shapes", "version": ShapeRow.COLUMNS_VERSION}
+    store = RowStore(output, ShapeRow, StoreIdentity(identity | {"config": options.to_dict()}))
+    store.check()
+    with Plan() as plan:
+        sources = list_sources(collection, pattern=pattern, path_column=path_column)
+        plan.add_sources(sources, shard)
+        if not plan.sources() and shard.count == 1:
+            wanted = "meshes" if pattern is None else f"files that match {pattern!r}"
+            raise ConfigError(f"{collection}: no {wanted} found")
+        with store.writer(shard) as writer:
+            versions = _index(store, plan)
+            stale = _stale(plan, engine, retry_failed, trust_sources)
+            writer.drop(stale)
+            plan.forget(stale)
+            if files:
+                _write_missing_files(store, output)
+            found, failed = plan.finished(failed=False), plan.finished(failed=True)
+            tally = Tally(plan.sources() - found - failed)
+            _announce(watch, tally, None)
+            for row in _rows(engine.run(task, plan.missing()), options):
+                _keep(row, writer, output if files else None)
+                tally.add(row.bytes, row.iou, row.error)
+                _announce(watch, tally, row)
+        return BatchSummary(
+            output=output,
+            shapes=plan.sources(),
+            compressed=tally.done - tally.failed,
+            found=found,
+            failed=failed + tally.failed,
+            failures=tuple(tally.failures),
+            other_versions=tuple(sorted(versions - {doh3d.__version__})),
+            progress=tally.progress(),
+        )
+
+
+def _index(store: RowStore[ShapeRow], plan: Plan) -> set[str]:
+    """Take up the rows that are there; return the versions that made them."""
+    versions = set()
+
+    def finished() -> Iterator[Finished]:
+        for row in store.scan(["id", "source_sha256", "error_kind", "doh3d_version"]):
+            versions.add(row["doh3d_version"])
+            yield Finished(row["id"], row["source_sha256"], row["error_kind"])
+
+    plan.add_finished(finished())
+    return versions
+
+
+def _stale(plan: Plan, engine: Engine, retry_failed: bool, trust_sources: bool) -> set[str]:
+    """Ids of finished shapes that are to be done again."""
+    stale = set()
+
+    def kept() -> Iterator[tuple[Source, Finished]]:
+        for source, finished in plan.to_check():
+            if finished.error_kind in PASSING_FAILURES or (
+                retry_failed and finished.error_kind is not None
+            ):
+                stale.add(source.id)
+            elif not trust_sources:
+                yield source, finished
+
+    for outcome in engine.run(changed_sources, _chunks(kept(), _CHECKED_AT_ONCE)):
+        # Where even looking fails the rows stay.
+        stale.update(outcome.result or ())
+    return stale
+
+
+def _rows(
+    outcomes: Iterable[Outcome[Source, ShapeRow]], options: CompressOptions
+) -> Iterator[ShapeRow]:
+    for outcome in outcomes:
+        if outcome.failure is not None:
+            row = failed_row(outcome.job, options, outcome.failure)
+        else:
+            assert outcome.result is not None
+            row = outcome.result
+        yield replace(row, attempts=outcome.attempts)
+
+
+def _keep(row: ShapeRow, writer: RowWriter[ShapeRow], output: Path | None) -> None:
+    # The file first: a shape with a row is done.
+    if output is not None and row.doh is not None:
+        _write_file(output, row.id, row.doh)
+    writer.append(row)
+
+
+def _announce(watch: WatchFunction | None, tally: Tally, row: ShapeRow | None) -> None:
+    if watch is not None:
+        watch(tally.progress(), row)
+
+
+def _write_missing_files(store: RowStore[ShapeRow], output: Path) -> None:
+    """Write the files of shapes that were finished by runs which wrote none."""
+    for row in store.scan(["id", "doh"]):
+        path = path_for_id(output / FILES_FOLDER, row["id"], ".doh")
+        if row["doh"] is not None and not path.exists():
+            _write_file(output, row["id"], row["doh"])
+
+
+def _write_file(output: Path, id_: str, data: bytes) -> None:
+    """Write a file whole or not at all, by way of the journal's folder."""
+    path = path_for_id(output / FILES_FOLDER, id_, ".doh")
+    temporary = output / "journal" / f"file-{os.getpid()}.tmp"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _chunks(items: Iterable[_Item], size: int) -> Iterator[tuple[_Item, ...]]:
+    iterator = iter(items)
+    while chunk := tuple(itertools.islice(iterator, size)):
+        yield chunk

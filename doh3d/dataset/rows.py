@@ -1,0 +1,141 @@
+"""The rows of a dataset, as docs/batch.md specifies them, and their form in a journal.
+
+No pyarrow here: workers make rows without it.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Any, ClassVar, TypeAlias, TypeVar
+
+# A column is called `bytes`.
+Binary: TypeAlias = bytes
+
+# Failures that say nothing about the mesh: the next run tries these shapes again.
+PASSING_FAILURES = ("died", "timeout", "unreadable")
+
+
+@dataclass(frozen=True)
+class Row:
+    """What every kind of row has.
+
+    Attributes
+    ----------
+    id : str
+        What names the shape within its dataset.
+    error_kind, error : str or None
+        None for a shape that succeeded.
+    """
+
+    # Name of the folder that rows of this kind are kept in, and version of their columns.
+    FOLDER: ClassVar[str]
+    COLUMNS_VERSION: ClassVar[int]
+
+    id: str
+    error_kind: str | None
+    error: str | None
+
+
+@dataclass(frozen=True)
+class ShapeRow(Row):
+    """One shape, compressed or failed; see docs/batch.md for each column.
+
+    Columns are None where the shape failed before they were known.
+    """
+
+    FOLDER: ClassVar[str] = "shapes"
+    COLUMNS_VERSION: ClassVar[int] = 1
+
+    source: str
+    source_sha256: str | None
+    source_bytes: int | None
+    doh: Binary | None
+    bytes: int | None
+    iou: float | None
+    iou_of: str | None
+    protocol: str | None
+    points: int | None
+    chamfer_l1: float | None
+    chamfer_resolution: int | None
+    seconds: float | None
+    measure_seconds: float | None
+    attempts: int
+    latent: int | None
+    device: str | None
+    warnings: str | None
+    config: str
+    config_id: str
+    doh3d_version: str
+    torch_version: str | None
+    finished: datetime
+
+
+@dataclass(frozen=True)
+class EvaluationRow(Row):
+    """One shape measured against its reference; see docs/batch.md for each column."""
+
+    FOLDER: ClassVar[str] = "measurements"
+    COLUMNS_VERSION: ClassVar[int] = 1
+
+    doh_sha256: str | None
+    reference: str | None
+    reference_sha256: str | None
+    config_id: str
+    bytes: int | None
+    iou: float | None
+    protocol: str | None
+    points: int | None
+    resolution: int | None
+    chamfer_l1: float | None
+    f_score: float | None
+    normal_consistency: float | None
+    seconds: float | None
+    doh3d_version: str
+    finished: datetime
+
+
+AnyRow = TypeVar("AnyRow", bound=Row)
+
+
+def now() -> datetime:
+    """Return the time in UTC, in whole milliseconds as the columns keep it."""
+    time = datetime.now(UTC)
+    return time.replace(microsecond=time.microsecond // 1000 * 1000)
+
+
+def to_json(row: Row) -> bytes:
+    """Return a row as one line of JSON, binary values in base64."""
+    return json.dumps(_plain(row), ensure_ascii=True).encode() + b"\n"
+
+
+def from_json(row_type: type[AnyRow], line: bytes) -> AnyRow:
+    """Undo `to_json`.
+
+    Raises
+    ------
+    ValueError, KeyError
+        If the line is none of such a row.
+    """
+    values: dict[str, Any] = json.loads(line)
+    for field in fields(row_type):
+        value = values[field.name]
+        if value is not None and "Binary" in str(field.type):
+            values[field.name] = base64.b64decode(value)
+        elif value is not None and field.type == "datetime":
+            values[field.name] = datetime.fromisoformat(value)
+    return row_type(**values)
+
+
+def _plain(row: Row) -> dict[str, Any]:
+    values = {}
+    for field in fields(row):
+        value = getattr(row, field.name)
+        if isinstance(value, bytes):
+            value = base64.b64encode(value).decode()
+        elif isinstance(value, datetime):
+            value = value.isoformat()
+        values[field.name] = value
+    return values

@@ -1,0 +1,264 @@
+"""What a collection consists of: the meshes of a folder, a glob, a list or a manifest.
+
+Everything is listed as it is met, folder by folder and line by line: no list of all shapes is
+ever held in memory.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from doh3d.errors import ConfigError
+from doh3d.geometry.formats import SUPPORTED
+
+if TYPE_CHECKING:
+    import fsspec
+
+_TABLES = (".csv", ".tsv", ".parquet")
+_LISTS = (".txt", ".lst")
+_MAGIC = re.compile(r"[*?[]")
+
+# Columns of a manifest that name the mesh, the first that is there, and the row.
+_PATH_COLUMNS = ("path", "file", "mesh", "source")
+_ID_COLUMN = "id"
+
+_BATCH_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Source:
+    """One mesh of a collection.
+
+    Attributes
+    ----------
+    id : str
+        Its path below the folder, or below what of a glob has no wildcard; as a list or a
+        manifest names it.
+    path : str
+        A local path, absolute, or a URL.
+    """
+
+    id: str
+    path: str
+
+
+def list_sources(
+    collection: str, *, pattern: str | None = None, path_column: str | None = None
+) -> Iterator[Source]:
+    """List the meshes of a collection.
+
+    Parameters
+    ----------
+    collection : str
+        A folder, searched with its subfolders; a glob such as ``meshes/**/*.ply``; a list of
+        paths, a line each (.txt, .lst; lines that start with # are passed over); a manifest
+        (.csv, .tsv, .parquet) with a column of paths and, if wanted, a column `id`; or one mesh.
+        Each a local path or a URL that fsspec knows. Relative paths in a list or a manifest
+        start from its folder.
+    pattern : str, optional
+        Of a folder, only files whose name, or path below the folder, matches. All mesh formats
+        unless given.
+    path_column : str, optional
+        Of a manifest: the first of path, file, mesh and source unless given.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such collection, or its list or manifest cannot be read; that may be
+        found out when the iteration comes to the place.
+    """
+    suffix = PurePosixPath(collection.partition("::")[0]).suffix.lower()
+    if path_column is not None and suffix not in _TABLES:
+        raise ConfigError(f"{collection}: is no manifest, so path-column has no use")
+    place = _Place.of(collection)
+    if place.is_folder():
+        return _from_folder(place, pattern)
+    if pattern is not None:
+        raise ConfigError(f"{collection}: is not a folder, so pattern has no use")
+    if _MAGIC.search(place.path) and not place.is_file():
+        return _from_glob(place)
+    if not place.is_file():
+        raise ConfigError(f"{collection}: no such file or folder")
+    if suffix in _TABLES:
+        return _from_table(place, collection, suffix, path_column)
+    if suffix in _LISTS:
+        return _from_list(place, collection)
+    if suffix in SUPPORTED:
+        return iter([Source(PurePosixPath(place.path).name, place.url(place.path))])
+    raise ConfigError(
+        f"{collection}: is no collection; a folder, a glob, a list ({', '.join(_LISTS)}), a "
+        f"manifest ({', '.join(_TABLES)}) or a mesh is needed"
+    )
+
+
+def is_url(path: str) -> bool:
+    """Whether a path is for fsspec rather than for the local file system."""
+    return "://" in path or "::" in path
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A path on a file system, and how its URLs are written."""
+
+    filesystem: fsspec.AbstractFileSystem
+    path: str
+    prefix: str
+    rest: str
+
+    @classmethod
+    def of(cls, location: str) -> _Place:
+        from fsspec.core import url_to_fs
+
+        first, separator, rest = location.partition("::")
+        scheme, colons, _ = first.partition("://")
+        try:
+            filesystem, path = url_to_fs(location)
+        # Of many kinds: an unknown scheme, a package that is missing, a host that is.
+        except Exception as error:
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise ConfigError(f"{location}: cannot be opened ({reason})") from error
+        local = not is_url(location) or (scheme == "file" and not separator)
+        return cls(filesystem, path, "" if local else scheme + colons, separator + rest)
+
+    def url(self, path: str) -> str:
+        return f"{self.prefix}{path}{self.rest}"
+
+    def is_folder(self) -> bool:
+        return bool(self._ask(self.filesystem.isdir))
+
+    def is_file(self) -> bool:
+        return bool(self._ask(self.filesystem.isfile))
+
+    def _ask(self, question: Callable[[str], Any]) -> Any:
+        try:
+            return question(self.path)
+        except Exception as error:
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise ConfigError(f"{self.url(self.path)}: cannot be opened ({reason})") from error
+
+    def open_text(self) -> Any:
+        return self.filesystem.open(self.path, "r", encoding="utf-8-sig", newline="")
+
+    def walk(self, folder: str, depth: int | None = None) -> Iterator[str]:
+        """Yield the paths of all files below a folder, sorted within each."""
+        for root, folders, files in self.filesystem.walk(folder, maxdepth=depth):
+            folders.sort() if isinstance(folders, list) else None
+            for name in sorted(files):
+                # Hidden files are other programs' business.
+                if name and not name.startswith("."):
+                    yield f"{root.rstrip('/')}/{name}" if root else name
+
+
+def _from_folder(place: _Place, pattern: str | None) -> Iterator[Source]:
+    root = place.path.rstrip("/")
+    for path in place.walk(place.path):
+        below = path[len(root) :].lstrip("/")
+        name = PurePosixPath(below).name
+        if pattern is None:
+            wanted = PurePosixPath(name).suffix.lower() in SUPPORTED
+        else:
+            wanted = fnmatchcase(name, pattern) or fnmatchcase(below, pattern)
+        if wanted:
+            yield Source(below, place.url(path))
+
+
+def _from_glob(place: _Place) -> Iterator[Source]:
+    from fsspec.utils import glob_translate
+
+    fixed = place.path[: _MAGIC.search(place.path).start()]  # type: ignore[union-attr]
+    root = fixed[: fixed.rfind("/") + 1]
+    wildcards = place.path[len(root) :]
+    depth = None if "**" in wildcards else wildcards.count("/") + 1
+    matches = re.compile(glob_translate(place.path)).match
+    for path in place.walk(root.rstrip("/") or root, depth):
+        if matches(path):
+            yield Source(path[len(root) :], place.url(path))
+
+
+def _from_list(place: _Place, name: str) -> Iterator[Source]:
+    with place.open_text() as file:
+        try:
+            for line in file:
+                text = line.strip()
+                if text and not text.startswith("#"):
+                    yield Source(text, _resolved(text, place))
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{name}: is not text in UTF-8") from error
+
+
+def _from_table(place: _Place, name: str, suffix: str, path_column: str | None) -> Iterator[Source]:
+    rows = _parquet_rows if suffix == ".parquet" else _text_rows
+    for where, row in rows(place, name, suffix, path_column):
+        path = row[0]
+        if not isinstance(path, str) or not path.strip():
+            raise ConfigError(f"{name}: {where} names no path")
+        id_ = path if row[1] is None else str(row[1])
+        if not id_:
+            raise ConfigError(f"{name}: {where} has an empty id")
+        yield Source(id_, _resolved(path.strip(), place))
+
+
+def _text_rows(
+    place: _Place, name: str, suffix: str, path_column: str | None
+) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    with place.open_text() as file:
+        try:
+            lines = csv.DictReader(file, delimiter="\t" if suffix == ".tsv" else ",")
+            columns = lines.fieldnames or []
+            path, id_ = _columns(name, columns, path_column)
+            for row in lines:
+                yield f"line {lines.line_num}", (row[path], row[id_] if id_ else None)
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise ConfigError(f"{name}: cannot be read as a table ({error})") from error
+
+
+def _parquet_rows(
+    place: _Place, name: str, _suffix: str, path_column: str | None
+) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with place.filesystem.open(place.path, "rb") as file:
+        try:
+            table = pq.ParquetFile(file)
+            path, id_ = _columns(name, table.schema_arrow.names, path_column)
+            number = 0
+            for batch in table.iter_batches(_BATCH_ROWS, columns=[path] + ([id_] if id_ else [])):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield f"row {number}", (row[path], row[id_] if id_ else None)
+        except pa.ArrowException as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ConfigError(f"{name}: cannot be read as Parquet ({reason})") from error
+
+
+def _columns(name: str, columns: Iterable[str], path_column: str | None) -> tuple[str, str | None]:
+    """Which columns hold the path and the id, the second if any."""
+    columns = list(columns)
+    candidates = _PATH_COLUMNS if path_column is None else (path_column,)
+    path = next((column for column in candidates if column in columns), None)
+    if path is None:
+        raise ConfigError(
+            f"{name}: has no column {' or '.join(candidates)}, but {', '.join(columns) or 'none'}"
+        )
+    return path, _ID_COLUMN if _ID_COLUMN in columns and path != _ID_COLUMN else None
+
+
+def _resolved(path: str, place: _Place) -> str:
+    """Path or URL of what a list or manifest names."""
+    if is_url(path):
+        return path
+    if place.prefix:
+        return path if path.startswith("/") else place.url(f"{_parent(place.path)}{path}")
+    return os.path.normpath(Path(place.path).parent / path)
+
+
+def _parent(path: str) -> str:
+    return path[: path.rfind("/") + 1]

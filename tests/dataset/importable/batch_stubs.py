@@ -1,0 +1,65 @@
+"""Tasks that test engines. Workers import them by name, which they can't a test module."""
+
+import dataclasses
+import os
+import signal
+import time
+from pathlib import Path
+
+from doh3d.dataset.engine import Failure
+from doh3d.dataset.options import CompressOptions
+from doh3d.dataset.tasks import failed_row, sha256
+
+
+def act(job):
+    """Do what the job says: its first word, with the rest as its argument."""
+    action, _, argument = job.partition(" ")
+    if action == "die":
+        os.kill(os.getpid(), getattr(signal, argument))
+    if action == "exit":
+        os._exit(int(argument))
+    if action == "die-once":
+        path = Path(argument)
+        if not path.exists():
+            path.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+    if action == "sleep":
+        time.sleep(float(argument))
+    if action == "raise":
+        raise ValueError(argument)
+    if action == "pid":
+        return os.getpid()
+    if action == "environment":
+        return os.environ.get(argument)
+    return job.upper()
+
+
+class NeverStarts:
+    """Cannot be loaded by a worker."""
+
+    def __reduce__(self):
+        return os._exit, (7,)
+
+    def __call__(self, job):
+        raise AssertionError
+
+
+@dataclasses.dataclass(frozen=True)
+class StubTask:
+    """Makes rows of two bytes, noting each attempt; what a source's text says, it does first."""
+
+    options: CompressOptions
+    log: Path
+
+    def __call__(self, source):
+        text = Path(source.path).read_text()
+        with self.log.open("a") as file:
+            file.write(f"{source.id}\n")
+        row = failed_row(source, self.options, Failure("internal", "stub"))
+        row = dataclasses.replace(row, source_sha256=sha256(text.encode()), source_bytes=len(text))
+        if text.startswith("bad"):
+            return dataclasses.replace(row, error_kind="mesh", error=f"{source.id}: {text}")
+        act(text)
+        return dataclasses.replace(
+            row, error=None, error_kind=None, doh=text.encode()[:2], bytes=2, iou=0.5
+        )
