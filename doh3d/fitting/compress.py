@@ -124,6 +124,7 @@ def make_config(
         learning_rate=plan.learning_rate,
         rate_weight=plan.rate_weight,
         pool_size=round(effort.pool_size * plan.pool_factor),
+        near_surface_fraction=plan.near_surface_fraction,
         near_surface_std=plan.near_surface_std,
     )
 

@@ -1,8 +1,8 @@
 """What a fit of a given latent length, or file size, should look like.
 
 Presets trade time for quality; the plan says which network and schedule go with a latent. Its
-figures are read off trial fits of a scanned bunny and armadillo, rounded; they are a start, not
-an optimum. `scripts/calibrate_plan.py` measures them again.
+figures are read off trial fits of a scan, a modelled animal and a CAD part, rounded; they are a
+start, not an optimum. `scripts/calibrate_plan.py` measures them again.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class Plan:
         lambda of the rate term.
     learning_rate : float
         At its peak.
-    near_surface_std : float
-        Of the samples near the surface, in normalised units.
+    near_surface_fraction, near_surface_std : float
+        Share of the samples that is near the surface, and its deviation in normalised units.
     pool_factor : float
         Share of the preset's samples that this latent needs.
     """
@@ -75,6 +75,7 @@ class Plan:
     octaves: int
     rate_weight: float
     learning_rate: float
+    near_surface_fraction: float
     near_surface_std: float
     pool_factor: float
 
@@ -104,7 +105,10 @@ _RATE_WEIGHT_EXPONENTS = (-0.75, -1.4)
 _LEARNING_RATE = 0.4
 
 # A better shape errs in a thinner layer around the surface.
-_STD_LATENTS, _STDS = [math.log(500), math.log(8000)], [0.015, 0.005]
+_STD_LATENTS, _STDS = [math.log(600), math.log(1500), math.log(8000)], [0.02, 0.011, 0.005]
+
+# Samples near the surface crowd out those that keep short latents free of floating specks.
+_NEAR_LATENTS, _NEAR_FRACTIONS = [math.log(600), math.log(1500)], [0.5, 0.7]
 
 # Latent above which a preset's samples are too few to tell shape from chance.
 _POOL_LATENT = 3000
@@ -126,6 +130,7 @@ def plan_for_latent(latent: int) -> Plan:
         octaves=round(octaves),
         rate_weight=_RATE_WEIGHT * growth ** _RATE_WEIGHT_EXPONENTS[growth > 1],
         learning_rate=_LEARNING_RATE,
+        near_surface_fraction=float(np.interp(position, _NEAR_LATENTS, _NEAR_FRACTIONS)),
         near_surface_std=float(np.interp(position, _STD_LATENTS, _STDS)),
         pool_factor=min(max(latent / _POOL_LATENT, 1.0), _MAX_POOL_FACTOR),
     )
