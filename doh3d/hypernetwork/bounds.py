@@ -63,7 +63,7 @@ class LogitBounds:
         self._architecture = architecture
         self._matrices = weights.matrices
         self._biases = weights.biases
-        self._magnitudes = [matrix.abs().T.contiguous() for matrix in weights.matrices]
+        self._magnitudes = [matrix.abs().T for matrix in weights.matrices]
         # Never 0, so that radii are not.
         self._bias_sizes = [bias.abs() + 1e-30 for bias in weights.biases]
         unit = _UNITS[torch.get_float32_matmul_precision()]
@@ -99,7 +99,9 @@ class LogitBounds:
         error.
         """
         dims = len(centres)
-        first, magnitudes = self._matrices[0], self._magnitudes[0]
+        # Feature j depends on axis j mod d alone.
+        first = self._matrices[0]
+        by_axis = first.T.unflatten(0, (-1, dims)).unbind(1)
         features: list[tuple[torch.Tensor, torch.Tensor]] = []
         layer: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
         sizes = []
@@ -109,9 +111,8 @@ class LogitBounds:
             sizes.append(size)
             # The inner products with the features, in the backward pass.
             error = error + self._shares[0] * size
-            # Feature j depends on axis j mod d alone.
-            weights = first[:, d::dims].T
-            layer.append((centre @ weights, slope @ weights, error @ magnitudes[d::dims]))
+            weights = by_axis[d]
+            layer.append((centre @ weights, slope @ weights, error @ weights.abs()))
             own = one_hot(torch.tensor(d, device=first.device), dims).to(first.dtype)
             features.append(
                 ((slope.unsqueeze(2) * own).flatten(1), (error.unsqueeze(2) * own).flatten(1))
@@ -133,8 +134,8 @@ class LogitBounds:
         roundings = [self._first_rounding]
         last = len(self._matrices) - 1
         for layer in range(1, last + 1):
-            sizes = slopes.abs()
-            radius = (sizes[0] + error).add_(sizes[1]).add_(sizes[2])
+            x, y, z = slopes.abs().unbind(0)
+            radius = (x + error).add_(y).add_(z)
             if self._architecture.activation == "relu":
                 line = relu_lines(centre, radius)
                 largest = (centre + radius).amax(dim=0).clamp_min_(0.0)
@@ -160,17 +161,18 @@ class LogitBounds:
     def _backward(self, rows: torch.Tensor, analysis: _Analysis) -> torch.Tensor:
         """(2, B, 4) planes below the logit and its negation."""
         last = len(self._matrices) - 1
-        signs = self._slopes.new_tensor([1.0, -1.0]).reshape(2, 1, 1)
-        factor = (signs * self._matrices[last]).repeat(1, len(rows), 1)
-        constant = (signs * self._biases[last] - analysis.roundings[last]).squeeze(2)
+        # (2, 1, m) and (2, 1), of every box until the lines come in.
+        factor = torch.stack([self._matrices[last], -self._matrices[last]])
+        constant = torch.stack([self._biases[last], -self._biases[last]])
+        constant = constant - analysis.roundings[last]
         for layer in range(last - 1, -1, -1):
             line = analysis.lines[layer]
             negative = factor.clamp_max(0.0)
-            positive = factor.clamp_min_(0.0)
+            positive = factor.clamp_min(0.0)
             constant = constant + (negative * line.upper_offset).sum(dim=2)
             if line.lower_offset is not None:
                 constant = constant.add_((positive * line.lower_offset).sum(dim=2))
-            factor = positive.mul_(line.lower_slope).addcmul_(negative, line.upper_slope)
+            factor = (positive * line.lower_slope).addcmul_(negative, line.upper_slope)
             constant = constant.sub_(factor.abs() @ analysis.roundings[layer])
             if layer:
                 constant = constant.add_(factor @ self._biases[layer])

@@ -47,10 +47,10 @@ class NodeLogits:
     def __call__(self, nodes: torch.Tensor) -> torch.Tensor:
         """(N,) float32 logits of (N, 3) int64 node indices."""
         count = len(nodes)
-        filling = torch.zeros_like(nodes[:1]).expand(-count % self._chunk, -1)
+        filling = nodes.new_zeros(-count % self._chunk, nodes.shape[1])
         rows = torch.cat([nodes, filling]) + self._offsets
         values = [self._table.new_zeros(0, 1)]
         for chunk in rows.split(self._chunk):
             features = embedding_bag(chunk, self._table, mode="sum")
             values.append(target_forward(self._architecture, self._weights, features))
-        return torch.cat(values).squeeze(1)[:count]
+        return torch.cat(values).squeeze(1).narrow(0, 0, count)
