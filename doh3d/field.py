@@ -92,13 +92,13 @@ class OccupancyField:
             host = points if points.device.type != "mps" else points.cpu()
             centre = torch.tensor(self.code.transform.centre, dtype=torch.float64)
             normalized = (host.double() - centre.to(host.device)) / self.code.transform.scale
-            values = self._normalized_logits(normalized.to(torch.float32).to(self._device))
+            values = self._network_logits(normalized.to(torch.float32).to(self._device))
             return values.to(points.device)
         points = np.asarray(points)
         _check_points(points.shape)
         with np.errstate(over="ignore"):  # far beyond the domain
             normalized_points = self.code.transform.to_normalized(points).astype(np.float32)
-        return self._numpy_logits(normalized_points)
+        return self.normalized_logits(normalized_points)
 
     @overload
     def occupancy(self, points: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]: ...
@@ -134,7 +134,7 @@ class OccupancyField:
         vertices = self.code.transform.to_world(lattice.positions(vertices))
         return trimesh.Trimesh(vertices, faces, process=False)
 
-    def _normalized_logits(self, points: torch.Tensor) -> torch.Tensor:
+    def _network_logits(self, points: torch.Tensor) -> torch.Tensor:
         """(N,) logits of (N, 3) float32 normalised points on the field's device."""
         architecture = self.code.architecture
         chunks = [
@@ -146,8 +146,9 @@ class OccupancyField:
         return values.masked_fill(beyond, -torch.inf)
 
     @torch.no_grad()
-    def _numpy_logits(self, points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        logits = self._normalized_logits(torch.from_numpy(points).to(self._device))
+    def normalized_logits(self, points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Logits as `logits` gives them, of (N, 3) points in normalised coordinates."""
+        logits = self._network_logits(torch.from_numpy(points).to(self._device))
         return logits.cpu().numpy()
 
 
