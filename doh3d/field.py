@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -13,16 +13,11 @@ from doh3d.codec.container import read_code
 from doh3d.codec.shape_code import ShapeCode
 from doh3d.devices import resolve_device
 from doh3d.errors import ConfigError
-from doh3d.geometry.extraction import (
-    Lattice,
-    check_resolution,
-    close_at_box,
-    crossed_cells,
-    sparse_values,
-    surface_mesh,
-)
-from doh3d.hypernetwork.bounds import logit_bounds
+from doh3d.geometry.extraction import extract
+from doh3d.geometry.lattice import Lattice, check_resolution
+from doh3d.hypernetwork.bounds import LogitBounds
 from doh3d.hypernetwork.decoder import generate_weights, generate_weights_exact
+from doh3d.hypernetwork.nodes import NodeLogits
 from doh3d.hypernetwork.projection import make_projection
 from doh3d.hypernetwork.target import TargetWeights, encode_points, target_forward
 from doh3d.limits import DEFAULT_LIMITS, Limits
@@ -31,16 +26,8 @@ if TYPE_CHECKING:
     import trimesh
 
 # Points evaluated at a time: activations of this many stay within the cache.
-_CHUNK = 2**15
-_BOUNDS_CHUNK = 2**12
-
-# Numbers in the largest array of the range analysis, 16 MiB: networks with long encodings have
-# many for each box.
-_BOUNDS_NUMBERS = 2**22
-
-# Stands for what overflows float32 in a network that nobody fitted: interpolation between two
-# such values must not overflow as well.
-_LARGEST_LOGIT = 1e30
+_CPU_CHUNK = 2**12
+_DEVICE_CHUNK = 2**18
 
 
 class OccupancyField:
@@ -70,6 +57,7 @@ class OccupancyField:
         self._device = resolve_device(device)
         self.weights = decode_weights(code, self._device) if weights is None else weights
         half_extents = code.half_extents.astype(np.float32)
+        self.chunk = _CPU_CHUNK if self._device.type == "cpu" else _DEVICE_CHUNK
         self._half_extents = torch.from_numpy(half_extents).to(self._device)
 
     @property
@@ -104,13 +92,13 @@ class OccupancyField:
             host = points if points.device.type != "mps" else points.cpu()
             centre = torch.tensor(self.code.transform.centre, dtype=torch.float64)
             normalized = (host.double() - centre.to(host.device)) / self.code.transform.scale
-            values = self._normalized_logits(normalized.to(torch.float32).to(self._device))
+            values = self._network_logits(normalized.to(torch.float32).to(self._device))
             return values.to(points.device)
         points = np.asarray(points)
         _check_points(points.shape)
         with np.errstate(over="ignore"):  # far beyond the domain
             normalized_points = self.code.transform.to_normalized(points).astype(np.float32)
-        return self._numpy_logits(normalized_points)
+        return self.normalized_logits(normalized_points)
 
     @overload
     def occupancy(self, points: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]: ...
@@ -135,50 +123,88 @@ class OccupancyField:
         ConfigError
             For a resolution out of range, or one at which the surface is beyond the limits.
         """
+        import trimesh
+
         check_resolution(resolution)
         lattice = Lattice.over_box(self.code.half_extents, resolution)
-        values = sparse_values(self._numpy_logits, self._numpy_bounds, lattice)
-        np.nan_to_num(values, copy=False, nan=-1.0, posinf=_LARGEST_LOGIT, neginf=-_LARGEST_LOGIT)
-        close_at_box(values)
-        self._limits.check_surface(crossed_cells(values), resolution)
-        mesh = surface_mesh(values, lattice)
-        if len(mesh.faces):
-            mesh.vertices = self.code.transform.to_world(mesh.vertices)
-        return mesh
+        vertices, faces = extract(
+            OccupancyLattice(self, lattice),
+            lambda crossed: self._limits.check_surface(crossed, resolution),
+        )
+        vertices = self.code.transform.to_world(lattice.positions(vertices))
+        return trimesh.Trimesh(vertices, faces, process=False)
 
-    def _normalized_logits(self, points: torch.Tensor) -> torch.Tensor:
+    def _network_logits(self, points: torch.Tensor) -> torch.Tensor:
         """(N,) logits of (N, 3) float32 normalised points on the field's device."""
         architecture = self.code.architecture
         chunks = [
             target_forward(architecture, self.weights, encode_points(architecture, chunk))
-            for chunk in points.split(_CHUNK)
+            for chunk in points.split(self.chunk)
         ]
         values = torch.cat(chunks).squeeze(1)
         beyond = (points.abs() > self._half_extents).any(dim=1)
         return values.masked_fill(beyond, -torch.inf)
 
     @torch.no_grad()
-    def _numpy_logits(self, points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        logits = self._normalized_logits(torch.from_numpy(points).to(self._device))
+    def normalized_logits(self, points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Logits as `logits` gives them, of (N, 3) points in normalised coordinates."""
+        logits = self._network_logits(torch.from_numpy(points).to(self._device))
         return logits.cpu().numpy()
 
-    @torch.no_grad()
-    def _numpy_bounds(
-        self, centres: npt.NDArray[np.float32], half_sides: npt.NDArray[np.float32]
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        half = torch.from_numpy(half_sides).to(self._device)
-        architecture = self.code.architecture
-        widest = max(architecture.width, architecture.encoded_dim)
-        # A slope for each axis and each sine of the encoding.
-        numbers_a_box = architecture.encoded_dim * widest
-        chunk_size = min(_BOUNDS_CHUNK, max(1, _BOUNDS_NUMBERS // numbers_a_box))
-        bounds = [
-            logit_bounds(architecture, self.weights, chunk, half)
-            for chunk in torch.from_numpy(centres).to(self._device).split(chunk_size)
+
+class OccupancyLattice:
+    """An occupancy field on a lattice, as `doh3d.geometry.search.LatticeField` describes it."""
+
+    def __init__(self, field: OccupancyField, lattice: Lattice) -> None:
+        self.shape = lattice.shape
+        self._field = field
+        self._lattice = lattice
+        self._device = field.weights.biases[0].device
+        coordinates = [lattice.coordinates(axis, np.arange(n)) for axis, n in enumerate(self.shape)]
+        self._logits = NodeLogits(
+            field.code.architecture,
+            field.weights,
+            [self._tensor(axis) for axis in coordinates],
+            field.chunk,
+        )
+        half_extents = field.code.half_extents.astype(np.float32)
+        self._beyond = [
+            np.abs(axis) > half for axis, half in zip(coordinates, half_extents, strict=True)
         ]
-        low = torch.cat([low for low, _ in bounds]).cpu().numpy()
-        high = torch.cat([high for _, high in bounds]).cpu().numpy()
-        return low, high
+        self._bounds: dict[int, LogitBounds] = {}
+
+    @torch.no_grad()
+    def logits(self, nodes: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """(N,) logits of (N, 3) nodes, the same bits whichever the others are."""
+        values: npt.NDArray[np.float32] = self._logits(self._tensor(nodes)).cpu().numpy()
+        for axis, beyond in enumerate(self._beyond):
+            if beyond.any():
+                values[beyond[nodes[:, axis]]] = -np.inf
+        return values
+
+    @torch.no_grad()
+    def planes(self, corners: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.float32]:
+        """(2, B, 4) planes below the logit and its negation, over blocks of `size` cells."""
+        planes = self._bounds_over(size).planes(self._tensor(corners // size))
+        return cast(npt.NDArray[np.float32], planes.cpu().numpy())
+
+    def _bounds_over(self, size: int) -> LogitBounds:
+        if size not in self._bounds:
+            half = size * self._lattice.spacing / 2
+            centres = [
+                origin + half + 2 * half * np.arange(-(-n // size))
+                for origin, n in zip(self._lattice.origin, self.shape, strict=True)
+            ]
+            self._bounds[size] = LogitBounds(
+                self._field.code.architecture,
+                self._field.weights,
+                [self._tensor(axis.astype(np.float32)) for axis in centres],
+                (half,) * 3,
+            )
+        return self._bounds[size]
+
+    def _tensor(self, array: npt.NDArray[Any]) -> torch.Tensor:
+        return torch.from_numpy(array).to(self._device)
 
 
 def decode_weights(code: ShapeCode, device: torch.device) -> TargetWeights:

@@ -79,12 +79,15 @@ class Limits:
                 )
 
     def check_surface(self, cells: int, resolution: int) -> None:
-        """Raise ConfigError where a surface crosses too many cells to be a shape's."""
+        """Raise ConfigError where a surface crosses too many cells to be a shape's.
+
+        `cells` may be those met until now.
+        """
         largest = self.surface_cells * resolution**2
         if cells > largest:
             raise ConfigError(
-                f"the surface crosses {cells} cells at resolution {resolution}; at most {largest} "
-                f"are extracted ({_HOW_TO_RAISE}); lower the resolution"
+                f"the surface crosses {cells} cells or more at resolution {resolution}; at most "
+                f"{largest} are extracted ({_HOW_TO_RAISE}); lower the resolution"
             )
 
 

@@ -1,6 +1,7 @@
 import hashlib
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,11 +14,14 @@ from doh3d.codec.entropy import choose_model
 from doh3d.codec.quantization import nearest_step_index
 from doh3d.codec.shape_code import ParameterGroup, ShapeCode
 from doh3d.errors import ConfigError, FormatError
-from doh3d.field import OccupancyField
-from doh3d.geometry.extraction import Lattice, close_at_box, dense_values, surface_mesh
+from doh3d.field import OccupancyField, OccupancyLattice
+from doh3d.geometry.dense import dense_surface, dense_values
+from doh3d.geometry.lattice import Lattice, index_grid
+from doh3d.geometry.search import COARSEST_BLOCK, LEAF_BLOCK, open_cells
+from doh3d.geometry.surface import closed_values, crossed_cells
 from doh3d.geometry.transform import NormalizingTransform
 from doh3d.hypernetwork.architecture import Architecture
-from doh3d.hypernetwork.bounds import logit_bounds
+from doh3d.limits import Limits
 
 
 def random_code(*, seed=0, n=300, dense=False, architecture=None, double=False):
@@ -87,27 +91,54 @@ def test_points_of_another_shape_are_refused(field, shape):
 
 
 @pytest.mark.parametrize("resolution", [16, 50])
+@pytest.mark.parametrize("extents", [(31, 24, 15), (31, 31, 31), (7, 31, 2), (20, 3, 31)])
 @pytest.mark.parametrize(
     "architecture",
     [
         Architecture(width=24, depth=3, octaves=3),
         Architecture(width=16, depth=2, octaves=5),
         Architecture(width=24, depth=2, octaves=0, activation="sine", omega=20),
+        Architecture(width=12, depth=4, octaves=1, activation="sine", omega=60),
+        Architecture(width=20, depth=4, octaves=7),
     ],
 )
-def test_extraction_equals_the_dense_result(architecture, resolution):
+def test_extraction_equals_the_dense_result(architecture, extents, resolution):
     for seed in range(3):
-        field = OccupancyField(random_code(seed=seed, architecture=architecture), "cpu")
+        code = replace(random_code(seed=seed, architecture=architecture), extents=extents)
+        field = OccupancyField(code, "cpu", limits=Limits.of_format())
         lattice = Lattice.over_box(field.code.half_extents, resolution)
-        values = dense_values(field._numpy_logits, lattice)
-        close_at_box(values)
-        expected = surface_mesh(values, lattice)
+        on_lattice = OccupancyLattice(field, lattice)
+        values = dense_values(on_lattice)
+        # Signs where the dense grid changes sign, to the bit, for all that is looked at.
+        at_box = np.ones(values.shape, dtype=bool)
+        at_box[1:-1, 1:-1, 1:-1] = False
+        crossed = crossed_cells(closed_values(values, at_box))
+        found = np.zeros(np.array(values.shape) + COARSEST_BLOCK, dtype=bool)
+        for _, leaves in open_cells(on_lattice):
+            for (i, j, k), cells in zip(leaves.corners, leaves.cells, strict=True):
+                found[i : i + LEAF_BLOCK, j : j + LEAF_BLOCK, k : k + LEAF_BLOCK] = cells
+        x, y, z = crossed.shape
+        assert not (crossed & ~found[:x, :y, :z]).any()
+        vertices, faces = dense_surface(values)
         mesh = field.to_mesh(resolution)
-        assert mesh.is_watertight
-        assert np.array_equal(mesh.faces, expected.faces)
+        assert mesh.is_watertight or not len(faces)
+        assert np.array_equal(mesh.faces, faces)
         np.testing.assert_allclose(
-            field.code.transform.to_normalized(mesh.vertices), expected.vertices, atol=1e-6
+            field.code.transform.to_normalized(mesh.vertices),
+            lattice.positions(vertices),
+            atol=1e-6,
         )
+
+
+def test_nodes_and_points_have_the_same_logits(field):
+    lattice = Lattice.over_box(field.code.half_extents, 40)
+    values = dense_values(OccupancyLattice(field, lattice))
+    nodes = index_grid(np.array(lattice.shape))
+    points = field.code.transform.to_world(lattice.points(nodes))
+    inner = ((nodes > 0) & (nodes < np.array(lattice.shape) - 1)).all(axis=1)
+    np.testing.assert_allclose(
+        field.logits(points)[inner], values.reshape(-1)[inner], rtol=0, atol=1e-4
+    )
 
 
 def test_extracted_vertices_lie_on_the_surface_inside_the_bounds(field):
@@ -192,15 +223,13 @@ def test_decoding_and_evaluating_stay_on_the_device(monkeypatch):
         for dense in (False, True):
             field = OccupancyField(random_code(dense=dense), cuda)
             assert all(matrix.device.type == "cuda" for matrix in field.weights.matrices)
-            logits = field._normalized_logits(torch.empty(100, 3, device=cuda))
+            logits = field._network_logits(torch.empty(100, 3, device=cuda))
             assert logits.device.type == "cuda"
-            low, high = logit_bounds(
-                field.code.architecture,
-                field.weights,
-                torch.empty(10, 3, device=cuda),
-                torch.empty(3, device=cuda),
-            )
-            assert (low.device.type, high.device.type) == ("cuda", "cuda")
+            on_lattice = OccupancyLattice(field, Lattice.over_box(field.code.half_extents, 16))
+            nodes = torch.zeros(10, 3, dtype=torch.int64, device=cuda)
+            assert on_lattice._logits(nodes).device.type == "cuda"
+            planes = on_lattice._bounds_over(4).planes(nodes)
+            assert planes.device.type == "cuda"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

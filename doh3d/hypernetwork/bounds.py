@@ -1,119 +1,213 @@
-"""Range analysis: intervals that contain the target network's logit over whole boxes.
+"""Range analysis: planes between which the target network's logit stays over boxes of space.
 
-Affine arithmetic (de Figueiredo, Stolfi 2004), as used on neural fields by Sharp and Jacobson,
-"Spelunking the deep", SIGGRAPH 2022: each number is carried as
-``c + sum_k g_k eps_k + e eps`` with shared symbols eps_k in [-1, 1], one for each axis of the box
-and each sine of the encoding, and one error term. Linear layers are exact in it; nonlinear
-functions are replaced by a line and its largest deviation.
+A forward pass carries every neuron as ``centre + slopes . t +- error``, t in [-1, 1]^3 within
+the box (affine arithmetic: de Figueiredo, Stolfi 2004; on neural fields: Sharp and Jacobson,
+"Spelunking the deep", SIGGRAPH 2022). It gives each neuron's range, and so lines around its
+activation. A backward pass substitutes these lines from the output down to the point (CROWN:
+Zhang et al., NeurIPS 2018), which keeps errors that cancel from adding up.
+
+The planes hold for the network as it is evaluated, in floating point. An inner product of k
+terms is off by at most (k + 1) u sum |w x|, in units u of rounding. With Z >= |W| |x| + |b| over
+a chunk of boxes, 4 (k + 8) u Z is added to each neuron's error, k the larger side of W. In the
+forward pass this covers the evaluation, the same rounding of centre, slopes and error here, and
+the few roundings of an activation. In the backward pass, times the neuron's factor in size, it
+covers the evaluation, and the roundings of factors times W, b and the lines' offsets.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
+from torch.nn.functional import embedding_bag, one_hot
 
 from doh3d.hypernetwork.architecture import Architecture
+from doh3d.hypernetwork.relaxation import Lines, linear_encoding, relu_lines, sine_lines
 from doh3d.hypernetwork.target import TargetWeights
 
-# Beyond this argument radius the line approximates a sine worse than the range [-1, 1] does.
-_SINE_LINEAR_RADIUS = 1.2
+# Numbers in a layer of a chunk of boxes: a few arrays of this many stay within the cache.
+_CPU_NUMBERS = 2**16
+_DEVICE_NUMBERS = 2**21
 
-# Float32 rounding, in the bounds and in the evaluation that they speak of, is far below this
-# share of the magnitudes met.
-_ROUNDING_MARGIN = 1e-5
+# Rounding unit of matrix products under torch's settings: TF32 and bfloat16 are coarser.
+_UNITS = {"highest": 2.0**-24, "high": 2.0**-11, "medium": 2.0**-8}
+
+# Whoever evaluates a plane in float32 adds four numbers.
+_PLANE_ROUNDING = 2.0**-20
 
 
-def logit_bounds(
-    architecture: Architecture,
-    weights: TargetWeights,
-    centres: torch.Tensor,
-    half_sides: torch.Tensor,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Bound the logit over axis-aligned boxes.
+class LogitBounds:
+    """Bounds of one network's logit over equal boxes that are aligned on a grid.
+
+    What the first layer makes of a box is a sum of three rows, one for each axis.
 
     Parameters
     ----------
-    centres : (B, 3) float32
-        Box centres, normalised coordinates.
-    half_sides : (3,) float32
+    architecture : Architecture
+    weights : TargetWeights
+        float32, on the device that will do the work.
+    centres : three (n_d,) float32
+        The boxes' centres along each axis, normalised coordinates.
+    half_sides : three floats
         Half the boxes' sides.
-
-    Returns
-    -------
-    low, high : (B,) float32
-        Every point of box b has a logit in [low[b], high[b]].
     """
-    centre, slopes, error = _encode(architecture, centres, half_sides)
-    last = len(weights.matrices) - 1
-    for layer, (matrix, bias) in enumerate(zip(weights.matrices, weights.biases, strict=True)):
-        centre = torch.addmm(bias, centre, matrix.T)
-        slopes = slopes @ matrix.T
-        error = error @ matrix.abs().T
-        if layer < last:
-            activate = _relu if architecture.activation == "relu" else _scaled_sine
-            centre, slopes, error = activate(architecture, centre, slopes, error)
-    radius = slopes.abs().sum(dim=0) + error
-    radius = radius + _ROUNDING_MARGIN * (centre.abs() + radius + 1.0)
-    return (centre - radius).squeeze(1), (centre + radius).squeeze(1)
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        weights: TargetWeights,
+        centres: Sequence[torch.Tensor],
+        half_sides: Sequence[float],
+    ) -> None:
+        self._architecture = architecture
+        self._matrices = weights.matrices
+        self._biases = weights.biases
+        self._magnitudes = [matrix.abs().T for matrix in weights.matrices]
+        # Never 0, so that radii are not.
+        self._bias_sizes = [bias.abs() + 1e-30 for bias in weights.biases]
+        unit = _UNITS[torch.get_float32_matmul_precision()]
+        self._shares = [4 * (max(matrix.shape) + 8) * unit for matrix in weights.matrices]
+        widest = max(max(matrix.shape) for matrix in weights.matrices)
+        on_cpu = weights.biases[0].device.type == "cpu"
+        self._chunk = max(1, (_CPU_NUMBERS if on_cpu else _DEVICE_NUMBERS) // widest)
+        self._make_tables(centres, half_sides)
+
+    def planes(self, boxes: torch.Tensor) -> torch.Tensor:
+        """Bound the logit from below and from above.
+
+        Parameters
+        ----------
+        boxes : (B, 3) int64
+            Indices into the centres along each axis.
+
+        Returns
+        -------
+        (2, B, 4) float32
+            Planes p below the logit, and below the negated logit, at every point of each box:
+            ``p[0] + p[1:] . t`` with t in [-1, 1]^3 from the box's lowest corner to its highest.
+        """
+        if not len(boxes):
+            return self._slopes.new_zeros(2, 0, 4)
+        chunks = (boxes + self._offsets).split(self._chunk)
+        return torch.cat([self._backward(chunk, self._forward(chunk)) for chunk in chunks], dim=1)
+
+    def _make_tables(self, centres: Sequence[torch.Tensor], half_sides: Sequence[float]) -> None:
+        """Tables with a row for each centre, one axis after the other.
+
+        Of the features, (n, F), slope and error; of the first layer, (n, m), centre, slope and
+        error.
+        """
+        dims = len(centres)
+        # Feature j depends on axis j mod d alone.
+        first = self._matrices[0]
+        by_axis = first.T.unflatten(0, (-1, dims)).unbind(1)
+        features: list[tuple[torch.Tensor, torch.Tensor]] = []
+        layer: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
+        sizes = []
+        for d in range(dims):
+            centre, slope, error = linear_encoding(self._architecture, centres[d], half_sides[d])
+            size = (centre.abs() + slope.abs() + error).amax(dim=0)
+            sizes.append(size)
+            # The inner products with the features, in the backward pass.
+            error = error + self._shares[0] * size
+            weights = by_axis[d]
+            layer.append((centre @ weights, slope @ weights, error @ weights.abs()))
+            own = one_hot(torch.tensor(d, device=first.device), dims).to(first.dtype)
+            features.append(
+                ((slope.unsqueeze(2) * own).flatten(1), (error.unsqueeze(2) * own).flatten(1))
+            )
+        self._feature_slopes, self._feature_errors = map(torch.cat, zip(*features, strict=True))
+        self._centres, self._slopes, self._errors = map(torch.cat, zip(*layer, strict=True))
+        self._first_rounding = self._rounding(0, torch.stack(sizes, dim=1).flatten())
+        lengths = [len(axis) for axis in centres]
+        offsets = [sum(lengths[:d]) for d in range(dims)]
+        self._offsets = torch.tensor(offsets, device=first.device)
+        axes = torch.arange(first.shape[1], device=first.device) % dims
+        self._axes = one_hot(axes, dims).to(first.dtype)
+
+    def _forward(self, rows: torch.Tensor) -> _Analysis:
+        first = centre = _summed_rows(self._centres, rows).add_(self._biases[0])
+        slopes = self._slopes.index_select(0, rows.T.flatten()).reshape(3, *centre.shape)
+        error = _summed_rows(self._errors, rows).add_(self._first_rounding)
+        lines: list[Lines] = []
+        roundings = [self._first_rounding]
+        last = len(self._matrices) - 1
+        for layer in range(1, last + 1):
+            x, y, z = slopes.abs().unbind(0)
+            radius = (x + error).add_(y).add_(z)
+            if self._architecture.activation == "relu":
+                line = relu_lines(centre, radius)
+                largest = (centre + radius).amax(dim=0).clamp_min_(0.0)
+                gap = middle = line.upper_offset * 0.5
+            else:
+                line = sine_lines(self._architecture.omega, centre, radius)
+                assert line.lower_offset is not None
+                gap = (line.upper_offset - line.lower_offset) * 0.5
+                middle = (line.upper_offset + line.lower_offset) * 0.5
+                # Both lines are within this of a sine, whose size is at most 1.
+                largest = (2.0 * gap).amax(dim=0).add_(1.0)
+            lines.append(line)
+            roundings.append(self._rounding(layer, largest))
+            if layer < last:
+                matrix = self._matrices[layer].T
+                centre = torch.addcmul(middle, line.upper_slope, centre)
+                centre = torch.addmm(self._biases[layer], centre, matrix)
+                slopes = slopes.mul_(line.upper_slope) @ matrix
+                error = torch.addcmul(gap, line.upper_slope.abs(), error)
+                error = torch.addmm(roundings[layer], error, self._magnitudes[layer])
+        return _Analysis(first, lines, roundings)
+
+    def _backward(self, rows: torch.Tensor, analysis: _Analysis) -> torch.Tensor:
+        """(2, B, 4) planes below the logit and its negation."""
+        last = len(self._matrices) - 1
+        # (2, 1, m) and (2, 1), of every box until the lines come in.
+        factor = torch.stack([self._matrices[last], -self._matrices[last]])
+        constant = torch.stack([self._biases[last], -self._biases[last]])
+        constant = constant - analysis.roundings[last]
+        for layer in range(last - 1, -1, -1):
+            line = analysis.lines[layer]
+            negative = factor.clamp_max(0.0)
+            positive = factor.clamp_min(0.0)
+            constant = constant + (negative * line.upper_offset).sum(dim=2)
+            if line.lower_offset is not None:
+                constant = constant.add_((positive * line.lower_offset).sum(dim=2))
+            factor = (positive * line.lower_slope).addcmul_(negative, line.upper_slope)
+            constant = constant.sub_(factor.abs() @ analysis.roundings[layer])
+            if layer:
+                constant = constant.add_(factor @ self._biases[layer])
+            else:
+                constant = constant.add_((factor * analysis.first).sum(dim=2))
+            factor = factor @ self._matrices[layer]
+        feature_errors = _summed_rows(self._feature_errors, rows)
+        constant = constant.sub_((factor.abs() * feature_errors).sum(dim=2))
+        slopes = factor.mul_(_summed_rows(self._feature_slopes, rows)) @ self._axes
+        margin = constant.abs().add_(slopes.abs().sum(dim=2)).mul_(_PLANE_ROUNDING)
+        return torch.cat([constant.sub_(margin).unsqueeze(2), slopes], dim=2)
+
+    def _rounding(self, layer: int, largest: torch.Tensor) -> torch.Tensor:
+        """(fan_out,) rounding error of a layer whose inputs are at most (fan_in,) `largest`."""
+        total = torch.addmv(self._bias_sizes[layer], self._magnitudes[layer].T, largest)
+        return total.mul_(self._shares[layer])
 
 
-# Below, an affine form of B boxes and m numbers is (centre (B, m), slopes (K, B, m) for K shared
-# symbols, error (B, m) >= 0).
-_Form = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+@dataclass(frozen=True)
+class _Analysis:
+    """What the forward pass leaves of a chunk of B boxes.
+
+    Attributes
+    ----------
+    first : (B, m) float32
+        The first layer before its activation, at the centre.
+    lines : one for each hidden layer
+    roundings : (fan_out,) tensors, one for each layer
+    """
+
+    first: torch.Tensor
+    lines: list[Lines]
+    roundings: list[torch.Tensor]
 
 
-def _encode(architecture: Architecture, centres: torch.Tensor, half_sides: torch.Tensor) -> _Form:
-    boxes, dims = centres.shape
-    axes = torch.diag(half_sides).unsqueeze(1).expand(dims, boxes, dims)
-    centre, slopes, errors = [centres], [axes], []
-    for octave in range(architecture.octaves):
-        frequency = math.pi * 2**octave
-        for phase in (0.0, math.pi / 2):
-            # cos(a) = sin(a + pi / 2)
-            angle = centres * frequency + phase
-            c, g, e = _sine(angle, axes * frequency, torch.zeros_like(centres))
-            centre.append(c)
-            slopes.append(g)
-            errors.append(e)
-    centre_features, slope_features = torch.cat(centre, dim=1), torch.cat(slopes, dim=2)
-    no_error = torch.zeros_like(centre_features)
-    if not errors:
-        return centre_features, slope_features, no_error
-    # Each sine's deviation is a symbol of its own: summed as plain errors they would grow with
-    # |W| in every layer, and most boxes would stay undecided.
-    error_features = torch.cat(errors, dim=1)
-    own = torch.diag_embed(error_features).transpose(0, 1)
-    own = torch.nn.functional.pad(own, (dims, 0))
-    return centre_features, torch.cat([slope_features, own]), no_error
-
-
-def _relu(
-    architecture: Architecture, centre: torch.Tensor, slopes: torch.Tensor, error: torch.Tensor
-) -> _Form:
-    radius = slopes.abs().sum(dim=0) + error
-    low, high = centre - radius, centre + radius
-    # Where the sign is open, max(0, x) lies between s x and s (x - low), s = high / (high - low).
-    slope = (high / (high - low).clamp_min(1e-30)).clamp(0.0, 1.0)
-    slope = torch.where(low >= 0, 1.0, torch.where(high <= 0, 0.0, slope))
-    gap = torch.where((low < 0) & (high > 0), -slope * low / 2, 0.0)
-    return slope * centre + gap, slope * slopes, slope * error + gap
-
-
-def _scaled_sine(
-    architecture: Architecture, centre: torch.Tensor, slopes: torch.Tensor, error: torch.Tensor
-) -> _Form:
-    omega = float(architecture.omega)
-    return _sine(omega * centre, omega * slopes, omega * error)
-
-
-def _sine(centre: torch.Tensor, slopes: torch.Tensor, error: torch.Tensor) -> _Form:
-    radius = slopes.abs().sum(dim=0) + error
-    # |sin(a + t) - sin(a) - t cos(a)| <= t^2 / 2.
-    linear = radius < _SINE_LINEAR_RADIUS
-    slope = torch.where(linear, torch.cos(centre), 0.0)
-    return (
-        torch.where(linear, torch.sin(centre), 0.0),
-        slope * slopes,
-        torch.where(linear, slope.abs() * error + radius**2 / 2, 1.0),
-    )
+def _summed_rows(table: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """(B, m) sums of the (n, m) table's rows that (B, 3) indices name."""
+    return embedding_bag(rows, table, mode="sum")

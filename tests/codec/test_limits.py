@@ -148,7 +148,7 @@ def noisy_field(limits=DEFAULT_LIMITS):
 
 def test_noise_is_not_extracted_unless_asked_to():
     few = Limits(surface_cells=4)
-    with pytest.raises(ConfigError, match=r"surface crosses \d+ cells at resolution 16; at most 1"):
+    with pytest.raises(ConfigError, match=r"crosses \d+ cells or more at resolution 16; at most 1"):
         noisy_field(few).to_mesh(16)
     mesh = noisy_field(Limits.of_format()).to_mesh(16)
     assert mesh.is_watertight

@@ -1,34 +1,59 @@
 import numpy as np
 import pytest
+import trimesh
 from numpy.linalg import norm
 
-from doh3d.geometry.extraction import (
-    Lattice,
-    close_at_box,
-    dense_values,
-    sparse_values,
-    surface_mesh,
-)
+from doh3d.geometry.dense import dense_surface, dense_values
+from doh3d.geometry.extraction import extract
+from doh3d.geometry.lattice import Lattice
+from doh3d.geometry.search import COARSEST_BLOCK, LEAF_BLOCK, open_cells
+from doh3d.geometry.surface import closed_values, crossed_cells
 
 
-def lipschitz(function, constant=1.0):
-    """Logits and safe bounds of a function with a known Lipschitz constant."""
+class LipschitzField:
+    """A function with a known Lipschitz constant on a lattice, and safe planes around it."""
 
-    def logits(points):
-        return function(points.astype(np.float64)).astype(np.float32)
+    def __init__(self, function, lattice, constant=1.0):
+        self.shape = lattice.shape
+        self.evaluated = 0
+        self._function, self._lattice, self._constant = function, lattice, constant
 
-    def bounds(centres, half):
-        value, radius = logits(centres), np.float32(constant * norm(half) * 1.0001)
-        return value - radius, value + radius
+    def logits(self, nodes):
+        self.evaluated += len(nodes)
+        return self._values(nodes)
 
-    return logits, bounds
+    def planes(self, corners, size):
+        values = self._values(corners + size / 2)
+        radius = self._constant * size * self._lattice.spacing * np.sqrt(3) / 2 * 1.0001
+        planes = np.zeros((2, len(corners), 4), dtype=np.float32)
+        planes[0, :, 0], planes[1, :, 0] = values - radius, -values - radius
+        return planes
+
+    def _values(self, nodes):
+        points = self._lattice.points(nodes).astype(np.float64)
+        return self._function(points).astype(np.float32)
 
 
 def extracted(function, half_extents, resolution, constant=1.0):
     lattice = Lattice.over_box(np.asarray(half_extents, dtype=float), resolution)
-    values = sparse_values(*lipschitz(function, constant), lattice)
-    close_at_box(values)
-    return surface_mesh(values, lattice)
+    vertices, faces = extract(LipschitzField(function, lattice, constant))
+    return trimesh.Trimesh(lattice.positions(vertices), faces, process=False)
+
+
+def all_open_cells(field):
+    """(x, y, z) bool: the cells that the search leaves open."""
+    cells = np.zeros(np.array(field.shape) - 1 + COARSEST_BLOCK, dtype=bool)
+    for _, leaves in open_cells(field):
+        for (i, j, k), open_ in zip(leaves.corners, leaves.cells, strict=True):
+            cells[i : i + LEAF_BLOCK, j : j + LEAF_BLOCK, k : k + LEAF_BLOCK] = open_
+    x, y, z = np.array(field.shape) - 1
+    return cells[:x, :y, :z]
+
+
+def box_nodes(shape):
+    at_box = np.ones(shape, dtype=bool)
+    at_box[1:-1, 1:-1, 1:-1] = False
+    return at_box
 
 
 def ball(points):
@@ -55,30 +80,43 @@ def noise(points):
 @pytest.mark.parametrize("function", [ball, thin_plate, crumbs, noise])
 @pytest.mark.parametrize("half_extents", [(1, 1, 1), (0.5, 1, 0.28125)])
 @pytest.mark.parametrize("resolution", [8, 37, 96])
-def test_sparse_evaluation_gives_the_dense_surface(function, half_extents, resolution):
+def test_the_mesh_is_the_dense_one(function, half_extents, resolution):
     lattice = Lattice.over_box(np.asarray(half_extents, dtype=float), resolution)
-    logits, bounds = lipschitz(function)
-    dense = dense_values(logits, lattice)
-    sparse = sparse_values(logits, bounds, lattice)
-    assert np.array_equal(dense > 0, sparse > 0)
-    for values in (dense, sparse):
-        close_at_box(values)
-    expected, found = surface_mesh(dense, lattice), surface_mesh(sparse, lattice)
-    assert np.array_equal(expected.vertices, found.vertices)
-    assert np.array_equal(expected.faces, found.faces)
+    field = LipschitzField(function, lattice)
+    values = dense_values(field)
+    crossed = crossed_cells(closed_values(values, box_nodes(values.shape)))
+    assert not (crossed & ~all_open_cells(field)).any()
+    expected_vertices, expected_faces = dense_surface(values)
+    vertices, faces = extract(field)
+    assert np.array_equal(faces, expected_faces)
+    np.testing.assert_allclose(vertices, expected_vertices, rtol=0, atol=1e-5)
 
 
-def test_sparse_evaluation_is_sparse():
-    evaluated = []
-    logits, bounds = lipschitz(ball)
-
-    def counting(points):
-        evaluated.append(len(points))
-        return logits(points)
-
+def test_few_nodes_are_evaluated():
     lattice = Lattice.over_box(np.ones(3), 128)
-    sparse_values(counting, bounds, lattice)
-    assert sum(evaluated) < 0.2 * np.prod(lattice.shape)
+    field = LipschitzField(ball, lattice)
+    extract(field)
+    assert field.evaluated < 0.2 * np.prod(lattice.shape)
+
+
+def test_planes_with_slopes_prove_more_than_their_lowest_values():
+    class Tilted(LipschitzField):
+        """A half-space, whose planes are exact."""
+
+        def planes(self, corners, size):
+            planes = np.zeros((2, len(corners), 4), dtype=np.float32)
+            planes[0, :, 0] = self._values(corners + size / 2)
+            planes[0, :, 1:] = -size * self._lattice.spacing / 2 * np.array([1, 0.5, 0.25])
+            planes[1] = -planes[0]
+            planes[:, :, 0] -= 1e-5
+            return planes
+
+    lattice = Lattice.over_box(np.ones(3), 64)
+    field = Tilted(lambda points: 0.01 - points @ [1, 0.5, 0.25], lattice)
+    crossed = crossed_cells(closed_values(dense_values(field), box_nodes(field.shape)))
+    found = all_open_cells(field)
+    assert not (crossed & ~found).any()
+    assert found.sum() < 1.1 * crossed.sum()
 
 
 def test_volume_area_and_normals_of_a_ball():
@@ -100,6 +138,12 @@ def test_what_leaves_the_box_is_closed_inside_it():
     assert mesh.volume == pytest.approx(1.1, rel=0.15)
 
 
+def test_a_field_that_is_inside_everywhere_is_its_box():
+    mesh = extracted(lambda points: 5 - norm(points, axis=1), (1, 0.5, 0.25), 80)
+    assert mesh.is_watertight
+    assert mesh.volume == pytest.approx(1.0, rel=0.1)
+
+
 def test_nodes_exactly_on_the_surface_leave_it_closed():
     def diamond(points):
         return 0.5 - np.abs(points).sum(axis=1)
@@ -111,3 +155,13 @@ def test_nodes_exactly_on_the_surface_leave_it_closed():
 
 def test_a_field_that_is_outside_everywhere_gives_no_faces():
     assert len(extracted(lambda points: -1 - norm(points, axis=1), (1, 1, 1), 16).faces) == 0
+
+
+def test_the_cells_crossed_are_counted_as_the_surface_grows():
+    lattice = Lattice.over_box(np.ones(3), 64)
+    field = LipschitzField(ball, lattice)
+    counts = []
+    extract(field, counts.append)
+    values = closed_values(dense_values(field), box_nodes(field.shape))
+    assert counts == sorted(counts)
+    assert counts[-1] == crossed_cells(values).sum()

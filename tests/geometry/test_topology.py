@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from doh3d.geometry.extraction import Lattice, surface_mesh
+from doh3d.geometry.dense import dense_surface
 from doh3d.geometry.mesh import clean_mesh
 from doh3d.geometry.occupancy import inside_test
 from doh3d.geometry.topology import Topology, mesh_topology
@@ -19,7 +19,7 @@ def plate_with_holes(count):
     values[1:-1, 1:-1, 1:-1] = 1.0
     for hole in range(count):
         values[4 * hole + 3 : 4 * hole + 5, 3:5] = -1.0
-    return surface_mesh(values, Lattice(np.zeros(3), 1.0, values.shape))
+    return trimesh.Trimesh(*dense_surface(values), process=False)
 
 
 def hollow(mesh, cavity):

@@ -3,14 +3,22 @@ import pytest
 import torch
 
 from doh3d.hypernetwork.architecture import Architecture
-from doh3d.hypernetwork.bounds import logit_bounds
-from doh3d.hypernetwork.target import encode_points, split_weights, target_forward
+from doh3d.hypernetwork.bounds import LogitBounds
+from doh3d.hypernetwork.target import (
+    TargetWeights,
+    encode_points,
+    split_weights,
+    target_forward,
+)
 
 ARCHITECTURES = [
     Architecture(width=16, depth=3, octaves=3),
     Architecture(width=8, depth=1, octaves=0),
     Architecture(width=16, depth=2, octaves=6),
     Architecture(width=16, depth=3, octaves=0, activation="sine", omega=10),
+    Architecture(width=12, depth=2, octaves=2, activation="sine", omega=30),
+    Architecture(width=8, depth=1, octaves=15),
+    Architecture(width=24, depth=12, octaves=2),
 ]
 
 
@@ -27,33 +35,102 @@ def random_weights(architecture, seed, scale=1.0):
     return split_weights(architecture, flat, biases)
 
 
+def planes_of_boxes(architecture, weights, half_sides, seed=0):
+    """Bounds over random boxes: their (B, 3) centres and their planes (2, B, 4)."""
+    rng = np.random.default_rng(seed)
+    axes = [torch.from_numpy(rng.uniform(-1, 1, n).astype(np.float32)) for n in (7, 8, 9)]
+    boxes = torch.from_numpy(np.stack([rng.integers(0, n, 60) for n in (7, 8, 9)], axis=1))
+    planes = LogitBounds(architecture, weights, axes, half_sides).planes(boxes)
+    return torch.stack([axis[boxes[:, d]] for d, axis in enumerate(axes)], dim=1), planes
+
+
+def values_of_planes(planes, offsets):
+    """(2, S, B) float32 values at (S, B, 3) places in [-1, 1]."""
+    return planes[:, None, :, 0] + (planes[:, None, :, 1:] * offsets).sum(dim=3)
+
+
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("half_side", [0.5, 0.1, 0.01, 1e-4])
-def test_no_point_of_a_box_leaves_its_bounds(architecture, half_side):
+@pytest.mark.parametrize("half_side", [0.5, 0.1, 0.01, 1e-4, 1e-7])
+def test_no_point_of_a_box_is_beyond_its_planes(architecture, half_side):
     rng = np.random.default_rng(0)
+    half = [half_side, half_side / 2, half_side]
     for seed in range(4):
         weights = random_weights(architecture, seed, scale=1.5)
-        centres = torch.from_numpy(rng.uniform(-1, 1, (50, 3)).astype(np.float32))
-        half = torch.tensor([half_side, half_side / 2, half_side], dtype=torch.float32)
-        low, high = logit_bounds(architecture, weights, centres, half)
-        offsets = torch.from_numpy(rng.uniform(-1, 1, (400, 1, 3)).astype(np.float32))
+        centres, planes = planes_of_boxes(architecture, weights, half)
+        offsets = torch.from_numpy(rng.uniform(-1, 1, (400, 60, 3)).astype(np.float32))
         # Corners and faces too, where extremes like to be.
         offsets[:200] = offsets[:200].sign()
         offsets[200:300, :, 0] = offsets[200:300, :, 0].sign()
-        points = (centres + offsets * half).reshape(-1, 3)
+        points = (centres + offsets * torch.tensor(half)).reshape(-1, 3)
         logits = target_forward(architecture, weights, encode_points(architecture, points))
-        logits = logits.reshape(400, 50)
-        assert bool((logits >= low).all())
-        assert bool((logits <= high).all())
+        below, below_negated = values_of_planes(planes, offsets)
+        assert bool((logits.reshape(400, 60) >= below).all())
+        assert bool((-logits.reshape(400, 60) >= below_negated).all())
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", ARCHITECTURES[:5])
 def test_bounds_close_in_as_boxes_shrink(architecture):
     weights = random_weights(architecture, 3)
-    centres = torch.from_numpy(np.random.default_rng(1).uniform(-1, 1, (50, 3))).float()
     widths = []
     for half_side in (0.1, 0.01, 0.001):
-        low, high = logit_bounds(architecture, weights, centres, torch.full((3,), half_side))
-        widths.append(float((high - low).mean()))
+        _, planes = planes_of_boxes(architecture, weights, [half_side] * 3)
+        # From the lowest value of the one plane to the highest of the other.
+        reach = planes[:, :, 1:].abs().sum(dim=2)
+        widths.append(float((reach - planes[:, :, 0]).sum(dim=0).mean()))
     assert widths[1] < widths[0] / 4
     assert widths[2] < widths[1] / 4
+
+
+@pytest.mark.parametrize("architecture", [ARCHITECTURES[0], ARCHITECTURES[2]])
+def test_gaps_between_planes_close_in_faster_than_boxes_shrink(architecture):
+    weights = random_weights(architecture, 3)
+    gaps = []
+    for half_side in (0.02, 0.002):
+        _, planes = planes_of_boxes(architecture, weights, [half_side] * 3)
+        gaps.append(float(-planes[:, :, 0].sum(dim=0).mean()))
+    assert 0 < gaps[1] < gaps[0] / 20
+
+
+def test_bounds_allow_for_rounding():
+    # Large terms that cancel: the logit of a point is off by more than its box is wide.
+    architecture = Architecture(width=64, depth=2, octaves=0)
+    generator = torch.Generator().manual_seed(0)
+    first = torch.randn(64, 3, generator=generator) * 1e-3
+    second = torch.randn(64, 64, generator=generator)
+    weights = TargetWeights(
+        (first, second - second.mean(dim=1, keepdim=True), torch.randn(1, 64, generator=generator)),
+        (torch.full((64,), 1e4), torch.full((64,), 1e2), torch.zeros(1)),
+    )
+    centres, planes = planes_of_boxes(architecture, weights, [1e-6] * 3)
+    exact = TargetWeights(
+        tuple(matrix.double() for matrix in weights.matrices),
+        tuple(bias.double() for bias in weights.biases),
+    )
+    rounded = target_forward(architecture, weights, centres).squeeze(1)
+    true = target_forward(architecture, exact, centres.double()).squeeze(1)
+    assert float((rounded - true).abs().max()) > 1e-3
+    for logits in (rounded, true):
+        assert bool((planes[0, :, 0] <= logits).all())
+        assert bool((planes[1, :, 0] <= -logits).all())
+
+
+def test_coarser_matrix_products_widen_the_bounds():
+    architecture = ARCHITECTURES[0]
+    weights = random_weights(architecture, 0)
+    precision = torch.get_float32_matmul_precision()
+    gaps = []
+    try:
+        for setting in ("highest", "high", "medium"):
+            torch.set_float32_matmul_precision(setting)
+            _, planes = planes_of_boxes(architecture, weights, [1e-3] * 3)
+            gaps.append(float(-planes[:, :, 0].sum(dim=0).mean()))
+    finally:
+        torch.set_float32_matmul_precision(precision)
+    assert 0 < gaps[0] < gaps[1] < gaps[2]
+
+
+def test_networks_that_overflow_prove_nothing():
+    architecture = ARCHITECTURES[0]
+    weights = random_weights(architecture, 0, scale=1e20)
+    _, planes = planes_of_boxes(architecture, weights, [0.01] * 3)
+    assert not bool((planes[:, :, 0] > planes[:, :, 1:].abs().sum(dim=2)).any())

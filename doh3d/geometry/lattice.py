@@ -1,0 +1,69 @@
+"""Where a field is sampled for extraction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from doh3d.errors import ConfigError
+from doh3d.limits import MAX_RESOLUTION, MIN_RESOLUTION
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """Nodes ``origin + spacing * (i, j, k)``, and the cells between them.
+
+    Attributes
+    ----------
+    origin : (3,) float64
+    spacing : float
+    shape : three integers
+        Nodes along each axis.
+    """
+
+    origin: npt.NDArray[np.float64]
+    spacing: float
+    shape: tuple[int, int, int]
+
+    @classmethod
+    def over_box(cls, half_extents: npt.NDArray[np.float64], resolution: int) -> Lattice:
+        """Cubic cells over the box of these half sides, `resolution` along its longest side."""
+        spacing = 2 * float(half_extents.max()) / resolution
+        x, y, z = (np.ceil(2 * half_extents / spacing - 1e-9).astype(int) + 1).tolist()
+        return cls(-half_extents, spacing, (x, y, z))
+
+    @property
+    def cells(self) -> npt.NDArray[np.int64]:
+        """(3,) cells along each axis."""
+        return np.asarray(self.shape, dtype=np.int64) - 1
+
+    def coordinates(self, axis: int, index: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """(N,) coordinates along an axis of (N,) node indices, as `points` has them."""
+        table = (self.origin[axis] + self.spacing * np.arange(self.shape[axis])).astype(np.float32)
+        return cast(npt.NDArray[np.float32], table[index])
+
+    def points(self, nodes: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """(N, 3) coordinates of (N, 3) node indices."""
+        return (self.origin + self.spacing * nodes).astype(np.float32)
+
+    def positions(self, vertices: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """(N, 3) coordinates of (N, 3) places given in units of nodes."""
+        return self.origin + self.spacing * vertices
+
+
+def index_grid(shape: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """(N, 3) integer coordinates of a box of that shape, from 0; the last runs fastest."""
+    return np.stack(np.meshgrid(*(np.arange(s) for s in shape), indexing="ij"), axis=-1).reshape(
+        -1, 3
+    )
+
+
+def check_resolution(resolution: int) -> None:
+    """Raise ConfigError unless a lattice of this resolution may be built."""
+    if not MIN_RESOLUTION <= resolution <= MAX_RESOLUTION:
+        raise ConfigError(
+            f"resolution is {resolution}; it must be {MIN_RESOLUTION} to {MAX_RESOLUTION}"
+        )

@@ -1,0 +1,56 @@
+"""The target network on the nodes of a lattice, whose encoding is looked up axis by axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch.nn.functional import embedding_bag, one_hot
+
+from doh3d.hypernetwork.architecture import Architecture
+from doh3d.hypernetwork.target import TargetWeights, encode_points, target_forward
+
+
+class NodeLogits:
+    """Logits of lattice nodes: the same bits as `target_forward` has for these points.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    weights : TargetWeights
+    coordinates : three (n_d,) float32
+        The nodes' normalised coordinates along each axis.
+    chunk : int
+        Nodes at a time. Matrix products round differently for other numbers of rows, so the
+        last chunk is filled up, and a node's logit does not depend on the others asked for.
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        weights: TargetWeights,
+        coordinates: Sequence[torch.Tensor],
+        chunk: int,
+    ) -> None:
+        self._architecture, self._weights, self._chunk = architecture, weights, chunk
+        dims = len(coordinates)
+        tables = []
+        for d, axis in enumerate(coordinates):
+            own = one_hot(torch.tensor(d, device=axis.device), dims).to(axis.dtype)
+            encoded = encode_points(architecture, axis.unsqueeze(1) * own)
+            # Feature j depends on axis j mod d alone; the others' zeros add up exactly.
+            tables.append(encoded * own.repeat(1 + 2 * architecture.octaves))
+        self._table = torch.cat(tables)
+        offsets = [sum(len(axis) for axis in coordinates[:d]) for d in range(dims)]
+        self._offsets = torch.tensor(offsets, device=self._table.device)
+
+    def __call__(self, nodes: torch.Tensor) -> torch.Tensor:
+        """(N,) float32 logits of (N, 3) int64 node indices."""
+        count = len(nodes)
+        filling = nodes.new_zeros(-count % self._chunk, nodes.shape[1])
+        rows = torch.cat([nodes, filling]) + self._offsets
+        values = [self._table.new_zeros(0, 1)]
+        for chunk in rows.split(self._chunk):
+            features = embedding_bag(chunk, self._table, mode="sum")
+            values.append(target_forward(self._architecture, self._weights, features))
+        return torch.cat(values).squeeze(1).narrow(0, 0, count)
