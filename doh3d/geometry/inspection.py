@@ -16,8 +16,10 @@ from doh3d.geometry.occupancy import inside_test
 from doh3d.geometry.orientation import signed_volumes
 from doh3d.geometry.transform import NormalizingTransform
 
-# Points at which the winding number is measured.
+# Points at which the winding number is measured; fewer where triangles lie close, so that no more
+# of them are looked at for all points.
 _PROBES = 20_000
+_PROBE_WORK = 1 << 25
 
 # A winding number this near to one half is a guess rather than an answer.
 _UNCLEAR = 0.25
@@ -197,8 +199,10 @@ def _describe(repaired: RepairedMesh, kind: str) -> Shape:
     faces, patch = repair.make_consistent(np.asarray(mesh.faces, dtype=np.int64))
     volumes, _ = signed_volumes(points, faces, patch)
     low, high = np.asarray(mesh.bounds, dtype=np.float64)
-    probes = np.random.Generator(np.random.PCG64(0)).uniform(low, high, (_PROBES, 3))
-    winding = inside_test(mesh).winding_numbers(probes)
+    test = inside_test(mesh)
+    count = min(_PROBES, round(_PROBE_WORK / max(test.work, 1.0)))
+    probes = np.random.Generator(np.random.PCG64(0)).uniform(low, high, (count, 3))
+    winding = test.winding_numbers(probes)
     inside = winding > 0.5
     unclear = np.abs(winding - 0.5) < _UNCLEAR
     fill = float(inside.mean())

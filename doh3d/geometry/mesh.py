@@ -15,7 +15,7 @@ from doh3d.geometry.formats import read_mesh
 from doh3d.geometry.orientation import orient_outwards
 from doh3d.geometry.repair import FloatArray, IntArray
 from doh3d.geometry.transform import NormalizingTransform
-from doh3d.geometry.volume import check_volume, no_volume
+from doh3d.geometry.volume import check_volume, check_work, no_volume
 
 if TYPE_CHECKING:
     import trimesh
@@ -159,6 +159,7 @@ def repair_mesh(mesh: trimesh.Trimesh, name: str) -> RepairedMesh:
     oriented = len(faces)
     faces = _without_flat_faces(points, faces)
     check_volume(points, faces, name)
+    check_work(points, faces, name)
 
     used_vertices, renumbered = np.unique(faces, return_inverse=True)
     return RepairedMesh(
