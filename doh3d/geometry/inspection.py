@@ -11,7 +11,7 @@ import numpy as np
 from doh3d.errors import MeshError
 from doh3d.geometry import repair
 from doh3d.geometry.formats import detect_format, read_mesh
-from doh3d.geometry.mesh import RepairedMesh, repair_mesh
+from doh3d.geometry.mesh import CROSSING, RepairedMesh, repair_mesh
 from doh3d.geometry.occupancy import inside_test
 from doh3d.geometry.orientation import signed_volumes
 from doh3d.geometry.transform import NormalizingTransform
@@ -40,7 +40,8 @@ class Contents:
         Triangles count as faces, polygons being cut.
     unused_vertices : int
         Vertices that no face uses.
-    not_finite_faces, joined_vertices, degenerate_faces, duplicate_faces, turned_faces : int
+    not_finite_faces, joined_vertices, degenerate_faces, duplicate_faces : int
+    turned_faces, crossing_bodies : int
         See `RepairedMesh`.
     open_edges : int
         Edges of one face only: where the surface has a hole or an end.
@@ -58,6 +59,7 @@ class Contents:
     degenerate_faces: int
     duplicate_faces: int
     turned_faces: int
+    crossing_bodies: int
     open_edges: int
     non_manifold_edges: int
     flipped_edges: int
@@ -180,6 +182,7 @@ def inspect_mesh(path: str | Path) -> Inspection:
         degenerate_faces=repaired.degenerate_faces,
         duplicate_faces=repaired.duplicate_faces,
         turned_faces=repaired.turned_faces,
+        crossing_bodies=repaired.crossing_bodies,
         open_edges=int((edge_faces == 1).sum()),
         non_manifold_edges=int((edge_faces > 2).sum()),
         flipped_edges=flipped,
@@ -259,6 +262,8 @@ def _notes(contents: Contents, shape: Shape) -> tuple[str, ...]:
         "faces are turned so that their normals point outwards": contents.turned_faces,
     }
     notes = [f"{count} {what}" for what, count in repairs.items() if count]
+    if contents.crossing_bodies:
+        notes.append(f"look: {contents.crossing_bodies} {CROSSING}")
     if shape.unclear > _NOTABLE_SHARE:
         notes.append(
             f"look: the surface leaves open what is inside in {shape.unclear:.0%} of the "

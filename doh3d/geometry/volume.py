@@ -23,8 +23,8 @@ _WRONG_SIDE_WEIGHT = 3.0
 _ENCLOSING_SHARE = 0.2
 _ENCLOSURE_PROBES = 2048
 
-# Where more of a closed surface than this has the outside of an inside out part behind it, it is
-# not for being thin that it encloses nothing.
+# Where more of a closed surface than this has before it what it encloses inside out, it is not for
+# being thin that it encloses nothing.
 _INVERTED_SHARE = 0.05
 
 # Where triangles lie close, fewer probes do: so many triangles are looked at for all of them.
@@ -76,13 +76,15 @@ def check_volume(points: FloatArray, faces: IntArray, name: str) -> None:
     # Behind an open surface so near that only the surface itself counts, behind a closed one
     # where the other side of a wall that is too thin has been passed.
     depth = 1e-3 * np.sqrt(doubled_area[face]) if open_edges else np.full(len(face), _THINNEST)
-    found = winding.winding_number(corners[face].mean(axis=1) - unit * depth[:, None])
+    middles, steps = corners[face].mean(axis=1), unit * depth[:, None]
+    found = winding.winding_number(middles - steps)
     right, wrong = (found > _BLOCKED_DIRECTIONS).mean(), (found < _WRONG_SIDE).mean()
     if right - _WRONG_SIDE_WEIGHT * wrong >= _ENCLOSING_SHARE:
         return
     if open_edges:
         raise no_volume(name, f"its surface is open at {open_edges} edges")
-    if (found < -_BLOCKED_DIRECTIONS).mean() > _INVERTED_SHARE:
+    before = winding.winding_number(middles + steps)
+    if (before < -_BLOCKED_DIRECTIONS).mean() > _INVERTED_SHARE:
         raise no_volume(name, "its parts wind in opposite ways, and what is inside is not told")
     raise no_volume(name, f"it is flat: thinner than {_THINNEST / 1.8:.1g} of its longest side")
 
