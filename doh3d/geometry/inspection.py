@@ -176,7 +176,7 @@ def inspect_mesh(path: str | Path) -> Inspection:
     contents = Contents(
         vertices=len(vertices),
         faces=len(faces),
-        unused_vertices=len(vertices) - len(np.unique(faces)),
+        unused_vertices=len(vertices) - int(repair.is_used(len(vertices), faces).sum()),
         not_finite_faces=repaired.not_finite_faces,
         joined_vertices=repaired.joined_vertices,
         degenerate_faces=repaired.degenerate_faces,
@@ -187,6 +187,8 @@ def inspect_mesh(path: str | Path) -> Inspection:
         non_manifold_edges=int((edge_faces > 2).sum()),
         flipped_edges=flipped,
     )
+    # What is in the file takes as much room as what is made of it.
+    del raw, vertices, faces
     shape = _describe(repaired, kind)
     return Inspection(
         str(path), kind, True, None, contents, shape, _notes(contents, shape), _decision(shape)
@@ -201,6 +203,11 @@ def _describe(repaired: RepairedMesh, kind: str) -> Shape:
     points = transform.to_normalized(mesh.vertices)
     faces, patch = repair.make_consistent(np.asarray(mesh.faces, dtype=np.int64))
     volumes, _ = signed_volumes(points, faces, patch)
+    # In normalised units, in which no product leaves float64.
+    normalized = trimesh.Trimesh(points, faces, process=False)
+    sides, area, signed = np.ptp(points, axis=0), float(normalized.area), float(normalized.volume)
+    watertight = repair.open_edge_count(faces) == 0
+    del points, faces, patch, normalized
     low, high = np.asarray(mesh.bounds, dtype=np.float64)
     test = inside_test(mesh)
     count = min(_PROBES, round(_PROBE_WORK / max(test.work, 1.0)))
@@ -209,13 +216,8 @@ def _describe(repaired: RepairedMesh, kind: str) -> Shape:
     inside = winding > 0.5
     unclear = np.abs(winding - 0.5) < _UNCLEAR
     fill = float(inside.mean())
-    # In normalised units, in which no product leaves float64.
-    normalized = trimesh.Trimesh(points, faces, process=False)
-    sides, area = np.ptp(points, axis=0), float(normalized.area)
     # Few probes meet a thin shape, whose signed volume is exact where it is closed.
-    watertight = repair.open_edge_count(faces) == 0
-    box_volume = float(np.prod(sides))
-    enclosed = fill * box_volume if fill > _LOW_FILL else abs(float(normalized.volume))
+    enclosed = fill * float(np.prod(sides)) if fill > _LOW_FILL else abs(signed)
     turned = repaired.turned_faces
     orientation = "mixed" if turned else "outwards"
     if turned == len(repaired.given_faces):

@@ -151,7 +151,7 @@ def repair_mesh(mesh: trimesh.Trimesh, name: str) -> RepairedMesh:
         # Vertices that no face uses may be anything.
         points = NormalizingTransform.from_bounds(bounds).to_normalized(vertices)
 
-    used_count = len(np.unique(faces))
+    used_count = int(repair.is_used(len(vertices), faces).sum())
     kept, faces = repair.weld(points, faces)
     joined = used_count - len(kept)
     points, vertices = points[kept], vertices[kept]
@@ -170,11 +170,10 @@ def repair_mesh(mesh: trimesh.Trimesh, name: str) -> RepairedMesh:
     check_volume(points, faces, name)
     check_work(points, faces, name)
 
-    used_vertices, renumbered = np.unique(faces, return_inverse=True)
+    still_used = repair.is_used(len(vertices), faces)
+    renumbered = (np.cumsum(still_used) - 1)[faces]
     return RepairedMesh(
-        trimesh.Trimesh(
-            vertices=vertices[used_vertices], faces=renumbered.reshape(-1, 3), process=False
-        ),
+        trimesh.Trimesh(vertices=vertices[still_used], faces=renumbered, process=False),
         not_finite_faces=not_finite,
         joined_vertices=joined,
         degenerate_faces=int(repeated.sum()) + oriented - len(faces),

@@ -18,6 +18,9 @@ _FLAT_THICKNESS = 1e-9
 # How far before a face its probe lies, as a share of the square root of the face's area.
 _PROBE_DEPTH = 1e-3
 
+# Faces measured at a time: bounds the memory.
+_CHUNK = 1 << 18
+
 # Probes of a body, fewer where there are very many bodies.
 _PROBES_A_BODY = 32
 _MOST_PROBES = 300_000
@@ -50,21 +53,29 @@ def signed_volumes(
     """
     body, rim = _bodies(faces, patch)
     count = int(body.max(initial=-1)) + 1
-    tail, head = points[faces].reshape(-1, 3), points[np.roll(faces, -1, axis=1)].reshape(-1, 3)
-    half_body = np.repeat(body, 3)
-    has_rim = np.bincount(half_body, weights=rim, minlength=count) > 0
+    rim = rim.reshape(-1, 3)
+    has_rim = np.bincount(body, weights=rim.any(axis=1), minlength=count) > 0
+    chunks = [slice(begin, begin + _CHUNK) for begin in range(0, len(faces), _CHUNK)]
     # Closed bodies may use any reference point; the mean of their edges keeps rounding small.
-    weight = np.linalg.norm(head - tail, axis=1) * np.where(has_rim[half_body], rim, True)
-    middle = (tail + head) / 2
-    total = np.maximum(np.bincount(half_body, weights=weight, minlength=count), 1e-300)
-    sums = [
-        np.bincount(half_body, weights=weight * middle[:, k], minlength=count) for k in range(3)
-    ]
-    reference = np.column_stack(sums) / total[:, None]
-    a, b, c = (points[faces] - reference[body][:, None]).transpose(1, 0, 2)
-    sixfold = np.einsum("ij,ij->i", a, np.cross(b, c))
-    volume = np.asarray(np.bincount(body, weights=sixfold) / 6, dtype=np.float64)
-    area = np.bincount(body, weights=np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2)
+    total, sums = np.zeros(count), np.zeros((count, 3))
+    for chunk in chunks:
+        tail, of = points[faces[chunk]], body[chunk]
+        head = np.roll(tail, -1, axis=1)
+        counts = np.where(has_rim[of][:, None], rim[chunk], True)
+        weight = np.linalg.norm(head - tail, axis=2) * counts
+        total += np.bincount(of, weights=weight.sum(axis=1), minlength=count)
+        middles = np.einsum("fk,fkj->fj", weight, (tail + head) / 2)
+        for axis in range(3):
+            sums[:, axis] += np.bincount(of, weights=middles[:, axis], minlength=count)
+    reference = sums / np.maximum(total, 1e-300)[:, None]
+    volume, area = np.zeros(count), np.zeros(count)
+    for chunk in chunks:
+        of = body[chunk]
+        a, b, c = (points[faces[chunk]] - reference[of][:, None]).transpose(1, 0, 2)
+        sixfold = np.einsum("ij,ij->i", a, np.cross(b, c))
+        volume += np.bincount(of, weights=sixfold / 6, minlength=count)
+        doubled = np.linalg.norm(np.cross(b - a, c - a), axis=1)
+        area += np.bincount(of, weights=doubled / 2, minlength=count)
     volume[np.abs(volume) <= _FLAT_THICKNESS * area] = 0.0
     return volume, body
 
@@ -96,11 +107,13 @@ def orient_outwards(points: FloatArray, faces: IntArray, patch: IntArray) -> tup
     turned = negative & outermost
     crossing = int((turned & some).sum())
     if contained.any() and turned.any():
+        lying = contained[probed]
+        probes, probed = probes[lying], probed[lying]
         of_turned = upright[turned[body]]
         _, in_turned = _within(points, of_turned, probes, probed, len(volume))
         of_others = upright[(outermost & ~turned)[body]]
         in_others, _ = _within(points, of_others, probes, probed, len(volume))
-        turned |= contained & in_turned & ~in_others
+        turned |= in_turned & ~in_others
     return flip(faces, turned[body]), crossing
 
 
