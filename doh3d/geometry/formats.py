@@ -5,7 +5,9 @@ What comes back is raw: :func:`doh3d.geometry.mesh.clean_mesh` checks and repair
 
 from __future__ import annotations
 
+import json
 import re
+import struct
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +18,9 @@ from doh3d.errors import MeshError
 from doh3d.geometry.obj import read_obj
 from doh3d.geometry.off import read_off
 from doh3d.geometry.ply import read_ply
-from doh3d.geometry.polygons import FloatArray, IntArray, check_corners
+from doh3d.geometry.polygons import MOST_FACES, FloatArray, IntArray, check_corners
 from doh3d.geometry.stl import read_stl
+from doh3d.geometry.threemf import read_3mf
 
 if TYPE_CHECKING:
     import trimesh
@@ -64,9 +67,12 @@ _PACKED_GLTF = {
     b"EXT_meshopt_compression": "meshopt",
 }
 
-# More triangles than this are refused before they fill the machine: cleaning takes some 500
-# bytes for each.
-MOST_FACES = 16_000_000
+# Files of more bytes are refused before they are read; text unfolds to several times its size.
+_MOST_BYTES = 1 << 29
+
+
+# Of indices, positions, normals and what else vertices have.
+_MOST_GLTF_NUMBERS = 6 * MOST_FACES
 
 
 def read_mesh(path: Path) -> trimesh.Trimesh:
@@ -87,18 +93,23 @@ def read_mesh(path: Path) -> trimesh.Trimesh:
     Raises
     ------
     MeshError
-        The file is missing, of another kind, damaged, or of more than 16 million triangles.
+        The file is missing, of another kind, damaged, or of more than `MOST_FACES` triangles.
     """
     import trimesh
 
     name = " ".join(str(path).split()) or "."
     kind = detect_format(path)
+    size = path.stat().st_size
+    if size > _MOST_BYTES:
+        raise MeshError(f"{name}: has {size} bytes; at most {_MOST_BYTES} are read")
     try:
         # Damaged files make readers and numpy warn before they fail; the error says it all.
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             if kind in _READERS:
                 vertices, faces = _READERS[kind](path.read_bytes())
+            elif kind == "3MF":
+                vertices, faces = read_3mf(path, MOST_FACES)
             else:
                 vertices, faces = _read_scene(path, kind)
     except MeshError:
@@ -157,8 +168,7 @@ def _read_scene(path: Path, kind: str) -> tuple[FloatArray, IntArray]:
     """Read a scene's triangles, each part where its transform puts it."""
     import trimesh
 
-    if kind in ("GLB", "glTF"):
-        _check_gltf(path.read_bytes())
+    _check_gltf(path.read_bytes())
     # The content decides the format, also where the extension says another.
     with path.open("rb") as file:
         scene = trimesh.load_scene(
@@ -193,8 +203,28 @@ def _read_scene(path: Path, kind: str) -> tuple[FloatArray, IntArray]:
 
 
 def _check_gltf(data: bytes) -> None:
-    """Raise ValueError where the triangles are packed in a form that is not read."""
+    """Raise ValueError where the triangles are packed in a form that is not read, or too many."""
     for extension, packing in _PACKED_GLTF.items():
         # Names stand in the JSON text, before any binary data.
         if extension in data[: 1 << 20]:
             raise ValueError(f"its triangles are packed with {packing}; export it without")
+    if data.startswith(b"glTF"):
+        (length,) = struct.unpack_from("<I", data, 12)
+        data = data[20 : 20 + length]
+    document = json.loads(data)
+    accessors = document.get("accessors", [])
+    # Without a view an accessor is zeros: a few bytes that ask for gigabytes.
+    zeros = sum(int(a["count"]) for a in accessors if "bufferView" not in a)
+    # Parts may share what is in the file, but are each read for themselves.
+    parts = [part for mesh in document.get("meshes", []) for part in mesh["primitives"]]
+    used = [
+        int(accessors[key]["count"])
+        for part in parts
+        for key in (part.get("indices"), *part.get("attributes", {}).values())
+        if key is not None
+    ]
+    if max(zeros, sum(used)) > _MOST_GLTF_NUMBERS:
+        raise ValueError(
+            f"its accessors hold {max(zeros, sum(used))} numbers or vectors; at most "
+            f"{_MOST_GLTF_NUMBERS} are read, so simplify it first"
+        )

@@ -11,13 +11,15 @@ import numpy as np
 from doh3d.errors import MeshError
 from doh3d.geometry import repair
 from doh3d.geometry.formats import detect_format, read_mesh
-from doh3d.geometry.mesh import RepairedMesh, repair_mesh
+from doh3d.geometry.mesh import CROSSING, RepairedMesh, repair_mesh
 from doh3d.geometry.occupancy import inside_test
 from doh3d.geometry.orientation import signed_volumes
 from doh3d.geometry.transform import NormalizingTransform
 
-# Points at which the winding number is measured.
+# Points at which the winding number is measured; fewer where triangles lie close, so that no more
+# of them are looked at for all points.
 _PROBES = 20_000
+_PROBE_WORK = 1 << 25
 
 # A winding number this near to one half is a guess rather than an answer.
 _UNCLEAR = 0.25
@@ -38,7 +40,8 @@ class Contents:
         Triangles count as faces, polygons being cut.
     unused_vertices : int
         Vertices that no face uses.
-    not_finite_faces, joined_vertices, degenerate_faces, duplicate_faces, turned_faces : int
+    not_finite_faces, joined_vertices, degenerate_faces, duplicate_faces : int
+    turned_faces, crossing_bodies : int
         See `RepairedMesh`.
     open_edges : int
         Edges of one face only: where the surface has a hole or an end.
@@ -56,6 +59,7 @@ class Contents:
     degenerate_faces: int
     duplicate_faces: int
     turned_faces: int
+    crossing_bodies: int
     open_edges: int
     non_manifold_edges: int
     flipped_edges: int
@@ -172,16 +176,19 @@ def inspect_mesh(path: str | Path) -> Inspection:
     contents = Contents(
         vertices=len(vertices),
         faces=len(faces),
-        unused_vertices=len(vertices) - len(np.unique(faces)),
+        unused_vertices=len(vertices) - int(repair.is_used(len(vertices), faces).sum()),
         not_finite_faces=repaired.not_finite_faces,
         joined_vertices=repaired.joined_vertices,
         degenerate_faces=repaired.degenerate_faces,
         duplicate_faces=repaired.duplicate_faces,
         turned_faces=repaired.turned_faces,
+        crossing_bodies=repaired.crossing_bodies,
         open_edges=int((edge_faces == 1).sum()),
         non_manifold_edges=int((edge_faces > 2).sum()),
         flipped_edges=flipped,
     )
+    # What is in the file takes as much room as what is made of it.
+    del raw, vertices, faces
     shape = _describe(repaired, kind)
     return Inspection(
         str(path), kind, True, None, contents, shape, _notes(contents, shape), _decision(shape)
@@ -196,19 +203,21 @@ def _describe(repaired: RepairedMesh, kind: str) -> Shape:
     points = transform.to_normalized(mesh.vertices)
     faces, patch = repair.make_consistent(np.asarray(mesh.faces, dtype=np.int64))
     volumes, _ = signed_volumes(points, faces, patch)
+    # In normalised units, in which no product leaves float64.
+    normalized = trimesh.Trimesh(points, faces, process=False)
+    sides, area, signed = np.ptp(points, axis=0), float(normalized.area), float(normalized.volume)
+    watertight = repair.open_edge_count(faces) == 0
+    del points, faces, patch, normalized
     low, high = np.asarray(mesh.bounds, dtype=np.float64)
-    probes = np.random.Generator(np.random.PCG64(0)).uniform(low, high, (_PROBES, 3))
-    winding = inside_test(mesh).winding_numbers(probes)
+    test = inside_test(mesh)
+    count = min(_PROBES, round(_PROBE_WORK / max(test.work, 1.0)))
+    probes = np.random.Generator(np.random.PCG64(0)).uniform(low, high, (count, 3))
+    winding = test.winding_numbers(probes)
     inside = winding > 0.5
     unclear = np.abs(winding - 0.5) < _UNCLEAR
     fill = float(inside.mean())
-    # In normalised units, in which no product leaves float64.
-    normalized = trimesh.Trimesh(points, faces, process=False)
-    sides, area = np.ptp(points, axis=0), float(normalized.area)
     # Few probes meet a thin shape, whose signed volume is exact where it is closed.
-    watertight = repair.open_edge_count(faces) == 0
-    box_volume = float(np.prod(sides))
-    enclosed = fill * box_volume if fill > _LOW_FILL else abs(float(normalized.volume))
+    enclosed = fill * float(np.prod(sides)) if fill > _LOW_FILL else abs(signed)
     turned = repaired.turned_faces
     orientation = "mixed" if turned else "outwards"
     if turned == len(repaired.given_faces):
@@ -255,6 +264,8 @@ def _notes(contents: Contents, shape: Shape) -> tuple[str, ...]:
         "faces are turned so that their normals point outwards": contents.turned_faces,
     }
     notes = [f"{count} {what}" for what, count in repairs.items() if count]
+    if contents.crossing_bodies:
+        notes.append(f"look: {contents.crossing_bodies} {CROSSING}")
     if shape.unclear > _NOTABLE_SHARE:
         notes.append(
             f"look: the surface leaves open what is inside in {shape.unclear:.0%} of the "

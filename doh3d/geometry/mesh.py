@@ -15,7 +15,7 @@ from doh3d.geometry.formats import read_mesh
 from doh3d.geometry.orientation import orient_outwards
 from doh3d.geometry.repair import FloatArray, IntArray
 from doh3d.geometry.transform import NormalizingTransform
-from doh3d.geometry.volume import check_volume, no_volume
+from doh3d.geometry.volume import check_volume, check_work, no_volume
 
 if TYPE_CHECKING:
     import trimesh
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 # Beyond these sizes squares and cubes of lengths leave float64.
 _LARGEST_COORDINATE = 1e100
 _SMALLEST_EXTENT = 1e-100
+
+# What is said of bodies that no reading of the file makes right for certain.
+CROSSING = "bodies inside out lie partly in others; they are turned, and joined to those"
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +48,8 @@ class RepairedMesh:
         Faces left out because they repeat another, or are a wall between two bodies.
     turned_faces : int
         Faces whose winding was reversed.
+    crossing_bodies : int
+        Bodies inside out, and turned, part of which lies in another.
     given_faces : (F, 3) int64
         The faces before any was turned, over welded vertices.
     """
@@ -55,6 +60,7 @@ class RepairedMesh:
     degenerate_faces: int
     duplicate_faces: int
     turned_faces: int
+    crossing_bodies: int
     given_faces: IntArray
 
 
@@ -85,7 +91,8 @@ def load_mesh(path: str | Path) -> trimesh.Trimesh:
 def clean_mesh(mesh: trimesh.Trimesh, name: str) -> trimesh.Trimesh:
     """Weld, drop useless faces, and wind the rest outwards; see :func:`repair_mesh`.
 
-    Faces that are left out because a vertex is not finite are warned of in the log.
+    Faces that are left out because a vertex is not finite are warned of in the log, and bodies
+    that are turned although they may be meant as cavities.
     """
     repaired = repair_mesh(mesh, name)
     if repaired.not_finite_faces:
@@ -94,6 +101,8 @@ def clean_mesh(mesh: trimesh.Trimesh, name: str) -> trimesh.Trimesh:
             name,
             repaired.not_finite_faces,
         )
+    if repaired.crossing_bodies:
+        _log.warning("%s: %d %s", name, repaired.crossing_bodies, CROSSING)
     return repaired.mesh
 
 
@@ -103,7 +112,7 @@ def repair_mesh(mesh: trimesh.Trimesh, name: str) -> RepairedMesh:
     Vertices are joined by position. Faces that use a vertex twice, have no area, repeat another
     or have a corner that is not finite are dropped (a face of no area stays where the surface is
     closed only with it). Faces that are connected over edges of two faces get one winding, and
-    each body is turned to enclose positive volume, except cavities: bodies of negative volume
+    each body is turned to enclose positive volume, except cavities: bodies of the other winding
     inside another.
 
     Parameters
@@ -142,7 +151,7 @@ def repair_mesh(mesh: trimesh.Trimesh, name: str) -> RepairedMesh:
         # Vertices that no face uses may be anything.
         points = NormalizingTransform.from_bounds(bounds).to_normalized(vertices)
 
-    used_count = len(np.unique(faces))
+    used_count = int(repair.is_used(len(vertices), faces).sum())
     kept, faces = repair.weld(points, faces)
     joined = used_count - len(kept)
     points, vertices = points[kept], vertices[kept]
@@ -153,23 +162,24 @@ def repair_mesh(mesh: trimesh.Trimesh, name: str) -> RepairedMesh:
     given = repair.drop_duplicates(faces)
     duplicates = len(faces) - len(given)
     faces, patch = repair.make_consistent(given)
-    faces = orient_outwards(points, faces, patch)
+    faces, crossing = orient_outwards(points, faces, patch)
     # A face is turned by swapping its first and last corner.
     turned = int((faces[:, 0] != given[:, 0]).sum())
     oriented = len(faces)
     faces = _without_flat_faces(points, faces)
     check_volume(points, faces, name)
+    check_work(points, faces, name)
 
-    used_vertices, renumbered = np.unique(faces, return_inverse=True)
+    still_used = repair.is_used(len(vertices), faces)
+    renumbered = (np.cumsum(still_used) - 1)[faces]
     return RepairedMesh(
-        trimesh.Trimesh(
-            vertices=vertices[used_vertices], faces=renumbered.reshape(-1, 3), process=False
-        ),
+        trimesh.Trimesh(vertices=vertices[still_used], faces=renumbered, process=False),
         not_finite_faces=not_finite,
         joined_vertices=joined,
         degenerate_faces=int(repeated.sum()) + oriented - len(faces),
         duplicate_faces=duplicates,
         turned_faces=turned,
+        crossing_bodies=crossing,
         given_faces=given,
     )
 

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from doh3d.geometry.polygons import FloatArray, IntArray, triangulate
+from doh3d.geometry.polygons import FloatArray, IntArray, check_count, triangulate
 
 
 def read_obj(data: bytes) -> tuple[FloatArray, IntArray]:
@@ -38,6 +38,7 @@ def read_obj(data: bytes) -> tuple[FloatArray, IntArray]:
     polygons: list[bytes] = []
     # How many vertices came before each face: negative numbers count back from there.
     before: list[int] = []
+    check_count(len(re.findall(rb"(?m)^[ \t]*f[ \t]", text.replace(b"\r", b"\n"))))
     for line in text.splitlines():
         words = line.lstrip()
         if words[:2] in (b"v ", b"v\t"):

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from doh3d.geometry.transform import NormalizingTransform
+from doh3d.geometry.winding import along_curve, winding_of
 
 if TYPE_CHECKING:
     import trimesh
@@ -18,14 +19,6 @@ _CHUNK = 1 << 18
 
 # A point is inside where more than half of all directions are blocked, net.
 _WINDING_THRESHOLD = 0.5
-
-# libigl's own default, for winding numbers right to about 0.01.
-_ACCURACY = 2.0
-
-# Edges, in normalised units, that the winding number's triangles are cut down to one after the
-# other, as long as the pieces stay few enough.
-_SHORT_EDGES = (0.4, 0.2, 0.1)
-_MOST_PIECES = 400_000
 
 # The ray test must agree with the winding number on all but this share of the probes, which
 # pysdf's rounding never reaches and overlapping or self-intersecting parts do.
@@ -89,19 +82,20 @@ class InsideTest:
             surface is open.
         """
         normalized = np.ascontiguousarray(self._transform.to_normalized(points))
-        return np.asarray(self._engine.winding_number(normalized, _ACCURACY), dtype=np.float64)
+        return np.asarray(self._engine.winding_number(normalized), dtype=np.float64)
+
+    @property
+    def work(self) -> float:
+        """Triangles that are looked at for a point, about. The method must be "winding_number"."""
+        return float(self._engine.work)
 
     def _ask(self, points: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-        # Neighbours walk through the same parts of the trees: twice as fast, same answers.
-        order = _along_curve(points)
-        points = np.ascontiguousarray(points[order])
-        inside = np.empty(len(points), dtype=np.bool_)
         # Both libraries use every core.
-        if self.method == "pysdf":
-            inside[order] = self._engine.contains(points.astype(np.float32)).ravel()
-        else:
-            winding = self._engine.winding_number(points, _ACCURACY)
-            inside[order] = winding > _WINDING_THRESHOLD
+        if self.method == "winding_number":
+            return np.asarray(self._engine.winding_number(points) > _WINDING_THRESHOLD)
+        order = along_curve(points)
+        inside = np.empty(len(points), dtype=np.bool_)
+        inside[order] = self._engine.contains(points[order].astype(np.float32)).ravel()
         return inside
 
 
@@ -110,10 +104,11 @@ def inside_test(mesh: trimesh.Trimesh, *, reproducible: bool = True) -> InsideTe
 
     The fast winding number (Barill, Dickson, Schmidt, Levin, Jacobson, SIGGRAPH 2018) of libigl
     answers for every mesh, open, overlapping or self-intersecting ones too, and gives the same
-    answer every time. pysdf casts rays, another algorithm and about as fast, but in a direction
-    drawn anew for each mesh object and without a seed: about one label in a million changes from
-    run to run. So it is used on request only, and then where the mesh is closed, consistently
-    wound, a single body, and the two tests agree on a sample.
+    answer every time; :mod:`doh3d.geometry.winding` says what answers where slivers make it slow.
+    pysdf casts rays, another algorithm and about as fast, but in a direction drawn anew for each
+    mesh object and without a seed: about one label in a million changes from run to run. So it is
+    used on request only, and then where the mesh is closed, consistently wound, a single body, and
+    the two tests agree on a sample.
 
     Parameters
     ----------
@@ -127,16 +122,12 @@ def inside_test(mesh: trimesh.Trimesh, *, reproducible: bool = True) -> InsideTe
     InsideTest
         A function of points.
     """
-    from igl import FastWindingNumberBVH
-
     bounds = np.asarray(mesh.bounds, dtype=np.float64)
     # Both libraries work in float32 inside, so they get centred coordinates near one.
     transform = NormalizingTransform.from_bounds(bounds)
     points = np.ascontiguousarray(transform.to_normalized(mesh.vertices))
     faces = np.ascontiguousarray(mesh.faces, dtype=np.int64)
-    tree = FastWindingNumberBVH()
-    tree.init(*_with_short_edges(points, faces), 2)
-    winding = InsideTest("winding_number", transform, bounds, tree)
+    winding = InsideTest("winding_number", transform, bounds, winding_of(points, faces))
     if reproducible or not (
         mesh.is_watertight and mesh.is_winding_consistent and mesh.body_count == 1
     ):
@@ -150,62 +141,6 @@ def inside_test(mesh: trimesh.Trimesh, *, reproducible: bool = True) -> InsideTe
     probes = _probes(points, faces)
     share = float((rays._ask(probes) != winding._ask(probes)).mean())
     return winding if share > _MOST_DISAGREEMENT else rays
-
-
-def _with_short_edges(
-    points: npt.NDArray[np.float64], faces: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """Split long triangles: the same surface, in pieces that a tree can sort.
-
-    The boxes around long triangles, as CAD parts have them, overlap all over the shape; in
-    pieces the winding number of such a part is several times faster. Halving the longest edge
-    cuts slivers along their length only. Pieces need not meet corner to corner: the winding
-    number adds up solid angles.
-    """
-    most = _MOST_PIECES + 2 * len(faces)
-    short = corners = points[faces]
-    for edge in _SHORT_EDGES:
-        finer = _bisected(short, edge, most)
-        if finer is None:
-            break
-        short = finer
-    if len(short) == len(corners):
-        return points, faces
-    return short.reshape(-1, 3), np.arange(3 * len(short), dtype=np.int64).reshape(-1, 3)
-
-
-def _bisected(
-    corners: npt.NDArray[np.float64], edge: float, most: int
-) -> npt.NDArray[np.float64] | None:
-    """Halve (F, 3, 3) triangles until no edge is longer, or return None beyond `most` pieces."""
-    done = []
-    count = 0
-    while True:
-        lengths = np.linalg.norm(corners - np.roll(corners, -1, axis=1), axis=2)
-        long = lengths.max(axis=1) > edge
-        done.append(corners[~long])
-        count += len(done[-1])
-        if not long.any():
-            return np.concatenate(done)
-        if count + 2 * int(long.sum()) > most:
-            return None
-        # Turned so that the longest edge is the first.
-        turn = (lengths[long].argmax(axis=1)[:, None] + np.arange(3)) % 3
-        a, b, c = np.take_along_axis(corners[long], turn[:, :, None], axis=1).transpose(1, 0, 2)
-        middle = (a + b) / 2
-        corners = np.concatenate(
-            [np.stack([a, middle, c], axis=1), np.stack([middle, b, c], axis=1)]
-        )
-
-
-def _along_curve(points: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """Order (N,) points of the cube [-1, 1]^3 along a Morton curve of 1024^3 cells."""
-    cells = ((points + 1) * 512).clip(0, 1023).astype(np.int64)
-    # Spread each coordinate's ten bits to every third bit.
-    for shift, mask in ((16, 0x030000FF), (8, 0x0300F00F), (4, 0x030C30C3), (2, 0x09249249)):
-        cells = (cells | (cells << shift)) & mask
-    code = cells[:, 0] | (cells[:, 1] << 1) | (cells[:, 2] << 2)
-    return np.argsort(code, kind="stable")
 
 
 def _probes(

@@ -9,13 +9,21 @@ from __future__ import annotations
 import numpy as np
 
 from doh3d.geometry.repair import BoolArray, FloatArray, HalfEdges, IntArray, components, flip
+from doh3d.geometry.winding import winding_of
 
 # A body of less volume than this share of its area (times the unit length) is flat: the sign of
 # its volume is rounding, and says nothing about its orientation.
 _FLAT_THICKNESS = 1e-9
 
-# How far inside a body its probe lies, as a share of the square root of a face's area.
+# How far before a face its probe lies, as a share of the square root of the face's area.
 _PROBE_DEPTH = 1e-3
+
+# Faces measured at a time: bounds the memory.
+_CHUNK = 1 << 18
+
+# Probes of a body, fewer where there are very many bodies.
+_PROBES_A_BODY = 32
+_MOST_PROBES = 300_000
 
 
 def _bodies(faces: IntArray, patch: IntArray) -> tuple[IntArray, BoolArray]:
@@ -45,63 +53,104 @@ def signed_volumes(
     """
     body, rim = _bodies(faces, patch)
     count = int(body.max(initial=-1)) + 1
-    tail, head = points[faces].reshape(-1, 3), points[np.roll(faces, -1, axis=1)].reshape(-1, 3)
-    half_body = np.repeat(body, 3)
-    has_rim = np.bincount(half_body, weights=rim, minlength=count) > 0
+    rim = rim.reshape(-1, 3)
+    has_rim = np.bincount(body, weights=rim.any(axis=1), minlength=count) > 0
+    chunks = [slice(begin, begin + _CHUNK) for begin in range(0, len(faces), _CHUNK)]
     # Closed bodies may use any reference point; the mean of their edges keeps rounding small.
-    weight = np.linalg.norm(head - tail, axis=1) * np.where(has_rim[half_body], rim, True)
-    middle = (tail + head) / 2
-    total = np.maximum(np.bincount(half_body, weights=weight, minlength=count), 1e-300)
-    sums = [
-        np.bincount(half_body, weights=weight * middle[:, k], minlength=count) for k in range(3)
-    ]
-    reference = np.column_stack(sums) / total[:, None]
-    a, b, c = (points[faces] - reference[body][:, None]).transpose(1, 0, 2)
-    sixfold = np.einsum("ij,ij->i", a, np.cross(b, c))
-    volume = np.asarray(np.bincount(body, weights=sixfold) / 6, dtype=np.float64)
-    area = np.bincount(body, weights=np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2)
+    total, sums = np.zeros(count), np.zeros((count, 3))
+    for chunk in chunks:
+        tail, of = points[faces[chunk]], body[chunk]
+        head = np.roll(tail, -1, axis=1)
+        counts = np.where(has_rim[of][:, None], rim[chunk], True)
+        weight = np.linalg.norm(head - tail, axis=2) * counts
+        total += np.bincount(of, weights=weight.sum(axis=1), minlength=count)
+        middles = np.einsum("fk,fkj->fj", weight, (tail + head) / 2)
+        for axis in range(3):
+            sums[:, axis] += np.bincount(of, weights=middles[:, axis], minlength=count)
+    reference = sums / np.maximum(total, 1e-300)[:, None]
+    volume, area = np.zeros(count), np.zeros(count)
+    for chunk in chunks:
+        of = body[chunk]
+        a, b, c = (points[faces[chunk]] - reference[of][:, None]).transpose(1, 0, 2)
+        sixfold = np.einsum("ij,ij->i", a, np.cross(b, c))
+        volume += np.bincount(of, weights=sixfold / 6, minlength=count)
+        doubled = np.linalg.norm(np.cross(b - a, c - a), axis=1)
+        area += np.bincount(of, weights=doubled / 2, minlength=count)
     volume[np.abs(volume) <= _FLAT_THICKNESS * area] = 0.0
     return volume, body
 
 
-def orient_outwards(points: FloatArray, faces: IntArray, patch: IntArray) -> IntArray:
+def orient_outwards(points: FloatArray, faces: IntArray, patch: IntArray) -> tuple[IntArray, int]:
     """Turn each body so that it encloses positive volume, but keep cavities.
 
-    A mesh of negative volume as a whole is turned first. After that a body of negative volume
-    is a cavity where it lies inside a positive one, and is turned where it does not.
+    An outermost body of negative volume is turned, and with it all that lies wholly within it and
+    in no other outermost body: a hollow body inside out keeps its cavity. After that a body of
+    negative volume is a cavity where it lies wholly within others, and is turned where it does not.
+
+    Returns
+    -------
+    faces : (F, 3) int64
+        The same faces, some reversed.
+    crossing : int
+        Bodies turned although part of them lies in another: cavities that break through, or
+        bodies that overlap, one of them inside out. Nothing says which.
     """
     volume, body = signed_volumes(points, faces, patch)
-    if volume.sum() < 0:
-        faces, volume = faces[:, ::-1], -volume
     negative = volume < 0
     if not negative.any():
-        return faces
-    is_cavity = np.zeros(len(volume), dtype=np.bool_)
-    of_positive = faces[~negative[body]]
-    if len(of_positive):
-        from igl import fast_winding_number
+        return faces, 0
+    upright = flip(faces, negative[body])
+    solid = volume != 0
+    probes, probed = _probes(points, upright, body, solid)
+    some, contained = _within(points, upright, probes, probed, len(volume))
+    outermost = solid & ~contained
+    turned = negative & outermost
+    crossing = int((turned & some).sum())
+    if contained.any() and turned.any():
+        lying = contained[probed]
+        probes, probed = probes[lying], probed[lying]
+        of_turned = upright[turned[body]]
+        _, in_turned = _within(points, of_turned, probes, probed, len(volume))
+        of_others = upright[(outermost & ~turned)[body]]
+        in_others, _ = _within(points, of_others, probes, probed, len(volume))
+        turned |= in_turned & ~in_others
+    return flip(faces, turned[body]), crossing
 
-        probes, probed = _probes(points, faces, body, negative)
-        winding = fast_winding_number(
-            points, np.ascontiguousarray(of_positive), np.ascontiguousarray(probes)
-        )
-        is_cavity[probed] = winding > 0.5
-    return flip(faces, (negative & ~is_cavity)[body])
+
+def _within(
+    points: FloatArray, faces: IntArray, probes: FloatArray, probed: IntArray, bodies: int
+) -> tuple[BoolArray, BoolArray]:
+    """Tell (B,) whether some, and whether all, of a body's probes are inside of what faces enclose.
+
+    Both are false for a body without probes.
+    """
+    if not len(faces):
+        return np.zeros(bodies, dtype=np.bool_), np.zeros(bodies, dtype=np.bool_)
+    inside = winding_of(points, faces).winding_number(probes) > 0.5
+    found = np.bincount(probed, weights=inside, minlength=bodies)
+    count = np.bincount(probed, minlength=bodies)
+    return found > 0, (found == count) & (count > 0)
 
 
 def _probes(
-    points: FloatArray, faces: IntArray, body: IntArray, negative: BoolArray
+    points: FloatArray, faces: IntArray, body: IntArray, solid: BoolArray
 ) -> tuple[FloatArray, IntArray]:
-    """Find one point just inside each `negative` body, behind the middle of its largest face."""
+    """Find points just outside each `solid` body, before some of its faces, and their bodies.
+
+    The largest face is one of them; the others are spread evenly over the faces' order.
+    """
     corners = points[faces]
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     length = np.linalg.norm(normal, axis=1)
-    # Of equal body numbers the last, largest face is kept.
-    order = np.lexsort((length, body))
-    last = np.append(body[order][1:] != body[order][:-1], True)
-    largest = order[last]
-    largest = largest[negative[body[largest]]]
-    # The normals of a body turned inside out point into it; of length a, the depth is sqrt(a).
-    depth = _PROBE_DEPTH / np.sqrt(np.maximum(length[largest], 1e-300))
-    probes = corners[largest].mean(axis=1) + normal[largest] * depth[:, None]
-    return probes, body[largest]
+    # Of each body the largest face comes first.
+    order = np.lexsort((np.arange(len(faces)), body))
+    count = np.bincount(body, minlength=len(solid))
+    start = np.cumsum(count) - count
+    largest = np.lexsort((-length, body))[start]
+    each = int(np.clip(_MOST_PROBES // max(int(solid.sum()), 1), 2, _PROBES_A_BODY))
+    spread = start[:, None] + np.arange(each) * count[:, None] // each
+    chosen = np.where(np.arange(each) == 0, largest[:, None], order[spread])[solid].ravel()
+    chosen = chosen[length[chosen] > 0]
+    # Of length a, the depth is sqrt(a).
+    depth = _PROBE_DEPTH / np.sqrt(length[chosen])
+    return corners[chosen].mean(axis=1) + normal[chosen] * depth[:, None], body[chosen]

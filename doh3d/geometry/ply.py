@@ -9,7 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from doh3d.geometry.polygons import FloatArray, IntArray, check_corners, cut_strips, triangulate
+from doh3d.geometry.polygons import (
+    FloatArray,
+    IntArray,
+    check_corners,
+    check_count,
+    cut_strips,
+    triangulate,
+)
 
 _TYPES = {
     "char": "i1",
@@ -85,6 +92,9 @@ def read_ply(data: bytes) -> tuple[FloatArray, IntArray]:
     no_lists = (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
     lists = {"face": no_lists, "tristrips": no_lists}
     for element in elements:
+        # Each takes a byte at least: what the file cannot hold is found to be missing below.
+        if element.name == "face" and element.count <= len(data):
+            check_count(element.count)
         if element.name == "vertex":
             names = [p.name for p in element.properties]
             if element.has_lists or not {"x", "y", "z"} <= set(names):

@@ -8,6 +8,10 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
+# More triangles than this are refused: reading, cleaning and labelling take about 550 bytes for
+# each, so that 2 GB are enough for this many.
+MOST_FACES = 3_000_000
+
 # Polygons of up to this many corners are cut from their best corner, larger ones in halves.
 _MOST_FAN_APEXES = 64
 
@@ -41,6 +45,12 @@ def triangulate(vertices: FloatArray, sizes: IntArray, corners: IntArray) -> Int
         rows = start[sizes == size][:, None] + np.arange(size)
         triangles.append(cut_polygons(vertices, corners[rows]))
     return np.concatenate(triangles)
+
+
+def check_count(count: int) -> None:
+    """Raise ValueError where a file announces too many faces to be read."""
+    if count > MOST_FACES:
+        raise ValueError(f"its {count} faces are more than {MOST_FACES}; simplify it first")
 
 
 def check_corners(corners: IntArray, vertex_count: int, sizes: IntArray | None = None) -> None:

@@ -42,6 +42,13 @@ def _groups_of_equal_rows(rows: npt.NDArray[np.int64]) -> tuple[IntArray, IntArr
     return rank[group], first[by_appearance]
 
 
+def is_used(count: int, faces: IntArray) -> BoolArray:
+    """Tell (count,) which vertices the faces use."""
+    used = np.zeros(count, dtype=np.bool_)
+    used[faces] = True
+    return used
+
+
 def weld(points: FloatArray, faces: IntArray) -> tuple[IntArray, IntArray]:
     """Join vertices by position and drop those that no face uses.
 
@@ -59,9 +66,7 @@ def weld(points: FloatArray, faces: IntArray) -> tuple[IntArray, IntArray]:
     faces : (F, 3) int64
         The same faces over the kept vertices; corners that met are now equal.
     """
-    used = np.zeros(len(points), dtype=np.bool_)
-    used[faces] = True
-    kept = np.flatnonzero(used)
+    kept = np.flatnonzero(is_used(len(points), faces))
     group, first = _groups_of_equal_rows(np.rint(points[kept] / WELD_GRID).astype(np.int64))
     renumber = np.zeros(len(points), dtype=np.int64)
     renumber[kept] = group
@@ -97,14 +102,14 @@ class HalfEdges:
     ----------
     edge : (3 F,) int64
         Number of the undirected edge.
-    sign : (3 F,) int64
+    sign : (3 F,) int8
         +1 from the lower to the higher vertex number, else -1.
     start, order : int64
         ``order[start[e] : start[e + 1]]`` are the half-edges of edge e.
     """
 
     edge: IntArray
-    sign: IntArray
+    sign: npt.NDArray[np.int8]
     start: IntArray
     order: IntArray
 
@@ -113,9 +118,15 @@ class HalfEdges:
         """Find which half-edges of (F, 3) faces share an edge."""
         tail, head = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
         key = np.minimum(tail, head) * (int(faces.max(initial=0)) + 1) + np.maximum(tail, head)
-        _, edge, count = np.unique(key, return_inverse=True, return_counts=True)
-        start = np.concatenate([[0], np.cumsum(count)])
-        return cls(edge, np.where(tail < head, 1, -1), start, np.argsort(edge, kind="stable"))
+        # As np.unique does it, but sorted once.
+        order = np.argsort(key, kind="stable")
+        key = key[order]
+        new = np.ones(len(key), dtype=np.bool_)
+        new[1:] = key[1:] != key[:-1]
+        edge = np.empty(len(key), dtype=np.int64)
+        edge[order] = np.cumsum(new) - 1
+        start = np.append(np.flatnonzero(new), len(key))
+        return cls(edge, np.where(tail < head, 1, -1).astype(np.int8), start, order)
 
     def pairs(self, most: int | None) -> tuple[IntArray, IntArray]:
         """Half-edges that share an edge of 2 to `most` faces: (P,) first ones, (P,) others."""
@@ -128,9 +139,17 @@ class HalfEdges:
 
     def unbalanced(self, label: IntArray) -> BoolArray:
         """Tell (3 F,) where an edge's directions do not cancel among faces of one `label`."""
-        key = np.repeat(label, 3) * (len(self.start) - 1) + self.edge
-        _, group = np.unique(key, return_inverse=True)
-        return np.asarray(np.bincount(group, weights=self.sign)[group] != 0)
+        # Most edges have two faces of one label.
+        first, last = self.order[self.start[:-1]], self.order[self.start[1:] - 1]
+        simple = np.diff(self.start) == 2
+        same = label[first // 3] == label[last // 3]
+        found = (~same | (self.sign[first] == self.sign[last]))[self.edge]
+        rest = np.flatnonzero(~simple[self.edge])
+        if len(rest):
+            key = label[rest // 3] * (len(self.start) - 1) + self.edge[rest]
+            _, group = np.unique(key, return_inverse=True)
+            found[rest] = np.bincount(group, weights=self.sign[rest])[group] != 0
+        return np.asarray(found, dtype=np.bool_)
 
 
 def components(count: int, first: IntArray, second: IntArray) -> IntArray:

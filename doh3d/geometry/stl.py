@@ -7,7 +7,7 @@ import struct
 
 import numpy as np
 
-from doh3d.geometry.polygons import FloatArray, IntArray
+from doh3d.geometry.polygons import FloatArray, IntArray, check_count
 
 _HEADER_BYTES = 84
 _TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
@@ -51,6 +51,7 @@ def read_stl(data: bytes) -> tuple[FloatArray, IntArray]:
         count = room
     if count > room:
         raise ValueError(f"{count} triangles are announced, but only {room} follow")
+    check_count(count)
     rows = np.frombuffer(data, _TRIANGLE, count, _HEADER_BYTES)
     return _as_soup(rows["corners"].reshape(-1, 3).astype(np.float64))
 
@@ -58,18 +59,22 @@ def read_stl(data: bytes) -> tuple[FloatArray, IntArray]:
 def _read_ascii(data: bytes) -> tuple[FloatArray, IntArray]:
     # A solid's name may be anything, the words that are counted below too.
     data = re.sub(rb"(?i)\b(end)?solid\b[^\r\n]*", rb"\1solid", data)
-    rows = [words.split() for words in re.findall(rb"(?i)\bvertex[ \t]([^\r\n]*)", data)]
+    rows = re.findall(rb"(?i)\bvertex[ \t]([^\r\n]*)", data)
     facets = len(re.findall(rb"(?i)\bendfacet", data))
+    check_count(facets)
     if len(rows) != 3 * facets or not re.search(rb"(?i)\bendsolid", data):
         raise ValueError(
             f"{len(rows)} vertices and {facets} ends of facets are found, and "
             f"{'an' if re.search(rb'(?i)endsolid', data) else 'no'} endsolid; three vertices a "
             "facet and an endsolid are needed"
         )
-    if any(len(row) != 3 for row in rows):
-        bad = next(k for k, row in enumerate(rows) if len(row) != 3)
-        raise ValueError(f"vertex {bad} has {len(rows[bad])} coordinates; three are needed")
-    flat = np.fromiter((float(word) for row in rows for word in row), np.float64, 3 * len(rows))
+    for number, row in enumerate(rows):
+        if len(row.split()) != 3:
+            raise ValueError(
+                f"vertex {number} has {len(row.split())} coordinates; three are needed"
+            )
+    words = (float(word) for row in rows for word in row.split())
+    flat = np.fromiter(words, np.float64, 3 * len(rows))
     return _as_soup(flat.reshape(-1, 3))
 
 

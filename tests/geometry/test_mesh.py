@@ -304,6 +304,32 @@ class TestCleaning:
         shell = joined(reversed_(cube(2)), cube(1))
         assert clean_mesh(shell, "shell").volume == pytest.approx(7)
 
+    def test_cavity_of_one_body_inside_out_of_several_stays(self):
+        one = joined(reversed_(cube(2)), cube(1))
+        two = joined(cube(5, at=(10, 0, 0)), one)
+        assert clean_mesh(two, "two").volume == pytest.approx(125 + 7)
+        nested = joined(cube(5, at=(10, 0, 0)), reversed_(cube(3)), cube(2), reversed_(cube(1)))
+        assert clean_mesh(nested, "nested").volume == pytest.approx(125 + 27 - 8 + 1)
+
+    @pytest.mark.parametrize("shift", [0.4, 1.0, 1.3])
+    def test_body_inside_out_that_crosses_another_is_joined_to_it(self, shift, caplog):
+        # Wherever its largest face lies: long boxes through a cube.
+        bar = trimesh.creation.box((3, 1, 1)).apply_translation((shift, 0, 0))
+        for one, other in [(cube(2), bar), (bar, cube(2))]:
+            caplog.clear()
+            mesh = clean_mesh(joined(one, reversed_(other)), "crossing")
+            assert mesh.volume == pytest.approx(8 + 3)
+            assert caplog.messages == [
+                "crossing: 1 bodies inside out lie partly in others; they are turned, and joined "
+                "to those"
+            ]
+
+    def test_equal_balls_that_overlap_one_inside_out(self):
+        ball = trimesh.creation.icosphere(subdivisions=3)
+        other = ball.copy().apply_translation((1, 0, 0))
+        mesh = clean_mesh(joined(ball, reversed_(other)), "balls")
+        assert mesh.volume == pytest.approx(2 * ball.volume)
+
     def test_body_in_a_cavity_stays(self):
         nested = joined(cube(3), reversed_(cube(2)), cube(1))
         assert clean_mesh(nested, "nested").volume == pytest.approx(27 - 8 + 1)
@@ -446,7 +472,7 @@ class TestVolume:
         eight = raw(np.vstack([low, high]), faces)
         assert eight.is_watertight
         assert abs(eight.volume) < 1e-9
-        with pytest.raises(MeshError, match="encloses no volume"):
+        with pytest.raises(MeshError, match="its parts wind in opposite ways"):
             clean_mesh(eight, "eight")
 
     @pytest.mark.parametrize("spread", [0.1, 0.2, 0.3])

@@ -1,15 +1,17 @@
 """Mesh files as people have them: every shape of one format, and damage."""
 
+import json
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
 import trimesh
 
 from doh3d.errors import MeshError
-from doh3d.geometry import formats
+from doh3d.geometry import formats, polygons
 from doh3d.geometry.formats import detect_format, read_mesh
-from doh3d.geometry.mesh import clean_mesh, load_mesh
+from doh3d.geometry.mesh import clean_mesh, load_mesh, repair_mesh
 from doh3d.geometry.polygons import cut_polygons, triangulate
 
 PLY_HEADER = """ply
@@ -418,3 +420,62 @@ class TestFormats:
         monkeypatch.setattr(formats, "MOST_FACES", 59)
         with pytest.raises(MeshError, match="its 60 triangles are more than 59"):
             read_mesh(path)
+
+
+class TestSizes:
+    """What is too large is refused before room is made for it."""
+
+    @pytest.mark.parametrize("binary", [False, True])
+    def test_accessors_of_nothing(self, tmp_path, binary):
+        files = trimesh.exchange.gltf.export_gltf(trimesh.Scene(cube()))
+        document = json.loads(files["model.gltf"])
+        for accessor in document["accessors"]:
+            accessor["count"] = 10**8
+            del accessor["bufferView"]
+        if binary:
+            text = json.dumps(document).encode()
+            text += b" " * (-len(text) % 4)
+            header = struct.pack("<4s4I", b"glTF", 2, 20 + len(text), len(text), 0x4E4F534A)
+            path = save(tmp_path, "a.glb", header + text)
+        else:
+            for name, data in files.items():
+                (tmp_path / name).write_bytes(data)
+            path = save(tmp_path, "model.gltf", json.dumps(document).encode())
+        tracemalloc.start()
+        with pytest.raises(MeshError, match="accessors hold"):
+            read_mesh(path)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 16 << 20
+
+    @pytest.mark.parametrize("extension", ["ply", "obj", "off", "stl"])
+    def test_faces_are_counted_first(self, tmp_path, monkeypatch, extension):
+        monkeypatch.setattr(polygons, "MOST_FACES", 11)
+        path = tmp_path / f"a.{extension}"
+        cube().export(path)
+        with pytest.raises(MeshError, match="its 12 faces are more than 11; simplify it first"):
+            read_mesh(path)
+
+    def test_bytes(self, tmp_path):
+        path = tmp_path / "a.ply"
+        with path.open("wb") as file:
+            file.write(b"ply\n")
+            file.truncate(1 << 30)
+        with pytest.raises(MeshError, match="has 1073741824 bytes; at most 536870912 are read"):
+            read_mesh(path)
+
+
+def test_a_face_takes_little_memory_to_clean():
+    turn = np.arange(300) * 2 * np.pi / 300
+    u, v = np.meshgrid(turn, turn, indexing="ij")
+    rows = np.stack([(2 + np.cos(v)) * np.cos(u), (2 + np.cos(v)) * np.sin(u), np.sin(v)], axis=-1)
+    a = np.arange(300 * 300).reshape(300, 300)
+    b, c, d = np.roll(a, -1, 0), np.roll(a, -1, (0, 1)), np.roll(a, -1, 1)
+    faces = np.concatenate([np.stack(f, axis=-1).reshape(-1, 3) for f in ((a, b, c), (a, c, d))])
+    mesh = trimesh.Trimesh(rows.reshape(-1, 3), faces, process=False)
+    repair_mesh(mesh, "torus")
+    tracemalloc.start()
+    repair_mesh(mesh, "torus")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak / len(faces) < 550
