@@ -62,7 +62,7 @@ def batch_export(
     Exits with status 4 where some could not be written.
     """
     from doh3d.dataset.export import FORMATS, ExportTask, export
-    from doh3d.geometry.extraction import check_resolution
+    from doh3d.geometry.lattice import check_resolution
 
     if format_ not in FORMATS:
         raise ConfigError(f"format is {format_!r}; it must be one of {', '.join(FORMATS)}")

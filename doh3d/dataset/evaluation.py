@@ -75,7 +75,7 @@ class EvaluateTask:
 
     def check(self) -> None:
         """Raise ConfigError where an option is out of range or contradicts another."""
-        from doh3d.geometry.extraction import check_resolution
+        from doh3d.geometry.lattice import check_resolution
 
         unit = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
         iou_points(self.protocol, unit, unit, points=self.points, grid=self.grid)
