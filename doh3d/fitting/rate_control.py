@@ -97,21 +97,27 @@ def fit_to_bytes(
     latent = latent_for_bytes(max_bytes)
     overhead = OVERHEAD_BYTES + 16 * shape.transform.double
     sizes = []
+    asked = 1.0
     for _ in range(_MAX_SIZE_FITS):
         config = config_for_latent(latent)
         result = fit_shape(
             shape,
             config,
             device=device,
-            payload_bits=8 * (max_bytes - overhead),
+            payload_bits=8 * asked * (max_bytes - overhead),
             progress=progress,
             checkpoint=checkpoint,
         )
         data = encode_within(result, config, shape, max_bytes)
         if data is not None and len(data) >= _USED_SHARE * max_bytes:
             return Encoded(data, config)
-        # Even the finest step fell short, or the coarsest was too large.
-        latent = round(latent * (0.92 if data is None else 0.99 * max_bytes / len(data)))
+        if data is None:
+            # Even the coarsest step was too large.
+            latent = round(0.92 * latent)
+        else:
+            # The numbers shrank after the step was chosen, or even the finest step fell short.
+            asked *= 0.98 * max_bytes / len(data)
+            latent = round(latent * max_bytes / len(data))
         sizes.append(str(len(data)) if data is not None else f"over {max_bytes}")
         _log.info("the file took %s bytes; fitting %d latents instead", sizes[-1], latent)
     raise Doh3dError(f"no fit came to within 5% of {max_bytes} bytes: {', '.join(sizes)}")

@@ -11,7 +11,7 @@ from doh3d.fitting.config import MAX_BITS, FitConfig
 
 # How far the step may move towards a size, in eighths of an octave: an eighth of a bit for
 # each latent number, about 2% of the file.
-_FINER_NOTCHES = 4
+_FINER_NOTCHES = 12
 _COARSER_NOTCHES = 8
 
 # Bits by which a latent number still grows after rounding sets in.
