@@ -119,15 +119,11 @@ class HadamardProjection:
         self._input_signs = torch.from_numpy(np.concatenate(input_signs)).to(device)
         self._gather = torch.from_numpy(np.concatenate(gather).astype(np.int64)).to(device)
         self._output_signs = torch.from_numpy(np.concatenate(output_signs)).to(device)
-        # Where each place of the blocks is cut to, and one past the end where it is cut off:
-        # gathering is several times faster than scattering.
-        inverse = torch.full((blocks_before * block,), len(self._gather), device=device)
-        inverse[self._gather] = torch.arange(len(self._gather), device=device)
-        self._inverse = inverse
         # Kept in float as well: converting them in every training step would cost more than
         # the transform.
         self._float_signs: tuple[torch.Tensor, torch.Tensor] | None = None
         self._factors: list[torch.Tensor] | None = None
+        self._inverse: torch.Tensor | None = None
 
     def project(self, latent: torch.Tensor) -> torch.Tensor:
         """Project a (n,) latent; see `Projection.project`."""
@@ -148,6 +144,12 @@ class HadamardProjection:
     def transpose(self, values: torch.Tensor) -> torch.Tensor:
         """Map (P,) values back to (n,); see `Projection.transpose`."""
         input_signs, output_signs, factors = self._float_tables(values)
+        if self._inverse is None:
+            # Where each place of the blocks is cut to, and one past the end where it is cut off:
+            # gathering is several times faster than scattering.
+            places = len(input_signs) * self._block
+            self._inverse = self._gather.new_full((places,), len(values))
+            self._inverse[self._gather] = torch.arange(len(values), device=values.device)
         padded = torch.nn.functional.pad(values * output_signs, (0, 1))
         spectrum = padded.index_select(0, self._inverse)
         # The Walsh-Hadamard matrix is symmetric.
