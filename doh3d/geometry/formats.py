@@ -72,7 +72,7 @@ _MOST_BYTES = 1 << 29
 
 
 # Of indices, positions, normals and what else vertices have.
-_MOST_GLTF_NUMBERS = 6 * MOST_FACES
+_MOST_GLTF_NUMBERS = 15 * MOST_FACES
 
 
 def read_mesh(path: Path) -> trimesh.Trimesh:

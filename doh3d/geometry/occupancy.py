@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from doh3d.geometry.repair import is_one_body
 from doh3d.geometry.transform import NormalizingTransform
 from doh3d.geometry.winding import along_curve, winding_of
 
@@ -128,9 +129,7 @@ def inside_test(mesh: trimesh.Trimesh, *, reproducible: bool = True) -> InsideTe
     points = np.ascontiguousarray(transform.to_normalized(mesh.vertices))
     faces = np.ascontiguousarray(mesh.faces, dtype=np.int64)
     winding = InsideTest("winding_number", transform, bounds, winding_of(points, faces))
-    if reproducible or not (
-        mesh.is_watertight and mesh.is_winding_consistent and mesh.body_count == 1
-    ):
+    if reproducible or not is_one_body(faces):
         return winding
     try:
         from pysdf import SDF

@@ -8,9 +8,9 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-# More triangles than this are refused: reading, cleaning and labelling take about 550 bytes for
-# each, so that 2 GB are enough for this many.
-MOST_FACES = 3_000_000
+# More triangles than this are refused: checking takes about 550 bytes for each, and compression,
+# which compares what it wrote with all of them, 900, so that 2 GB are enough for this many.
+MOST_FACES = 2_000_000
 
 # Polygons of up to this many corners are cut from their best corner, larger ones in halves.
 _MOST_FAN_APEXES = 64

@@ -167,6 +167,17 @@ def open_edge_count(faces: IntArray) -> int:
     return int(HalfEdges.of(faces).unbalanced(np.zeros(len(faces), dtype=np.int64)).sum())
 
 
+def is_one_body(faces: IntArray) -> bool:
+    """Whether a surface is closed, consistently wound, without forks, and in one piece."""
+    half = HalfEdges.of(faces)
+    if (np.diff(half.start) != 2).any():
+        return False
+    one, two = half.order[::2], half.order[1::2]
+    if (half.sign[one] == half.sign[two]).any():
+        return False
+    return not components(len(faces), one // 3, two // 3).any()
+
+
 def drop_duplicates(faces: IntArray) -> IntArray:
     """Keep one of the faces on the same three corners, or none where two bodies touch.
 

@@ -89,8 +89,11 @@ def _pieces(
     """
     tail, head = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
     low, high = np.minimum(tail, head), np.maximum(tail, head)
-    order = np.lexsort((tail, high, low))
-    same = (low[order][1:] == low[order][:-1]) & (high[order][1:] == high[order][:-1])
+    edge = low * (int(faces.max()) + 1) + high
+    # By edge, and within it by direction.
+    order = np.argsort(2 * edge + (tail > low), kind="stable")
+    same = edge[order][1:] == edge[order][:-1]
+    del low, high, edge
     one, two = order[:-1][same], order[1:][same]
     count, piece = _connected(len(faces), one // 3, two // 3)
 
