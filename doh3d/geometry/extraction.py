@@ -73,7 +73,13 @@ def _mesh_slab(field: LatticeField, first: int, leaves: OpenCells, mesher: SlabM
     nodes[:, 1:] |= nodes[:, :-1].copy()
     nodes[:, :, 1:] |= nodes[:, :, :-1].copy()
     where = np.flatnonzero(nodes)
-    index = np.stack(np.unravel_index(where, nodes.shape), axis=1)
+    index = np.empty((len(where), 3), dtype=np.int64)
+    # Narrow integers divide faster.
+    rows = where.astype(np.int32) // np.int32(z + 1)
+    planes = rows // np.int32(y + 1)
+    index[:, 2] = where - rows * np.int64(z + 1)
+    index[:, 1] = rows - planes * np.int32(y + 1)
+    index[:, 0] = planes
     index += low
     at_box = np.zeros(len(where), dtype=np.bool_)
     for axis in range(3):
