@@ -48,7 +48,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     doh3d.load(arguments.files[0], "cpu").to_mesh(32)
-    print("file\tfaces\tdense_s\tmarching_cubes_s\tfast_s\tratio\tsame_faces\tdeviation")
+    print("file\tfaces\tdense_s\tmarching_cubes_s\tfast_s\tratio\tsame_faces\tdeviation_cells")
     ratios = []
     for path in arguments.files:
         field = doh3d.load(path, "cpu")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import trimesh
 
@@ -30,3 +32,14 @@ def torus() -> trimesh.Trimesh:
 def box() -> trimesh.Trimesh:
     """A box of 1.8 x 1.2 x 0.6: normalised coordinates."""
     return trimesh.creation.box((1.8, 1.2, 0.6))
+
+
+@pytest.fixture(scope="session")
+def crossed() -> Callable[[np.ndarray], np.ndarray]:
+    """Which cells have corners of both signs: (x, y, z) bool of (x + 1, y + 1, z + 1) values."""
+
+    def of_values(values: np.ndarray) -> np.ndarray:
+        corners = np.lib.stride_tricks.sliding_window_view(values > 0, (2, 2, 2))
+        return corners.any(axis=(3, 4, 5)) & ~corners.all(axis=(3, 4, 5))
+
+    return of_values

@@ -18,7 +18,7 @@ from doh3d.field import OccupancyField, OccupancyLattice
 from doh3d.geometry.dense import dense_surface, dense_values
 from doh3d.geometry.lattice import Lattice, index_grid
 from doh3d.geometry.search import COARSEST_BLOCK, LEAF_BLOCK, open_cells
-from doh3d.geometry.surface import closed_values, crossed_cells
+from doh3d.geometry.surface import closed_values
 from doh3d.geometry.transform import NormalizingTransform
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.limits import Limits
@@ -102,7 +102,7 @@ def test_points_of_another_shape_are_refused(field, shape):
         Architecture(width=20, depth=4, octaves=7),
     ],
 )
-def test_extraction_equals_the_dense_result(architecture, extents, resolution):
+def test_extraction_equals_the_dense_result(architecture, extents, resolution, crossed):
     for seed in range(3):
         code = replace(random_code(seed=seed, architecture=architecture), extents=extents)
         field = OccupancyField(code, "cpu", limits=Limits.of_format())
@@ -112,13 +112,13 @@ def test_extraction_equals_the_dense_result(architecture, extents, resolution):
         # Signs where the dense grid changes sign, to the bit, for all that is looked at.
         at_box = np.ones(values.shape, dtype=bool)
         at_box[1:-1, 1:-1, 1:-1] = False
-        crossed = crossed_cells(closed_values(values, at_box))
+        must = crossed(closed_values(values, at_box))
         found = np.zeros(np.array(values.shape) + COARSEST_BLOCK, dtype=bool)
         for _, leaves in open_cells(on_lattice):
             for (i, j, k), cells in zip(leaves.corners, leaves.cells, strict=True):
                 found[i : i + LEAF_BLOCK, j : j + LEAF_BLOCK, k : k + LEAF_BLOCK] = cells
-        x, y, z = crossed.shape
-        assert not (crossed & ~found[:x, :y, :z]).any()
+        x, y, z = must.shape
+        assert not (must & ~found[:x, :y, :z]).any()
         vertices, faces = dense_surface(values)
         mesh = field.to_mesh(resolution)
         assert mesh.is_watertight or not len(faces)

@@ -57,7 +57,7 @@ def plane_rim(
         What to add to the other coordinates.
     """
     on_plane = vertices[:, 0] == level
-    first, second, third = on_plane[faces].T
+    first, second, third = on_plane.take(np.ascontiguousarray(faces.T))
     some = (first & second) | (second & third) | (third & first)
     corners = faces[some].astype(np.int64)
     tails, heads = corners.reshape(-1), corners[:, [1, 2, 0]].reshape(-1)
@@ -65,7 +65,9 @@ def plane_rim(
     tails, heads = tails[inside], heads[inside]
     # Edges within the mesh are passed in both directions.
     count = len(vertices)
-    is_open = ~np.isin(tails * count + heads, heads * count + tails)
+    keys, reversed_keys = tails * count + heads, np.sort(heads * count + tails)
+    at = np.searchsorted(reversed_keys, keys)
+    is_open = np.append(reversed_keys, -1)[at] != keys
     tails, heads = tails[is_open], heads[is_open]
     order = np.argsort(tails)
     tails, heads = tails[order], heads[order]

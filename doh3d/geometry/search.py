@@ -111,10 +111,11 @@ def _open_children(
     octants = index_grid(np.array([2, 2, 2]))
     basis = np.concatenate([np.ones((8, 1)), octants - 0.5], axis=1).astype(np.float32)
     planes = field.planes(corners, size)
-    half_ranges = np.abs(planes[:, :, 1:]) @ np.full(3, 0.5, dtype=np.float32)
-    positive, negative = (basis @ planes.transpose(0, 2, 1) > half_ranges[:, None]).transpose(
-        0, 2, 1
-    )
+    with np.errstate(invalid="ignore", over="ignore"):
+        half_ranges = np.abs(planes[:, :, 1:]) @ np.full(3, 0.5, dtype=np.float32)
+        lowest = planes @ basis.T - half_ranges[:, :, None]
+    # Planes that overflowed are NaN, and prove nothing.
+    positive, negative = lowest > 0
     # The surface is closed at the box: a positive block there has crossed cells.
     size //= 2
     children = corners[:, None, :] + size * octants
@@ -135,9 +136,9 @@ def _open_leaves(field: LatticeField, corners: npt.NDArray[np.int64]) -> OpenCel
     basis = basis.astype(np.float32)
     # Leaves come last from here on, so that inner loops are long.
     shape = (*(LEAF_BLOCK + 1,) * 3, len(corners))
-    below, below_negated = field.planes(corners, LEAF_BLOCK)
-    positive = (basis @ below.T > 0).reshape(shape)
-    negative = (basis @ below_negated.T > 0).reshape(shape)
+    planes = field.planes(corners, LEAF_BLOCK)
+    with np.errstate(invalid="ignore", over="ignore"):
+        positive, negative = ((basis @ plane.T > 0).reshape(shape) for plane in planes)
     last = (_cells(field) - corners).T
     for axis in range(3):
         # Here too: at the box only what is outside is proved to be without a surface.

@@ -42,22 +42,31 @@ def closed_values(values: Values, at_box: npt.NDArray[np.bool_]) -> Values:
     return values
 
 
-def crossed_cells(
-    values: Values, among: npt.NDArray[np.bool_] | None = None
-) -> npt.NDArray[np.bool_]:
-    """Cells with corners of both signs: (x, y, z) bool of (x + 1, y + 1, z + 1) node values.
+def crossed_cells(values: Values, cells: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Find the cells with corners of both signs.
 
-    With `among`, (x, y, z) bool, only its cells are looked at.
+    Parameters
+    ----------
+    values : (x + 1, y + 1, z + 1) float32
+        Of the nodes.
+    cells : (x, y, z) bool
+        The cells to look at.
+
+    Returns
+    -------
+    (N,) int64
+        Flat indices, among the nodes, of the cells' lowest corners.
     """
-    inside = values > 0
-    some, every = inside, inside
-    for axis in range(3):
-        lower, upper = [slice(None)] * 3, [slice(None)] * 3
-        lower[axis], upper[axis] = slice(None, -1), slice(1, None)
-        some = some[tuple(lower)] | some[tuple(upper)]
-        every = every[tuple(lower)] & every[tuple(upper)]
-    crossed = some & ~every
-    return crossed if among is None else crossed & among
+    padded = np.zeros(values.shape, dtype=np.bool_)
+    padded[:-1, :-1, :-1] = cells
+    corners = np.flatnonzero(padded)
+    inside = (values > 0).reshape(-1).view(np.uint8)
+    count = np.zeros(len(corners), dtype=np.uint8)
+    _, y, z = values.shape
+    for offset in (0, 1, z, z + 1, y * z, y * z + 1, (y + 1) * z, (y + 1) * z + 1):
+        count += inside.take(corners + offset)
+    found: npt.NDArray[np.int64] = corners[(count > 0) & (count < 8)]
+    return found
 
 
 class SlabMesher:
@@ -105,12 +114,12 @@ class SlabMesher:
         from skimage.measure import marching_cubes
 
         crossed = crossed_cells(values, cells)
-        count = int(crossed.sum())
-        if not count:
+        if not len(crossed):
             return 0
         # skimage looks a cell up at its highest corner.
         mask = np.zeros(values.shape, dtype=np.bool_)
-        mask[1:, 1:, 1:] = crossed
+        _, y, z = values.shape
+        mask.reshape(-1)[crossed + ((y + 1) * z + 1)] = True
         vertices, faces, _, _ = marching_cubes(values, level=0.0, mask=mask)
         ids = np.full(len(vertices), -1, dtype=np.int64)
         if self._rim is not None and self._plane == low[0]:
@@ -121,10 +130,11 @@ class SlabMesher:
         self._count += len(new)
         self._vertices.append(vertices[new] + low.astype(np.float64))
         # skimage winds faces for objects that are below the level.
-        self._faces.append(ids[faces[:, ::-1]].astype(np.int32))
-        self._plane = int(low[0]) + len(crossed)
-        self._rim = plane_rim(vertices, faces, len(crossed), low[1:]).renumbered(ids)
-        return count
+        self._faces.append(ids.astype(np.int32).take(faces[:, ::-1]))
+        layers = len(cells)
+        self._plane = int(low[0]) + layers
+        self._rim = plane_rim(vertices, faces, layers, low[1:]).renumbered(ids)
+        return len(crossed)
 
     def mesh(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
         """(V, 3) vertices in units of nodes, and (F, 3) faces with normals pointing outside."""

@@ -1,10 +1,11 @@
 """Range analysis: planes between which the target network's logit stays over boxes of space.
 
-A forward pass carries every neuron as ``centre + slopes . t +- error``, t in [-1, 1]^3 within
-the box (affine arithmetic: de Figueiredo, Stolfi 2004; on neural fields: Sharp and Jacobson,
-"Spelunking the deep", SIGGRAPH 2022). It gives each neuron's range, and so lines around its
-activation. A backward pass substitutes these lines from the output down to the point (CROWN:
-Zhang et al., NeurIPS 2018), which keeps errors that cancel from adding up.
+A forward pass carries every neuron as ``centre + slopes . t + bends . (2 t^2 - 1) +- error``, t
+in [-1, 1]^3 within the box, each of these terms as if it varied by itself (affine arithmetic:
+de Figueiredo, Stolfi 2004; on neural fields: Sharp and Jacobson, "Spelunking the deep", SIGGRAPH
+2022). It gives each neuron's range, and so lines around its activation. A backward pass
+substitutes these lines from the output down to the point (CROWN: Zhang et al., NeurIPS 2018),
+which keeps errors that cancel from adding up.
 
 The planes hold for the network as it is evaluated, in floating point. An inner product of k
 terms is off by at most (k + 1) u sum |w x|, in units u of rounding. With Z >= |W| |x| + |b| over
@@ -23,7 +24,7 @@ import torch
 from torch.nn.functional import embedding_bag, one_hot
 
 from doh3d.hypernetwork.architecture import Architecture
-from doh3d.hypernetwork.relaxation import Lines, linear_encoding, relu_lines, sine_lines
+from doh3d.hypernetwork.relaxation import Lines, bent_encoding, relu_lines, sine_lines
 from doh3d.hypernetwork.target import TargetWeights
 
 # Numbers in a layer of a chunk of boxes: a few arrays of this many stay within the cache.
@@ -88,37 +89,46 @@ class LogitBounds:
             ``p[0] + p[1:] . t`` with t in [-1, 1]^3 from the box's lowest corner to its highest.
         """
         if not len(boxes):
-            return self._slopes.new_zeros(2, 0, 4)
+            return self._centres.new_zeros(2, 0, 4)
         chunks = (boxes + self._offsets).split(self._chunk)
         return torch.cat([self._backward(chunk, self._forward(chunk)) for chunk in chunks], dim=1)
 
     def _make_tables(self, centres: Sequence[torch.Tensor], half_sides: Sequence[float]) -> None:
         """Tables with a row for each centre, one axis after the other.
 
-        Of the features, (n, F), slope and error; of the first layer, (n, m), centre, slope and
-        error.
+        Of the features, (n, F), slope, bend and error; of the first layer, (n, m), the same and
+        the centre, in `_curves` all slopes and then all bends.
         """
         dims = len(centres)
         # Feature j depends on axis j mod d alone.
         first = self._matrices[0]
         by_axis = first.T.unflatten(0, (-1, dims)).unbind(1)
-        features: list[tuple[torch.Tensor, torch.Tensor]] = []
-        layer: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
-        sizes = []
+        features, layer, sizes = [], [], []
         for d in range(dims):
-            centre, slope, error = linear_encoding(self._architecture, centres[d], half_sides[d])
-            size = (centre.abs() + slope.abs() + error).amax(dim=0)
+            bends = bent_encoding(self._architecture, centres[d], half_sides[d])
+            size = bends.centre.abs() + bends.slope.abs() + bends.bend.abs() + bends.error
+            size = size.amax(dim=0)
             sizes.append(size)
             # The inner products with the features, in the backward pass.
-            error = error + self._shares[0] * size
+            error = bends.error + self._shares[0] * size
             weights = by_axis[d]
-            layer.append((centre @ weights, slope @ weights, error @ weights.abs()))
+            layer.append(
+                (
+                    bends.centre @ weights,
+                    bends.slope @ weights,
+                    bends.bend @ weights,
+                    error @ weights.abs(),
+                )
+            )
             own = one_hot(torch.tensor(d, device=first.device), dims).to(first.dtype)
             features.append(
-                ((slope.unsqueeze(2) * own).flatten(1), (error.unsqueeze(2) * own).flatten(1))
+                [(part.unsqueeze(2) * own).flatten(1) for part in (bends.slope, bends.bend, error)]
             )
-        self._feature_slopes, self._feature_errors = map(torch.cat, zip(*features, strict=True))
-        self._centres, self._slopes, self._errors = map(torch.cat, zip(*layer, strict=True))
+        self._feature_slopes, self._feature_bends, self._feature_errors = map(
+            torch.cat, zip(*features, strict=True)
+        )
+        self._centres, slopes, parabolas, self._errors = map(torch.cat, zip(*layer, strict=True))
+        self._curves = torch.cat([slopes, parabolas])
         self._first_rounding = self._rounding(0, torch.stack(sizes, dim=1).flatten())
         lengths = [len(axis) for axis in centres]
         offsets = [sum(lengths[:d]) for d in range(dims)]
@@ -128,14 +138,15 @@ class LogitBounds:
 
     def _forward(self, rows: torch.Tensor) -> _Analysis:
         first = centre = _summed_rows(self._centres, rows).add_(self._biases[0])
-        slopes = self._slopes.index_select(0, rows.T.flatten()).reshape(3, *centre.shape)
+        # (6, B, m): slopes and bends along each axis.
+        both = torch.cat([rows.T, rows.T + len(self._centres)]).flatten()
+        curves = self._curves.index_select(0, both).reshape(6, *centre.shape)
         error = _summed_rows(self._errors, rows).add_(self._first_rounding)
         lines: list[Lines] = []
         roundings = [self._first_rounding]
         last = len(self._matrices) - 1
         for layer in range(1, last + 1):
-            x, y, z = slopes.abs().unbind(0)
-            radius = (x + error).add_(y).add_(z)
+            radius = curves.abs().sum(dim=0).add_(error)
             if self._architecture.activation == "relu":
                 line = relu_lines(centre, radius)
                 largest = (centre + radius).amax(dim=0).clamp_min_(0.0)
@@ -153,7 +164,7 @@ class LogitBounds:
                 matrix = self._matrices[layer].T
                 centre = torch.addcmul(middle, line.upper_slope, centre)
                 centre = torch.addmm(self._biases[layer], centre, matrix)
-                slopes = slopes.mul_(line.upper_slope) @ matrix
+                curves = curves.mul_(line.upper_slope) @ matrix
                 error = torch.addcmul(gap, line.upper_slope.abs(), error)
                 error = torch.addmm(roundings[layer], error, self._magnitudes[layer])
         return _Analysis(first, lines, roundings)
@@ -181,6 +192,8 @@ class LogitBounds:
             factor = factor @ self._matrices[layer]
         feature_errors = _summed_rows(self._feature_errors, rows)
         constant = constant.sub_((factor.abs() * feature_errors).sum(dim=2))
+        bends = (factor * _summed_rows(self._feature_bends, rows)) @ self._axes
+        constant = constant.sub_(bends.abs().sum(dim=2))
         slopes = factor.mul_(_summed_rows(self._feature_slopes, rows)) @ self._axes
         margin = constant.abs().add_(slopes.abs().sum(dim=2)).mul_(_PLANE_ROUNDING)
         return torch.cat([constant.sub_(margin).unsqueeze(2), slopes], dim=2)

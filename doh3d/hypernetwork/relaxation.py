@@ -16,6 +16,9 @@ from doh3d.hypernetwork.architecture import Architecture
 # Beyond this radius, in radians, the line approximates a sine worse than the range [-1, 1] does.
 _SINE_LINEAR_RADIUS = 1.5
 
+# Beyond this one, a parabola does.
+_SINE_BENT_RADIUS = 1.6
+
 # No lattice node is farther than this from where exact arithmetic would place it in its box:
 # coordinates are at most about 1, and four roundings lie between the two.
 _POINT_ERROR = 2.0**-22
@@ -70,37 +73,65 @@ def sine_lines(omega: int, centre: torch.Tensor, radius: torch.Tensor) -> Lines:
     return Lines(slope, middle - error, slope, middle + error)
 
 
-def linear_encoding(
-    architecture: Architecture, centres: torch.Tensor, half_side: float
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Linearise one axis' part of the positional encoding: ``centre + slope t +- error``.
+@dataclass(frozen=True)
+class Bends:
+    """Functions of one axis: ``centre + slope t + bend (2 t^2 - 1) +- error``, t in [-1, 1].
+
+    Attributes
+    ----------
+    centre, slope, bend, error : (n, m) float32
+    """
+
+    centre: torch.Tensor
+    slope: torch.Tensor
+    bend: torch.Tensor
+    error: torch.Tensor
+
+
+def bent_encoding(architecture: Architecture, centres: torch.Tensor, half_side: float) -> Bends:
+    """Bound one axis' part of the positional encoding over intervals of equal length.
+
+    What a sine lacks to its line is mostly a parabola, and the parabolas of all features of an
+    axis add up with their signs.
 
     Parameters
     ----------
     architecture : Architecture
     centres : (n,) float32
-        Where intervals of the axis have their centres.
+        Where the intervals have their centres.
     half_side : float
         Half their length; t in [-1, 1] runs over it.
 
     Returns
     -------
-    centre, slope, error : (n, 1 + 2 L) float32
-        x, and for each octave sine and cosine. Bounds as in `sine_lines`.
+    Bends
+        Of x, and for each octave of sine and cosine, (n, 1 + 2 L).
     """
-    centre, slope = [centres], [torch.full_like(centres, half_side)]
-    error = [torch.full_like(centres, _POINT_ERROR)]
+    zero = torch.zeros_like(centres)
+    columns = [(centres, zero + half_side, zero, zero + _POINT_ERROR)]
     for octave in range(architecture.octaves):
         frequency = math.pi * 2**octave
-        reach = half_side * frequency
-        linear = reach < _SINE_LINEAR_RADIUS
-        bend, twist = (reach**2 / 4, reach**3 / 6) if linear else (1.0, 0.0)
-        rounding = _POINT_ERROR * frequency + _SINE_ERROR * (2.0 + frequency + reach)
+        r = half_side * frequency
         angle = centres * frequency
         sine, cosine = torch.sin(angle), torch.cos(angle)
+        rounding = _POINT_ERROR * frequency + _SINE_ERROR * (2.0 + frequency + r)
         for value, derivative in ((sine, cosine), (cosine, -sine)):
-            centre.append(value * (1.0 - bend))
-            slope.append(derivative * (reach if linear else 0.0))
-            deviation = value.abs() * bend + derivative.abs() * twist if linear else 1.0
-            error.append(torch.zeros_like(angle) + deviation + rounding)
-    return torch.stack(centre, dim=1), torch.stack(slope, dim=1), torch.stack(error, dim=1)
+            if r > _SINE_BENT_RADIUS:
+                columns.append((zero, zero, zero, zero + (1.0 + rounding)))
+                continue
+            # At u = r t, value cos u + derivative sin u, where cos u is 1 - u^2 / 2 and 0 to
+            # u^4 / 24 more, and sin u is u - u^3 / 6 and 0 to u^5 / 120 more, away from 0; with
+            # t^3 = (3 t + T_3(t)) / 4, and T_3 a Chebyshev polynomial, in [-1, 1].
+            even, odd = r**4 / 48, r**3 / 24 + r**5 / 120
+            columns.append(
+                (
+                    value * (1.0 - r**2 / 4 + even),
+                    derivative * (r - r**3 / 8),
+                    value * (-(r**2) / 4),
+                    value.abs() * even + derivative.abs() * odd + rounding,
+                )
+            )
+    centre, slope, bend, error = (
+        torch.stack(column, dim=1) for column in zip(*columns, strict=True)
+    )
+    return Bends(centre, slope, bend, error)
