@@ -56,8 +56,7 @@ def this_process():
     return ThisProcess()
 
 
-@pytest.fixture(scope="module")
-def quick():
+def _quick():
     """Short fits and coarse measurements, in this process."""
     surface = functools.partial(surface_metrics, samples=2000)
     with pytest.MonkeyPatch.context() as patch:
@@ -69,3 +68,8 @@ def quick():
         patch.setattr("doh3d.evaluation.evaluate.surface_metrics", surface)
         patch.setattr("doh3d.evaluation.evaluate._draco_bytes", lambda mesh: None)
         yield
+
+
+# The module's is for what a module's tests share; a test alone must leave the next one as it was.
+quick = pytest.fixture(_quick, name="quick")
+quick_module = pytest.fixture(_quick, scope="module", name="quick_module")

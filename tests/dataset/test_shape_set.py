@@ -19,11 +19,11 @@ from doh3d.errors import ConfigError, FormatError
 OPTIONS = CompressOptions(preset="fast", latent=100, width=8, depth=1)
 
 
-pytestmark = pytest.mark.usefixtures("quick")
+pytestmark = pytest.mark.usefixtures("quick_module")
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory, meshes_folder, quick, this_process):
+def dataset(tmp_path_factory, meshes_folder, quick_module, this_process):
     """A dataset of two shapes and a failure, in parts of one row, and the folder of its meshes."""
     folder = tmp_path_factory.mktemp("dataset")
     (folder / "meshes" / "more").mkdir(parents=True)
