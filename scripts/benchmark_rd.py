@@ -167,7 +167,7 @@ class MeshBenchmark:
         encoded = fit_to_bytes(
             shape,
             size,
-            lambda latent: make_config(preset=self._preset, latent=latent),
+            lambda latent: shape.adapt(make_config(preset=self._preset, latent=latent)),
             device=self._device,
         )
         seconds = time.perf_counter() - started

@@ -53,11 +53,11 @@ def parse_header(data):
 
     flags = take(1)[0]
     require(flags & 0b11 == 0, "unknown kind")
-    require(flags >> 5 == 0, "unknown flag")
     header = {
         "projection": "dense" if flags & 4 else "hadamard",
         "activation": "sine" if flags & 8 else "relu",
         "float64": bool(flags & 16),
+        "mirrored": [bool(flags >> 5 + axis & 1) for axis in range(3)],
     }
     layers = take(1)[0]
     header["hidden_layers"] = layers & 15
@@ -344,6 +344,7 @@ def logits(parsed, points):
     The extents play no part: outside of them the field is outside whatever the network says.
     """
     x = np.asarray(points, np.float64)
+    x = np.where(parsed["mirrored"], np.abs(x), x)
     features = [x]
     for octave in range(parsed["octaves"]):
         features += [np.sin(2**octave * np.pi * x), np.cos(2**octave * np.pi * x)]

@@ -100,6 +100,8 @@ def test_points_of_another_shape_are_refused(field, shape):
         Architecture(width=24, depth=2, octaves=0, activation="sine", omega=20),
         Architecture(width=12, depth=4, octaves=1, activation="sine", omega=60),
         Architecture(width=20, depth=4, octaves=7),
+        Architecture(width=24, depth=3, octaves=3, mirrored=(0, 1)),
+        Architecture(width=24, depth=2, octaves=1, activation="sine", omega=9, mirrored=(2,)),
     ],
 )
 def test_extraction_equals_the_dense_result(architecture, extents, resolution, crossed):

@@ -30,8 +30,8 @@ _KIND_OCCUPANCY = 0
 _FLAG_DENSE = 1 << 2
 _FLAG_SINE = 1 << 3
 _FLAG_DOUBLE = 1 << 4
+_FLAG_MIRRORED_X = 1 << 5
 _KIND_MASK = 0b11
-_KNOWN_FLAGS = _KIND_MASK | _FLAG_DENSE | _FLAG_SINE | _FLAG_DOUBLE
 
 _CRC_BYTES = 4
 
@@ -151,6 +151,7 @@ def _header(code: ShapeCode) -> bytes:
     flags |= _FLAG_DENSE * code.dense_projection
     flags |= _FLAG_SINE * (architecture.activation == "sine")
     flags |= _FLAG_DOUBLE * code.transform.double
+    flags |= sum(_FLAG_MIRRORED_X << axis for axis in architecture.mirrored)
     fields = [
         MAGIC,
         bytes([VERSION, flags, architecture.depth | architecture.octaves << 4]),
@@ -171,12 +172,6 @@ def _header(code: ShapeCode) -> bytes:
 
 def _parse_body(reader: _Reader, limits: Limits) -> ShapeCode:
     flags = reader.byte()
-    if flags & ~_KNOWN_FLAGS:
-        unknown = [bit for bit in range(8) if flags & ~_KNOWN_FLAGS & 1 << bit]
-        raise FormatError(
-            f"flags {flags:#04x}: version {VERSION} of the .doh format does not know "
-            f"bit {' and bit '.join(map(str, unknown))}"
-        )
     if flags & _KIND_MASK != _KIND_OCCUPANCY:
         raise FormatError(f"signal kind {flags & _KIND_MASK} is unknown; 0 is occupancy")
     layers = reader.byte()
@@ -188,6 +183,7 @@ def _parse_body(reader: _Reader, limits: Limits) -> ShapeCode:
         octaves=layers >> 4,
         activation="sine" if sine else "relu",
         omega=reader.byte() if sine else 0,
+        mirrored=tuple(axis for axis in range(3) if flags & _FLAG_MIRRORED_X << axis),
     )
     n = reader.varint()
     if not 1 <= n <= MAX_LATENTS:

@@ -31,6 +31,7 @@ def describe(code: ShapeCode) -> dict[str, Any]:
             "octaves": architecture.octaves,
             "activation": architecture.activation,
             **({"omega": architecture.omega} if architecture.activation == "sine" else {}),
+            "mirrored": ["xyz"[axis] for axis in architecture.mirrored],
             "weights": architecture.weight_count,
             "biases": architecture.bias_count,
         },

@@ -72,6 +72,12 @@ def batch(
     ] = None,
     activation: Annotated[str, typer.Option(help="relu or sine.")] = "relu",
     projection: Annotated[str, typer.Option(help="hadamard or dense.")] = "hadamard",
+    mirror: Annotated[
+        bool,
+        typer.Option(
+            "--mirror/--no-mirror", help="Store one side only of what is its own mirror image."
+        ),
+    ] = True,
     seed: Annotated[int, typer.Option(help="0 to 65535.")] = 0,
     files: Annotated[
         bool, typer.Option("--files", help="Write single .doh files too, to OUTPUT/files.")
@@ -125,6 +131,7 @@ def batch(
         octaves=octaves,
         activation=activation,  # type: ignore[arg-type]
         projection=projection,  # type: ignore[arg-type]
+        mirror=mirror,
         seed=seed,
     )
     options.check()

@@ -58,6 +58,12 @@ def compress(
     ] = None,
     activation: Annotated[str, typer.Option(help="relu or sine.")] = "relu",
     projection: Annotated[str, typer.Option(help="hadamard or dense.")] = "hadamard",
+    mirror: Annotated[
+        bool,
+        typer.Option(
+            "--mirror/--no-mirror", help="Store one side only of what is its own mirror image."
+        ),
+    ] = True,
     seed: Annotated[int, typer.Option(help="0 to 65535; the same seed gives the same file.")] = 0,
     device: DeviceOption = "auto",
     checkpoint: Annotated[
@@ -94,6 +100,7 @@ def compress(
             octaves=octaves,
             activation=activation,  # type: ignore[arg-type]
             projection=projection,  # type: ignore[arg-type]
+            mirror=mirror,
             seed=seed,
             device=device,
             checkpoint=checkpoint,

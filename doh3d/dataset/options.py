@@ -26,6 +26,7 @@ class CompressOptions:
     octaves: int | None = None
     activation: Activation = "relu"
     projection: ProjectionKind = "hadamard"
+    mirror: bool = True
     seed: int = 0
 
     def check(self) -> None:
@@ -35,6 +36,7 @@ class CompressOptions:
 
         values = self.to_dict()
         max_bytes, min_iou = values.pop("max_bytes"), values.pop("min_iou")
+        values.pop("mirror")
         make_config(**values)
         if max_bytes is not None or min_iou is not None:
             check_target(max_bytes, min_iou, self.latent, self.bits, self.quantizer)

@@ -146,6 +146,7 @@ def _fit_mlp(
     variant: tuple[int, float],
 ) -> PeerFit:
     bits, bits_each = variant
+    config = shape.adapt(config)
     weights = 8 * (target_bytes - _OVERHEAD_BYTES) / bits_each
     architecture = _network_of(weights, config.architecture)
     direct = replace(config, architecture=architecture, latent=architecture.weight_count, bits=bits)

@@ -155,12 +155,13 @@ def run_sweep(
     failures = []
     shape: PreparedShape | None = None
     for served in missing:
-        # Any of them: what differs, the bits of "ptq", does not enter the fit.
-        config = served[0]
         if shape is None:
             shape = prepare(mesh)
             # Only now, so that a mesh that is none leaves nothing behind.
             out.create(identity)
+        served = [shape.adapt(config) for config in served]
+        # Any of them: what differs, the bits of "ptq", does not enter the fit.
+        config = served[0]
         started = time.perf_counter()
         try:
             result = fit_latent(

@@ -144,6 +144,7 @@ def compress(
     activation: Activation = "relu",
     omega: int | None = None,
     projection: ProjectionKind = "hadamard",
+    mirror: bool = True,
     seed: int = 0,
     device: str = "auto",
     checkpoint: str | Path | None = None,
@@ -177,6 +178,9 @@ def compress(
     omega : int, optional
         Frequency of the sine activation, 30 unless given.
     projection : "hadamard" or "dense"
+    mirror : bool
+        Whether to store only one side of what is its own mirror image about the middle of its
+        box, along one axis or several.
     seed : int
         0 to 65535. The same seed gives the same file on the same machine.
     device : "auto", "cpu", "cuda" or "mps"
@@ -210,19 +214,21 @@ def compress(
         "seed": seed,
     }
 
-    def config_for_latent(n: int | None) -> FitConfig:
-        return make_config(latent=n, **options)
-
-    config = config_for_latent(latent)
+    config = make_config(latent=latent, **options)
     torch_device = resolve_device(device)
     if max_bytes is not None or min_iou is not None:
         check_target(max_bytes, min_iou, latent, bits, quantizer)
     if checkpoint is not None:
         check_output(checkpoint)
     shape = prepare(mesh)
+
+    def config_for_latent(n: int | None) -> FitConfig:
+        config = make_config(latent=n, **options)
+        return shape.adapt(config) if mirror else config
+
     kept = None
     if checkpoint is not None:
-        goals = {"max_bytes": max_bytes, "min_iou": min_iou, "latent": latent}
+        goals = {"max_bytes": max_bytes, "min_iou": min_iou, "latent": latent, "mirror": mirror}
         kept = Checkpoint(checkpoint, identity(shape, torch_device) | goals | options)
     if max_bytes is not None:
         encoded = fit_to_bytes(
@@ -250,6 +256,7 @@ def compress(
                 kept.path.unlink(missing_ok=True)
             raise
     else:
+        config = config_for_latent(latent)
         result = fit_shape(shape, config, device=torch_device, progress=progress, checkpoint=kept)
         encoded = Encoded(serialize(quantize_fit(result, config, shape)), config)
     return CompressedShape(encoded.data, encoded.config, None if kept is None else kept.path)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from doh3d.codec.shape_code import domain_half_sides, extents_for
 from doh3d.errors import ConfigError
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
 
 # Room between the shape and its domain box, in normalised units: 2.5% of the longest side.
 DOMAIN_MARGIN = 0.045
+
+# Share of the volume that may differ between a shape and its mirror image: at no rate is a file so
+# good that half of it mattered.
+_MIRROR_TOLERANCE = 5e-4
+
+# Points that tell most shapes from their mirror images, and points that tell the others.
+_MIRROR_TRIALS = (2**11, 2**16)
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,31 @@ class PreparedShape:
     def inside(self) -> InsideTest:
         """Inside test of the normalised mesh."""
         return inside_test(self.normalized)
+
+    @cached_property
+    def mirrored(self) -> tuple[int, ...]:
+        """Axes along which the shape is its own mirror image, about the middle of its box."""
+        generator = np.random.Generator(np.random.PCG64(0))
+        low, high = self.normalized.bounds
+        axes: tuple[int, ...] = (0, 1, 2)
+        for count in _MIRROR_TRIALS:
+            if axes:
+                points = generator.uniform(low, high, (count, 3))
+                inside = self.inside(points)
+                axes = tuple(axis for axis in axes if self._is_mirrored(axis, points, inside))
+        return axes
+
+    def _is_mirrored(
+        self, axis: int, points: npt.NDArray[np.float64], inside: npt.NDArray[np.bool_]
+    ) -> bool:
+        mirror = np.where(np.arange(3) == axis, -1.0, 1.0)
+        image = self.inside(points * mirror)
+        return int((inside != image).sum()) <= _MIRROR_TOLERANCE * int((inside | image).sum())
+
+    def adapt(self, config: FitConfig) -> FitConfig:
+        """Leave to the network only what its mirror planes do not tell."""
+        architecture = replace(config.architecture, mirrored=self.mirrored)
+        return replace(config, architecture=architecture)
 
     def sample(self, config: FitConfig) -> OccupancySamples:
         """Draw the points that a configuration asks for, in normalised coordinates.

@@ -18,6 +18,8 @@ class Architecture:
 
     The encoding of a point x in [-1, 1]^d with L octaves is
     (x, sin(pi x), cos(pi x), ..., sin(2^(L-1) pi x), cos(2^(L-1) pi x)), d (1 + 2 L) numbers.
+    Of mirrored axes it takes |x| for x: the value is the same on both sides of the plane through
+    the middle, and half the space is all that there is to learn.
 
     Attributes
     ----------
@@ -33,6 +35,8 @@ class Architecture:
         SIREN's frequency, 1 to 255; 0 with ReLU.
     in_dim, out_dim : int
         Numbers a point and a value: 3 and 1 for occupancy.
+    mirrored : tuple of int
+        The mirrored axes, 0 to d - 1, ascending.
     """
 
     width: int = 32
@@ -42,6 +46,7 @@ class Architecture:
     omega: int = 0
     in_dim: int = 3
     out_dim: int = 1
+    mirrored: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         """Check every range, so that whoever holds an architecture can trust it."""
@@ -52,6 +57,11 @@ class Architecture:
         ):
             if not low <= value <= high:
                 raise ConfigError(f"{name} is {value}; it must be {low} to {high}")
+        if self.mirrored != tuple(axis for axis in range(self.in_dim) if axis in self.mirrored):
+            raise ConfigError(
+                f"mirrored axes are {self.mirrored}; they must be ascending, of 0 to "
+                f"{self.in_dim - 1}"
+            )
         if self.activation == "sine":
             if not 1 <= self.omega <= MAX_OMEGA:
                 raise ConfigError(f"omega is {self.omega}; with sine it must be 1 to {MAX_OMEGA}")

@@ -24,7 +24,13 @@ import torch
 from torch.nn.functional import embedding_bag, one_hot
 
 from doh3d.hypernetwork.architecture import Architecture
-from doh3d.hypernetwork.relaxation import Lines, bent_encoding, relu_lines, sine_lines
+from doh3d.hypernetwork.relaxation import (
+    Lines,
+    bent_encoding,
+    mirrored_encoding,
+    relu_lines,
+    sine_lines,
+)
 from doh3d.hypernetwork.target import TargetWeights
 
 # Numbers in a layer of a chunk of boxes: a few arrays of this many stay within the cache.
@@ -105,7 +111,8 @@ class LogitBounds:
         by_axis = first.T.unflatten(0, (-1, dims)).unbind(1)
         features, layer, sizes = [], [], []
         for d in range(dims):
-            bends = bent_encoding(self._architecture, centres[d], half_sides[d])
+            bend = mirrored_encoding if d in self._architecture.mirrored else bent_encoding
+            bends = bend(self._architecture, centres[d], half_sides[d])
             size = bends.centre.abs() + bends.slope.abs() + bends.bend.abs() + bends.error
             size = size.amax(dim=0)
             sizes.append(size)

@@ -135,3 +135,18 @@ def bent_encoding(architecture: Architecture, centres: torch.Tensor, half_side: 
         torch.stack(column, dim=1) for column in zip(*columns, strict=True)
     )
     return Bends(centre, slope, bend, error)
+
+
+def mirrored_encoding(architecture: Architecture, centres: torch.Tensor, half_side: float) -> Bends:
+    """Bound the encoding of |x| over intervals of equal length; otherwise as `bent_encoding`."""
+    bends = bent_encoding(architecture, centres.abs(), half_side)
+    bends.slope.mul_(torch.where(centres < 0, -1.0, 1.0).unsqueeze(1))
+    # On an interval around 0, two at the most, |x| is no smooth function of t.
+    around = centres.abs() < half_side + _POINT_ERROR
+    for index in around.nonzero().flatten().tolist():
+        half = 0.5 * (float(centres[index].abs()) + half_side + _POINT_ERROR)
+        whole = bent_encoding(architecture, centres.new_full((1,), half), half)
+        bends.centre[index] = whole.centre[0]
+        bends.error[index] = whole.error[0] + whole.slope[0].abs() + whole.bend[0].abs()
+        bends.slope[index] = bends.bend[index] = 0.0
+    return bends

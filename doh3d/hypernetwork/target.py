@@ -41,8 +41,13 @@ def encode_points(architecture: Architecture, points: torch.Tensor) -> torch.Ten
     """Encode (N, d) points in [-1, 1]^d as (N, d (1 + 2 L)) features.
 
     The features are grouped as in `Architecture`: x, then for each octave sine and cosine.
+    Mirrored axes count by their distance from 0.
     (Positional encoding as in Mildenhall et al., NeRF, ECCV 2020, with x itself.)
     """
+    if architecture.mirrored:
+        points = points.clone()
+        for axis in architecture.mirrored:
+            points[:, axis].abs_()
     features = [points]
     for octave in range(architecture.octaves):
         angle = points * (math.pi * 2**octave)

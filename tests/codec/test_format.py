@@ -35,6 +35,7 @@ def architectures(draw, max_octaves=15, max_omega=255):
         octaves=draw(st.integers(0, 2) | st.integers(0, max_octaves)),
         activation="sine" if sine else "relu",
         omega=draw(st.integers(1, max_omega)) if sine else 0,
+        mirrored=tuple(sorted(draw(st.sets(st.integers(0, 2))))),
     )
 
 

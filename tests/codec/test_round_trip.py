@@ -26,6 +26,7 @@ def architectures(draw):
         octaves=draw(st.integers(0, 15)),
         activation="sine" if sine else "relu",
         omega=draw(st.integers(1, 255)) if sine else 0,
+        mirrored=tuple(sorted(draw(st.sets(st.integers(0, 2))))),
     )
 
 

@@ -19,6 +19,8 @@ ARCHITECTURES = [
     Architecture(width=12, depth=2, octaves=2, activation="sine", omega=30),
     Architecture(width=8, depth=1, octaves=15),
     Architecture(width=24, depth=12, octaves=2),
+    Architecture(width=16, depth=3, octaves=3, mirrored=(0, 2)),
+    Architecture(width=12, depth=2, octaves=1, activation="sine", omega=9, mirrored=(0, 1, 2)),
 ]
 
 
@@ -39,6 +41,9 @@ def planes_of_boxes(architecture, weights, half_sides, seed=0):
     """Bounds over random boxes: their (B, 3) centres and their planes (2, B, 4)."""
     rng = np.random.default_rng(seed)
     axes = [torch.from_numpy(rng.uniform(-1, 1, n).astype(np.float32)) for n in (7, 8, 9)]
+    for axis, half in zip(axes, half_sides, strict=True):
+        # Where a mirror plane would be: within a box, and on its face.
+        axis[:3] = torch.tensor([0.3 * half, half, -half])
     boxes = torch.from_numpy(np.stack([rng.integers(0, n, 60) for n in (7, 8, 9)], axis=1))
     planes = LogitBounds(architecture, weights, axes, half_sides).planes(boxes)
     return torch.stack([axis[boxes[:, d]] for d, axis in enumerate(axes)], dim=1), planes

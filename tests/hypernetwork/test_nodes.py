@@ -16,6 +16,7 @@ CHUNK = 512
         Architecture(width=3, depth=2, octaves=1),
         Architecture(width=24, depth=2, octaves=0, activation="sine", omega=20),
         Architecture(width=65, depth=2, octaves=15),
+        Architecture(width=24, depth=2, octaves=2, mirrored=(1, 2)),
     ],
 )
 def test_nodes_have_the_logits_of_their_points_to_the_bit(architecture):

@@ -11,6 +11,7 @@ from doh3d.hypernetwork.target import encode_points, split_weights, target_forwa
 
 def slow_forward(architecture, flat, biases, point):
     """One point through the network in Python floats, from docs/format.md."""
+    point = [abs(x) if axis in architecture.mirrored else x for axis, x in enumerate(point)]
     features = list(point)
     for octave in range(architecture.octaves):
         features += [math.sin(math.pi * 2**octave * x) for x in point]
@@ -42,6 +43,7 @@ def slow_forward(architecture, flat, biases, point):
         Architecture(width=7, depth=3, octaves=3),
         Architecture(width=6, depth=2, octaves=0, activation="sine", omega=10),
         Architecture(width=6, depth=2, octaves=1, activation="sine", omega=3),
+        Architecture(width=7, depth=3, octaves=3, mirrored=(0, 2)),
     ],
 )
 def test_forward_equals_a_network_written_out(architecture):
@@ -75,6 +77,9 @@ def test_counts_of_the_reference_architecture():
         ({"omega": 30}, "sine activation only"),
         ({"activation": "sine"}, "omega is 0"),
         ({"activation": "tanh"}, "tanh"),
+        ({"mirrored": (1, 0)}, "ascending"),
+        ({"mirrored": (0, 3)}, "of 0 to 2"),
+        ({"mirrored": (0, 0)}, "ascending"),
     ],
 )
 def test_impossible_architectures_are_refused_by_name(options, named):
