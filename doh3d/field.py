@@ -11,6 +11,7 @@ import torch
 
 from doh3d.codec.container import read_code
 from doh3d.codec.shape_code import ShapeCode
+from doh3d.codec.signal_code import SignalCode
 from doh3d.devices import resolve_device
 from doh3d.errors import ConfigError
 from doh3d.geometry.extraction import extract
@@ -207,7 +208,7 @@ class OccupancyLattice:
         return torch.from_numpy(array).to(self._device)
 
 
-def decode_weights(code: ShapeCode, device: torch.device) -> TargetWeights:
+def decode_weights(code: SignalCode, device: torch.device) -> TargetWeights:
     """Generate the target network's weights from a file's latent and biases.
 
     Bit-identical on every device where both are quantised.

@@ -18,6 +18,9 @@ MAX_OCTAVES = 15
 MAX_OMEGA = 255
 MAX_DENSE_FILE_ENTRIES = 2**27
 
+# Pixels along a side of an image.
+MAX_SIDE = 2**16
+
 # P of the widest and deepest network with the longest encoding.
 MAX_WEIGHTS = (3 * (1 + 2 * MAX_OCTAVES) + (MAX_DEPTH - 1) * MAX_WIDTH + 1) * MAX_WIDTH
 
@@ -49,17 +52,20 @@ class Limits:
     surface_cells : int
         Cells that an extracted surface may cross, in units of the resolution squared. A sphere
         crosses about 4, a fine lattice 40, noise nearly all.
+    pixels : int
+        Of an image. The network is asked for each.
     """
 
     file_bytes: int = 2**20
     latents: int = 2**17
     weights: int = 2**18
     surface_cells: int = 64
+    pixels: int = 2**24
 
     @classmethod
     def of_format(cls) -> Limits:
         """Limits that refuse nothing which the format allows."""
-        return cls(MAX_FILE_BYTES, MAX_LATENTS, MAX_WEIGHTS, MAX_RESOLUTION)
+        return cls(MAX_FILE_BYTES, MAX_LATENTS, MAX_WEIGHTS, MAX_RESOLUTION, MAX_SIDE**2)
 
     def check_file_bytes(self, size: int) -> None:
         """Raise FormatError where the file is too large; `size` may stop counting above it."""
@@ -77,6 +83,14 @@ class Limits:
                 raise FormatError(
                     f"{what.format(count)}; at most {largest} are decoded{_advice(largest, most)}"
                 )
+
+    def check_pixels(self, width: int, height: int) -> None:
+        """Raise FormatError where an image has too many pixels."""
+        if width * height > self.pixels:
+            raise FormatError(
+                f"the image has {width} x {height} pixels; at most {self.pixels} are decoded"
+                f"{_advice(self.pixels, MAX_SIDE**2)}"
+            )
 
     def check_surface(self, cells: int, resolution: int) -> None:
         """Raise ConfigError where a surface crosses too many cells to be a shape's.

@@ -12,7 +12,8 @@ import doh3d
 from doh3d.codec.container import serialize
 from doh3d.codec.entropy import choose_model
 from doh3d.codec.quantization import nearest_step_index
-from doh3d.codec.shape_code import ParameterGroup, ShapeCode
+from doh3d.codec.shape_code import ShapeCode
+from doh3d.codec.signal_code import ParameterGroup
 from doh3d.errors import ConfigError, FormatError
 from doh3d.field import OccupancyField, OccupancyLattice
 from doh3d.geometry.dense import dense_surface, dense_values

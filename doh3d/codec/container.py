@@ -5,19 +5,16 @@ from __future__ import annotations
 import struct
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from doh3d.codec.entropy import Family, SymbolModel, decode_groups, encode_groups
+from doh3d.codec.image_code import ImageCode
 from doh3d.codec.quantization import STEP_COUNT
-from doh3d.codec.shape_code import (
-    ParameterGroup,
-    ShapeCode,
-    check_dense_size,
-    check_transform,
-)
+from doh3d.codec.shape_code import ShapeCode, check_transform
+from doh3d.codec.signal_code import ParameterGroup, SignalCode, check_dense_size
 from doh3d.errors import ConfigError, FormatError
 from doh3d.geometry.transform import NormalizingTransform
 from doh3d.hypernetwork.architecture import Architecture
@@ -26,18 +23,32 @@ from doh3d.limits import DEFAULT_LIMITS, MAX_FILE_BYTES, MAX_LATENTS, Limits
 MAGIC = b"\xd0OH"
 VERSION = 0
 
+_KIND_MASK = 0b11
 _KIND_OCCUPANCY = 0
+_KIND_IMAGE = 1
 _FLAG_DENSE = 1 << 2
 _FLAG_SINE = 1 << 3
+# Of a shape.
 _FLAG_DOUBLE = 1 << 4
 _FLAG_MIRRORED_X = 1 << 5
-_KIND_MASK = 0b11
+# Of an image, whose other flags from bit 5 on are 0.
+_FLAG_COLOUR = 1 << 4
+_FIRST_UNUSED_BY_IMAGES = 5
+
+_KINDS: dict[int, type[SignalCode]] = {_KIND_OCCUPANCY: ShapeCode, _KIND_IMAGE: ImageCode}
+
+CodeT = TypeVar("CodeT", bound=SignalCode)
 
 _CRC_BYTES = 4
 
 
 def read_code(path: str | Path, limits: Limits = DEFAULT_LIMITS) -> ShapeCode:
-    """Read and check the `.doh` file at `path`.
+    """Read and check the `.doh` file of a shape, as `read_signal` does."""
+    return read_signal(path, limits, ShapeCode)
+
+
+def read_signal(path: str | Path, limits: Limits, kind: type[CodeT]) -> CodeT:
+    """Read and check the `.doh` file at `path`; see `parse_signal`.
 
     Raises
     ------
@@ -54,7 +65,7 @@ def read_code(path: str | Path, limits: Limits = DEFAULT_LIMITS) -> ShapeCode:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     try:
-        return parse(data, limits)
+        return parse_signal(data, limits, kind)
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from error
 
@@ -71,8 +82,8 @@ def is_doh_file(path: str | Path) -> bool:
         return False
 
 
-def serialize(code: ShapeCode) -> bytes:
-    """Write a shape's code as the bytes of a `.doh` file.
+def serialize(code: SignalCode) -> bytes:
+    """Write a code as the bytes of a `.doh` file.
 
     Raises
     ------
@@ -90,14 +101,16 @@ def serialize(code: ShapeCode) -> bytes:
     return body + struct.pack("<I", zlib.crc32(body))
 
 
-def section_sizes(code: ShapeCode) -> dict[str, int]:
-    """Bytes of each part of the file: header, transform, latent, biases, checksum.
+def section_sizes(code: SignalCode) -> dict[str, int]:
+    """Bytes of each part of the file: header, transform (a shape's), latent, biases, checksum.
 
     The entropy coder writes latents and biases into one stream; the latents' share is the
     length of a stream of them alone, and the biases' is the rest.
     """
     total = len(serialize(code))
-    transform = 32 if code.transform.double else 16
+    transform = 0
+    if isinstance(code, ShapeCode):
+        transform = 32 if code.transform.double else 16
     header = len(_header(code)) - transform
     payload = total - header - transform - _CRC_BYTES
     if code.latent.is_raw:
@@ -114,13 +127,25 @@ def section_sizes(code: ShapeCode) -> dict[str, int]:
 
 
 def parse(data: bytes, limits: Limits = DEFAULT_LIMITS) -> ShapeCode:
+    """Read the bytes of a shape's `.doh` file, as `parse_signal` does."""
+    return parse_signal(data, limits, ShapeCode)
+
+
+def parse_signal(data: bytes, limits: Limits, kind: type[CodeT]) -> CodeT:
     """Read the bytes of a `.doh` file.
+
+    Parameters
+    ----------
+    data : bytes
+    limits : Limits
+    kind : class
+        What it should hold: ShapeCode, ImageCode, or SignalCode for any.
 
     Raises
     ------
     FormatError
-        If the bytes are not a whole, undamaged file of a version that this release reads, or
-        are beyond `limits`.
+        If the bytes are not a whole, undamaged file of a version that this release reads, hold
+        a signal of another kind, or are beyond `limits`.
     """
     if data[: len(MAGIC)] != MAGIC:
         raise FormatError("not a .doh file: it does not start with the bytes D0 4F 48")
@@ -138,20 +163,18 @@ def parse(data: bytes, limits: Limits = DEFAULT_LIMITS) -> ShapeCode:
         raise FormatError("damaged or truncated: the checksum does not match")
     reader = _Reader(body, len(MAGIC) + 1)
     try:
-        return _parse_body(reader, limits)
+        return _parse_body(reader, limits, kind)
     except ConfigError as error:  # a header field out of its range
         raise FormatError(f"invalid header: {error}") from error
 
 
-def _header(code: ShapeCode) -> bytes:
+def _header(code: SignalCode) -> bytes:
     """All fields before the payload."""
     code.check()
     architecture = code.architecture
-    flags = _KIND_OCCUPANCY
+    flags, of_the_kind = _fields_of_the_kind(code)
     flags |= _FLAG_DENSE * code.dense_projection
     flags |= _FLAG_SINE * (architecture.activation == "sine")
-    flags |= _FLAG_DOUBLE * code.transform.double
-    flags |= sum(_FLAG_MIRRORED_X << axis for axis in architecture.mirrored)
     fields = [
         MAGIC,
         bytes([VERSION, flags, architecture.depth | architecture.octaves << 4]),
@@ -162,18 +185,37 @@ def _header(code: ShapeCode) -> bytes:
         bytes([code.latent.model.family | code.biases.model.family << 4]),
         bytes([code.latent.model.parameter, code.latent.step_index]),
         bytes([code.biases.model.parameter, code.biases.step_index]),
-        struct.pack("<H", code.extents[0] | code.extents[1] << 5 | code.extents[2] << 10),
-        struct.pack(
-            "<4d" if code.transform.double else "<4f", *code.transform.centre, code.transform.scale
-        ),
+        of_the_kind,
     ]
     return b"".join(fields)
 
 
-def _parse_body(reader: _Reader, limits: Limits) -> ShapeCode:
+def _fields_of_the_kind(code: SignalCode) -> tuple[int, bytes]:
+    """Return the flags and the last fields of the header, which depend on the kind of signal."""
+    if isinstance(code, ImageCode):
+        flags = _KIND_IMAGE | _FLAG_COLOUR * (code.channels == 3)
+        return flags, struct.pack("<HH", code.width - 1, code.height - 1)
+    assert isinstance(code, ShapeCode)
+    transform, extents = code.transform, code.extents
+    flags = _KIND_OCCUPANCY | _FLAG_DOUBLE * transform.double
+    flags |= sum(_FLAG_MIRRORED_X << axis for axis in code.architecture.mirrored)
+    numbers = (*transform.centre, transform.scale)
+    packed = struct.pack("<H", extents[0] | extents[1] << 5 | extents[2] << 10)
+    return flags, packed + struct.pack("<4d" if transform.double else "<4f", *numbers)
+
+
+def _parse_body(reader: _Reader, limits: Limits, kind: type[CodeT]) -> CodeT:
     flags = reader.byte()
-    if flags & _KIND_MASK != _KIND_OCCUPANCY:
-        raise FormatError(f"signal kind {flags & _KIND_MASK} is unknown; 0 is occupancy")
+    found = _KINDS.get(flags & _KIND_MASK)
+    if found is None:
+        raise FormatError(
+            f"signal kind {flags & _KIND_MASK} is unknown; 0 is occupancy, 1 an image"
+        )
+    if not issubclass(found, kind):
+        raise FormatError(f"holds {found.held}; use {found.decoded_by}")
+    image = found is ImageCode
+    if image and flags >> _FIRST_UNUSED_BY_IMAGES:
+        raise FormatError("an image has no mirror planes: flags 5 to 7 must be 0")
     layers = reader.byte()
     width = reader.byte() + 1
     sine = bool(flags & _FLAG_SINE)
@@ -183,6 +225,8 @@ def _parse_body(reader: _Reader, limits: Limits) -> ShapeCode:
         octaves=layers >> 4,
         activation="sine" if sine else "relu",
         omega=reader.byte() if sine else 0,
+        in_dim=2 if image else 3,
+        out_dim=3 if image and flags & _FLAG_COLOUR else 1,
         mirrored=tuple(axis for axis in range(3) if flags & _FLAG_MIRRORED_X << axis),
     )
     n = reader.varint()
@@ -198,21 +242,37 @@ def _parse_body(reader: _Reader, limits: Limits) -> ShapeCode:
     for model, step in ((latent_model, latent_step), (bias_model, bias_step)):
         if model.family == Family.RAW_FLOAT32 and step != 0:
             raise FormatError(f"step index {step} beside raw float32 values must be 0")
+    if image:
+        of_the_kind = _image_fields(reader, limits)
+    else:
+        of_the_kind = _shape_fields(reader, double=bool(flags & _FLAG_DOUBLE))
+    values = _payload(reader, [(n, latent_model), (architecture.bias_count, bias_model)])
+    code = found(
+        architecture=architecture,
+        dense_projection=dense,
+        seed=seed,
+        latent=ParameterGroup(values[0], latent_step, latent_model),
+        biases=ParameterGroup(values[1], bias_step, bias_model),
+        **of_the_kind,
+    )
+    assert isinstance(code, kind)
+    return code
+
+
+def _image_fields(reader: _Reader, limits: Limits) -> dict[str, Any]:
+    """Width and height of an image, by name."""
+    width, height = (side + 1 for side in struct.unpack("<HH", reader.take(4)))
+    limits.check_pixels(width, height)
+    return {"width": width, "height": height}
+
+
+def _shape_fields(reader: _Reader, *, double: bool) -> dict[str, Any]:
+    """Extents and transform of a shape, by name."""
     (packed,) = struct.unpack("<H", reader.take(2))
     if packed >> 15:
         raise FormatError("the highest bit of the extents must be 0")
     extents = (packed & 31, packed >> 5 & 31, packed >> 10)
-    transform = _transform(reader, double=bool(flags & _FLAG_DOUBLE))
-    values = _payload(reader, [(n, latent_model), (architecture.bias_count, bias_model)])
-    return ShapeCode(
-        architecture=architecture,
-        dense_projection=dense,
-        seed=seed,
-        transform=transform,
-        extents=extents,
-        latent=ParameterGroup(values[0], latent_step, latent_model),
-        biases=ParameterGroup(values[1], bias_step, bias_model),
-    )
+    return {"extents": extents, "transform": _transform(reader, double=double)}
 
 
 def _payload(reader: _Reader, groups: list[tuple[int, SymbolModel]]) -> list[npt.NDArray[Any]]:

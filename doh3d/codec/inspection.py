@@ -5,25 +5,30 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from doh3d.codec.container import VERSION, read_code, section_sizes
+from doh3d.codec.container import VERSION, read_signal, section_sizes
 from doh3d.codec.entropy import Family, code_length_bits
-from doh3d.codec.shape_code import ParameterGroup, ShapeCode
+from doh3d.codec.image_code import ImageCode
+from doh3d.codec.shape_code import ShapeCode
+from doh3d.codec.signal_code import ParameterGroup, SignalCode
 from doh3d.limits import DEFAULT_LIMITS, Limits
 
 
 def describe_file(path: str | Path, limits: Limits = DEFAULT_LIMITS) -> dict[str, Any]:
-    """Describe a `.doh` file; raises as `doh3d.codec.container.read_code`."""
-    return {"file": str(path), **describe(read_code(path, limits))}
+    """Describe a `.doh` file; raises as `doh3d.codec.container.read_signal`."""
+    # mypy: an abstract class stands for all of its kinds.
+    code = read_signal(path, limits, SignalCode)  # type: ignore[type-abstract]
+    return {"file": str(path), **describe(code)}
 
 
-def describe(code: ShapeCode) -> dict[str, Any]:
+def describe(code: SignalCode) -> dict[str, Any]:
     """Everything that a file's header says, and the bytes of each part, ready for JSON."""
     architecture = code.architecture
     sizes = section_sizes(code)
+    mirrored = ["xyz"[axis] for axis in architecture.mirrored]
     description: dict[str, Any] = {
         "bytes": sum(sizes.values()),
         "version": VERSION,
-        "signal": "occupancy",
+        "signal": "image" if isinstance(code, ImageCode) else "occupancy",
         "sizes": sizes,
         "network": {
             "width": architecture.width,
@@ -31,7 +36,7 @@ def describe(code: ShapeCode) -> dict[str, Any]:
             "octaves": architecture.octaves,
             "activation": architecture.activation,
             **({"omega": architecture.omega} if architecture.activation == "sine" else {}),
-            "mirrored": ["xyz"[axis] for axis in architecture.mirrored],
+            **({"mirrored": mirrored} if isinstance(code, ShapeCode) else {}),
             "weights": architecture.weight_count,
             "biases": architecture.bias_count,
         },
@@ -41,13 +46,19 @@ def describe(code: ShapeCode) -> dict[str, Any]:
         },
         "latent": _describe_group(code.latent),
         "bias": _describe_group(code.biases),
-        "transform": {
-            "centre": list(code.transform.centre),
-            "scale": code.transform.scale,
-            "precision": "float64" if code.transform.double else "float32",
-            "domain_low": code.bounds[0].tolist(),
-            "domain_high": code.bounds[1].tolist(),
-        },
+    }
+    if isinstance(code, ImageCode):
+        size = {"width": code.width, "height": code.height, "channels": code.channels}
+        return description | {
+            "image": size | {"bpp": 8 * description["bytes"] / (code.width * code.height)}
+        }
+    assert isinstance(code, ShapeCode)
+    description["transform"] = {
+        "centre": list(code.transform.centre),
+        "scale": code.transform.scale,
+        "precision": "float64" if code.transform.double else "float32",
+        "domain_low": code.bounds[0].tolist(),
+        "domain_high": code.bounds[1].tolist(),
     }
     return description
 

@@ -24,7 +24,8 @@ import numpy.typing as npt
 from doh3d.codec.container import parse, serialize
 from doh3d.codec.entropy import Family, SymbolModel, choose_model
 from doh3d.codec.quantization import best_step_index, nearest_step_index, quantize
-from doh3d.codec.shape_code import ParameterGroup, ShapeCode
+from doh3d.codec.shape_code import ShapeCode
+from doh3d.codec.signal_code import ParameterGroup
 from doh3d.errors import Doh3dError
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.limits import MAX_WIDTH
@@ -285,7 +286,15 @@ def _network_of(
 def _shape_code(
     shape: PreparedShape, architecture: Architecture, latent: ParameterGroup, biases: ParameterGroup
 ) -> ShapeCode:
-    return ShapeCode(architecture, False, 0, shape.transform, shape.extents, latent, biases)
+    return ShapeCode(
+        architecture=architecture,
+        dense_projection=False,
+        seed=0,
+        transform=shape.transform,
+        extents=shape.extents,
+        latent=latent,
+        biases=biases,
+    )
 
 
 def _coded(values: npt.NDArray[np.float32], step_index: int, bits: int) -> ParameterGroup:

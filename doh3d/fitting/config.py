@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from doh3d.codec.shape_code import check_dense_size
+from doh3d.codec.signal_code import check_dense_size
 from doh3d.errors import ConfigError
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.limits import MAX_LATENTS, MAX_SEED
@@ -14,6 +14,7 @@ from doh3d.limits import MAX_LATENTS, MAX_SEED
 Quantizer = Literal["qat", "ptq"]
 ProjectionKind = Literal["hadamard", "dense"]
 Optimizer = Literal["curvature", "adam"]
+Loss = Literal["cross-entropy", "squared-error"]
 
 MIN_BITS = 2
 MAX_BITS = 16
@@ -22,7 +23,7 @@ FLOAT_BITS = 32
 
 @dataclass(frozen=True)
 class FitConfig:
-    """How one shape is fitted and quantised.
+    """How one signal is fitted and quantised.
 
     Attributes
     ----------
@@ -45,7 +46,7 @@ class FitConfig:
         At the peak of the one-cycle schedule: about the share by which a step changes the
         weights; Adam's is in units of the latent.
     rate_weight : float
-        lambda in loss = cross-entropy + lambda * estimated bits; used by "qat" only.
+        lambda in the mean loss + lambda * estimated bits; used by "qat" only.
     rounding_start : float
         Share of the steps after which rounding begins; used by "qat" only.
     bias_step : float
@@ -62,6 +63,9 @@ class FitConfig:
         samples near it; 0 for a step.
     optimizer : "curvature" or "adam"
         Of the latent: `doh3d.fitting.descent.LatentDescent`, or Adam.
+    loss : "cross-entropy" or "squared-error"
+        Of logits against occupancy in [0, 1], or of values against values; the mean over points
+        and over the numbers of each.
     """
 
     latent: int
@@ -81,6 +85,7 @@ class FitConfig:
     near_surface_std: float = 0.01
     softness: float = 0.002
     optimizer: Optimizer = "curvature"
+    loss: Loss = "cross-entropy"
 
     def __post_init__(self) -> None:
         """Check ranges and contradictions."""
@@ -119,6 +124,12 @@ class FitConfig:
                 raise ConfigError(f"{name} is {weight}; it must be at least 0")
         if self.optimizer not in ("curvature", "adam"):
             raise ConfigError(f"optimizer is {self.optimizer!r}; it must be curvature or adam")
+        if self.loss not in ("cross-entropy", "squared-error"):
+            raise ConfigError(f"loss is {self.loss!r}; it must be cross-entropy or squared-error")
+        if self.loss == "cross-entropy" and self.architecture.out_dim != 1:
+            raise ConfigError(
+                f"the network gives {self.architecture.out_dim} numbers; cross-entropy takes 1"
+            )
 
     @property
     def quantization_aware(self) -> bool:

@@ -8,7 +8,8 @@ import numpy.typing as npt
 from doh3d.codec.container import serialize
 from doh3d.codec.entropy import Family, SymbolModel, choose_model
 from doh3d.codec.quantization import STEP_COUNT, best_step_index, nearest_step_index, quantize
-from doh3d.codec.shape_code import ParameterGroup, ShapeCode
+from doh3d.codec.shape_code import ShapeCode
+from doh3d.codec.signal_code import ParameterGroup
 from doh3d.fitting.config import FLOAT_BITS, MAX_BITS, FitConfig
 from doh3d.fitting.fit import FitResult
 from doh3d.fitting.preparation import PreparedShape

@@ -1,4 +1,4 @@
-"""The fit of one shape's latent and biases."""
+"""The fit of one signal's latent and biases."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from doh3d.fitting.checkpoint import Work
 from doh3d.fitting.config import FitConfig
 from doh3d.fitting.optimisation import Optimisation
 from doh3d.fitting.results import FitProgress, FitResult, ProgressFunction
-from doh3d.geometry.sampling import OccupancySamples
+from doh3d.fitting.samples import Samples
 
 __all__ = ["FitProgress", "FitResult", "Optimisation", "ProgressFunction", "fit_latent"]
 
@@ -23,7 +23,7 @@ _RETRY_FACTOR = 0.3
 
 
 def fit_latent(
-    samples: OccupancySamples,
+    samples: Samples,
     config: FitConfig,
     *,
     device: torch.device,
@@ -31,7 +31,7 @@ def fit_latent(
     progress: ProgressFunction | None = None,
     work: Work | None = None,
 ) -> FitResult:
-    """Optimise a latent and biases so that the target network separates the samples.
+    """Optimise a latent and biases so that the target network gives the samples' values.
 
     With `payload_bits`, latent and biases are to take at most so many in the file: when
     rounding sets in, the latent's step is chosen so that they will.

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 import torch
 
+from doh3d.fitting.config import Loss
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.target import TargetWeights
 
 
 @dataclass(frozen=True)
 class TargetGradient:
-    """Gradient of the mean cross-entropy of a batch.
+    """Gradient of the mean loss of a batch.
 
     The tensors are buffers that the next batch overwrites.
 
@@ -35,12 +36,19 @@ class TargetBackward:
 
     Attributes
     ----------
-    logits : (N, 1) float32
-        Of the last batch; a buffer too.
+    outputs : (N, out_dim) float32
+        Of the last batch, logits or values as the loss takes them; a buffer too.
     """
 
-    def __init__(self, architecture: Architecture, batch: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        architecture: Architecture,
+        batch: int,
+        device: torch.device,
+        loss: Loss = "cross-entropy",
+    ) -> None:
         self._architecture = architecture
+        self._loss = loss
         shapes = architecture.layer_shapes
 
         def buffers() -> list[torch.Tensor]:
@@ -52,7 +60,7 @@ class TargetBackward:
         self._ones = torch.ones(batch, device=device)
         weights = torch.zeros(architecture.weight_count, device=device)
         biases = torch.zeros(architecture.bias_count, device=device)
-        self.logits = self._outputs[-1]
+        self.outputs = self._outputs[-1]
         self._gradient = TargetGradient(weights, biases)
         split = weights.split(architecture.layer_sizes)
         self._matrix_gradients = [
@@ -62,22 +70,26 @@ class TargetBackward:
 
     @torch.no_grad()
     def __call__(
-        self, weights: TargetWeights, features: torch.Tensor, labels: torch.Tensor
+        self, weights: TargetWeights, features: torch.Tensor, values: torch.Tensor
     ) -> TargetGradient:
-        """Differentiate the mean binary cross-entropy.
+        """Differentiate the mean loss over the batch.
 
         Parameters
         ----------
         features : (N, encoded_dim) float32
             Encoded points, N being the batch size.
-        labels : (N, 1) float32
-            1 inside, 0 outside.
+        values : (N, out_dim) float32
+            What the network should give: for the cross-entropy 1 inside and 0 outside.
         """
         self._forward(weights, features)
         deltas = self._deltas
-        # d/dlogit of the cross-entropy of a sigmoid.
-        torch.sigmoid(self._outputs[-1], out=deltas[-1])
-        deltas[-1].sub_(labels).div_(len(features))
+        if self._loss == "cross-entropy":
+            # d/dlogit of the cross-entropy of a sigmoid.
+            torch.sigmoid(self.outputs, out=deltas[-1])
+            deltas[-1].sub_(values).div_(values.numel())
+        else:
+            torch.sub(self.outputs, values, out=deltas[-1])
+            deltas[-1].mul_(2 / values.numel())
         for layer in range(len(deltas) - 1, -1, -1):
             inputs = self._outputs[layer - 1] if layer else features
             torch.mm(deltas[layer].T, inputs, out=self._matrix_gradients[layer])

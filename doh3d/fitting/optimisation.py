@@ -1,4 +1,4 @@
-"""The optimisation of one shape's latent and biases, step by step."""
+"""The optimisation of one signal's latent and biases, step by step."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
 from doh3d.codec.quantization import STEPS, nearest_step_index
 from doh3d.fitting.checkpoint import State, Work
@@ -18,8 +18,8 @@ from doh3d.fitting.gradient import TargetBackward
 from doh3d.fitting.rate import laplace_bits
 from doh3d.fitting.results import FitProgress, FitResult, ProgressFunction
 from doh3d.fitting.rounding import Rounded
+from doh3d.fitting.samples import Samples
 from doh3d.fitting.step_size import step_index_for_bits
-from doh3d.geometry.sampling import OccupancySamples
 from doh3d.hypernetwork.decoder import weight_gains
 from doh3d.hypernetwork.projection import Projection, make_projection
 from doh3d.hypernetwork.target import (
@@ -41,8 +41,11 @@ _BIAS_LEARNING_RATE = 0.01
 # Steps between progress reports and checkpoints, which wait for the device.
 REPORT_INTERVAL = 50
 
-# Points on which a finished fit is checked for having become empty or full.
+# Points on which a finished fit is checked for having become constant.
 _CHECK_POINTS = 2**16
+
+# Squared error that no constant is refused for, of values in [-1, 1].
+_TINY_ERROR = 1e-4
 
 # Devices on which torch has Adam's update as one kernel.
 _FUSED_DEVICES = ("cpu", "cuda", "mps")
@@ -62,7 +65,7 @@ class Optimisation:
 
     def __init__(
         self,
-        samples: OccupancySamples,
+        samples: Samples,
         config: FitConfig,
         learning_rate: float,
         device: torch.device,
@@ -98,11 +101,11 @@ class Optimisation:
         self._next_step = 0
         self._position = 0
         self._batch_size = min(config.batch_size, len(samples))
-        self._backward = TargetBackward(architecture, self._batch_size, device)
+        self._backward = TargetBackward(architecture, self._batch_size, device, config.loss)
         # The encoding of the whole pool, once: every batch is a slice of it.
         points = torch.from_numpy(samples.points).to(device)
         self._features = torch.cat([encode_points(architecture, p) for p in points.split(2**16)])
-        self._labels = torch.from_numpy(samples.occupancy).to(device)[:, None]
+        self._values = torch.from_numpy(samples.values).to(device)
 
     def run(
         self,
@@ -111,7 +114,7 @@ class Optimisation:
         payload_bits: float | None = None,
         work: Work | None = None,
     ) -> bool:
-        """Take every step left; whether the end is finite and neither empty nor full."""
+        """Take every step left; whether the end is finite and not constant."""
         config = self.config
         first_rounding = math.ceil(config.rounding_start * config.steps)
         count = len(self._features)
@@ -124,7 +127,7 @@ class Optimisation:
                 self._choose_step(payload_bits)
             window = slice(self._position, self._position + batch)
             self._position += batch
-            self.step(step, self._features[window], self._labels[window])
+            self.step(step, self._features[window], self._values[window])
             if (step + 1) % REPORT_INTERVAL == 0 or step + 1 == config.steps:
                 self._next_step = step + 1
                 loss, bits = self.last_loss()
@@ -135,7 +138,7 @@ class Optimisation:
                     work.keep(self.state())
                 if progress is not None:
                     progress(FitProgress(step + 1, config.steps, value, float(bits) / 8))
-        return self._separates()
+        return self._is_sound()
 
     def state(self) -> State:
         """Copy all that the steps taken have changed."""
@@ -178,14 +181,14 @@ class Optimisation:
         return named
 
     @torch.no_grad()
-    def step(self, step: int, features: torch.Tensor, labels: torch.Tensor) -> None:
+    def step(self, step: int, features: torch.Tensor, values: torch.Tensor) -> None:
         """Take one optimiser step on a batch. No value is read back from the device."""
         config = self.config
         rate = self.learning_rate * one_cycle(step / config.steps)
         self._round_more(step)
         latent, biases = self._rounded(self._fixed)
         weights = self._weights(latent, biases)
-        gradient = self._backward(weights, features, labels)
+        gradient = self._backward(weights, features, values)
         of_weights = gradient.weights * self._gains
         of_latent = self.projection.transpose(of_weights)
         rate_weight = config.rate_weight if config.quantization_aware else 0.0
@@ -200,7 +203,7 @@ class Optimisation:
             torch.nn.utils.clip_grad_norm_([self.latent], _MAX_GRADIENT_NORM)
         self._optimizer.param_groups[0]["lr"] = rate
         self._optimizer.step()
-        self._last = latent, biases, labels
+        self._last = latent, biases, values
 
     def _round_more(self, step: int) -> None:
         """Round the numbers whose turn it is, for good."""
@@ -218,9 +221,11 @@ class Optimisation:
 
     @torch.no_grad()
     def last_loss(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the last batch's mean cross-entropy and the estimated bits."""
-        latent, biases, labels = self._last
-        loss = binary_cross_entropy_with_logits(self._backward.logits, labels)
+        """Return the last batch's mean loss and the estimated bits."""
+        latent, biases, values = self._last
+        cross_entropy = self.config.loss == "cross-entropy"
+        measure = binary_cross_entropy_with_logits if cross_entropy else mse_loss
+        loss = measure(self._backward.outputs, values)
         bits = laplace_bits(latent.levels) + laplace_bits(biases.levels)
         return loss, bits if self.config.quantization_aware else torch.zeros_like(bits)
 
@@ -266,13 +271,22 @@ class Optimisation:
         return split_weights(self.config.architecture, weights, biases.values)
 
     @torch.no_grad()
-    def _separates(self) -> bool:
-        """Whether the quantised field is finite, and neither empty nor full on the samples."""
+    def _is_sound(self) -> bool:
+        """Whether the quantised network is finite on the samples, and tells something of them.
+
+        Occupancy is neither empty nor full, values err no more than their mean would.
+        """
         weights = self._weights(*self._rounded(self.config.latent))
         features = self._features[:_CHECK_POINTS]
-        logits = target_forward(self.config.architecture, weights, features)
-        inside = logits > 0
-        finite = bool(torch.isfinite(logits).all())
+        outputs = target_forward(self.config.architecture, weights, features)
+        finite = bool(torch.isfinite(outputs).all())
+        if self.config.loss == "squared-error":
+            values = self._values[:_CHECK_POINTS]
+            return finite and bool(
+                mse_loss(outputs, values)
+                <= mse_loss(values.mean(dim=0).expand_as(values), values) + _TINY_ERROR
+            )
+        inside = outputs > 0
         return finite and bool(inside.any()) and not bool(inside.all())
 
 

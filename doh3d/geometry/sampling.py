@@ -50,6 +50,11 @@ class OccupancySamples:
         """(N,) bool, True where the mesh encloses the point."""
         return self.occupancy > _SURFACE_OCCUPANCY
 
+    @property
+    def values(self) -> npt.NDArray[np.float32]:
+        """(N, 1) float32, the occupancy as a fit takes it."""
+        return self.occupancy[:, None]
+
     def __len__(self) -> int:
         """Return the number of points."""
         return len(self.points)

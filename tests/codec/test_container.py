@@ -19,7 +19,8 @@ from doh3d.codec.container import (
     serialize,
 )
 from doh3d.codec.entropy import Family, SymbolModel
-from doh3d.codec.shape_code import ParameterGroup, ShapeCode, extents_for
+from doh3d.codec.shape_code import ShapeCode, extents_for
+from doh3d.codec.signal_code import ParameterGroup
 from doh3d.errors import ConfigError, FormatError
 from doh3d.field import OccupancyField
 from doh3d.geometry.transform import NormalizingTransform
@@ -285,7 +286,7 @@ BAD_FILES = {
     "empty": (b"", "not a .doh file"),
     "magic": (b"ply" + golden("hadamard")[3:], "not a .doh file"),
     "magic alone": (golden("hadamard")[:3], "truncated: 3 bytes"),
-    "kind 1": (edited("hadamard", FLAGS, b"\x01"), "kind 1 is unknown"),
+    "kind 1": (edited("hadamard", FLAGS, b"\x01"), "^holds an image; use doh3d image decompress"),
     "kind 2": (edited("hadamard", FLAGS, b"\x02"), "kind 2 is unknown"),
     "kind 3": (edited("hadamard", FLAGS, b"\x03"), "kind 3 is unknown"),
     "no layers": (edited("hadamard", LAYERS, b"\x10"), "depth is 0"),

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from doh3d.codec.container import parse, serialize
 from doh3d.codec.entropy import Family, SymbolModel, choose_model
 from doh3d.codec.quantization import MAX_QUANTIZED, STEPS, nearest_step_index
-from doh3d.codec.shape_code import ParameterGroup, ShapeCode
+from doh3d.codec.shape_code import ShapeCode
+from doh3d.codec.signal_code import ParameterGroup
 from doh3d.errors import FormatError
 from doh3d.field import OccupancyField
 from doh3d.geometry.transform import NormalizingTransform
@@ -236,7 +237,15 @@ def test_logits_agree(reference, data, architecture, dense, seed, extents, centr
         latent = data.draw(quantized_groups(1, 30, unit_step))
         biases = data.draw(quantized_groups(count, count, unit_step))
     transform = NormalizingTransform(centre, scale)
-    code = ShapeCode(architecture, dense, seed, transform, extents, latent, biases)
+    code = ShapeCode(
+        architecture=architecture,
+        dense_projection=dense,
+        seed=seed,
+        transform=transform,
+        extents=extents,
+        latent=latent,
+        biases=biases,
+    )
     parsed = reference.parse(serialize(code))
 
     half = (np.array(parsed["extents"]) + 1) / 32

@@ -12,7 +12,8 @@ import pytest
 
 from doh3d.codec.container import parse, serialize
 from doh3d.codec.entropy import Family, SymbolModel
-from doh3d.codec.shape_code import ParameterGroup, ShapeCode
+from doh3d.codec.shape_code import ShapeCode
+from doh3d.codec.signal_code import ParameterGroup
 from doh3d.errors import FormatError
 from doh3d.field import OccupancyField
 from doh3d.geometry.transform import NormalizingTransform

@@ -14,7 +14,8 @@ from doh3d.cli import main
 from doh3d.codec.container import parse, read_code, serialize
 from doh3d.codec.entropy import Family, SymbolModel
 from doh3d.codec.inspection import describe_file
-from doh3d.codec.shape_code import ParameterGroup, ShapeCode
+from doh3d.codec.shape_code import ShapeCode
+from doh3d.codec.signal_code import ParameterGroup
 from doh3d.errors import ConfigError, FormatError
 from doh3d.field import OccupancyField
 from doh3d.fitting.presets import latent_for_bytes, plan_for_latent

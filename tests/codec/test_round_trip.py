@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from doh3d.codec.container import parse, section_sizes, serialize
 from doh3d.codec.entropy import Family, SymbolModel, choose_model
-from doh3d.codec.shape_code import ParameterGroup, ShapeCode
+from doh3d.codec.shape_code import ShapeCode
+from doh3d.codec.signal_code import ParameterGroup
 from doh3d.geometry.transform import NormalizingTransform
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.limits import MAX_DENSE_FILE_ENTRIES, MAX_LATENTS, Limits

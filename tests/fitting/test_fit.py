@@ -131,11 +131,11 @@ def test_numbers_are_rounded_one_after_the_other_and_then_stay():
 @pytest.fixture
 def separating_below(monkeypatch):
     """Make fits fail at learning rates from a limit on."""
-    separates = Optimisation._separates
+    is_sound = Optimisation._is_sound
 
     def limit(rate):
         monkeypatch.setattr(
-            Optimisation, "_separates", lambda self: self.learning_rate < rate and separates(self)
+            Optimisation, "_is_sound", lambda self: self.learning_rate < rate and is_sound(self)
         )
 
     return limit
@@ -176,7 +176,7 @@ def test_a_step_leaves_no_tensor_behind_on_the_cpu():
         )
         for step in (0, SMALL.steps - 1):
             size = optimisation._batch_size
-            optimisation.step(step, optimisation._features[:size], optimisation._labels[:size])
+            optimisation.step(step, optimisation._features[:size], optimisation._values[:size])
             loss, _ = optimisation.last_loss()
             assert loss.device.type == "meta"
 

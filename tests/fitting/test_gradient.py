@@ -34,7 +34,7 @@ def test_network_gradient_equals_autograd(architecture):
         binary_cross_entropy_with_logits(logits, labels).backward()
         torch.testing.assert_close(found.weights, weights.grad)
         torch.testing.assert_close(found.biases, biases.grad)
-        torch.testing.assert_close(backward.logits, logits.detach())
+        torch.testing.assert_close(backward.outputs, logits.detach())
 
 
 @pytest.mark.parametrize("fixed", [0, 120, 200])
