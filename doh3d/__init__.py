@@ -13,26 +13,40 @@ from importlib import import_module
 from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
-from doh3d.errors import ConfigError, Doh3dError, FormatError, MeshError, TargetError
+from doh3d.errors import (
+    ConfigError,
+    Doh3dError,
+    FormatError,
+    ImageError,
+    MeshError,
+    TargetError,
+)
 
 if TYPE_CHECKING:
     from doh3d.dataset.shape_set import ShapeSet
     from doh3d.evaluation.evaluate import Evaluation, evaluate
+    from doh3d.evaluation.image import ImageEvaluation, evaluate_image
     from doh3d.field import OccupancyField, load
     from doh3d.fitting.compress import CompressedShape, compress
     from doh3d.fitting.fit import FitProgress
+    from doh3d.fitting.image import CompressedImage, compress_image
     from doh3d.geometry.mesh import load_mesh
+    from doh3d.images.field import ImageField, load_image
     from doh3d.limits import Limits
 
 __version__ = _version("doh3d")
 
 __all__ = [
+    "CompressedImage",
     "CompressedShape",
     "ConfigError",
     "Doh3dError",
     "Evaluation",
     "FitProgress",
     "FormatError",
+    "ImageError",
+    "ImageEvaluation",
+    "ImageField",
     "Limits",
     "MeshError",
     "OccupancyField",
@@ -40,23 +54,32 @@ __all__ = [
     "TargetError",
     "__version__",
     "compress",
+    "compress_image",
     "evaluate",
+    "evaluate_image",
     "load",
+    "load_image",
     "load_mesh",
 ]
 
 # Where each public name lives. They are imported when first used, since torch and trimesh
 # take seconds to load.
 _HOMES = {
+    "CompressedImage": "doh3d.fitting.image",
     "CompressedShape": "doh3d.fitting.compress",
     "Evaluation": "doh3d.evaluation.evaluate",
     "FitProgress": "doh3d.fitting.fit",
+    "ImageEvaluation": "doh3d.evaluation.image",
+    "ImageField": "doh3d.images.field",
     "Limits": "doh3d.limits",
     "OccupancyField": "doh3d.field",
     "ShapeSet": "doh3d.dataset.shape_set",
     "compress": "doh3d.fitting.compress",
+    "compress_image": "doh3d.fitting.image",
     "evaluate": "doh3d.evaluation.evaluate",
+    "evaluate_image": "doh3d.evaluation.image",
     "load": "doh3d.field",
+    "load_image": "doh3d.images.field",
     "load_mesh": "doh3d.geometry.mesh",
 }
 

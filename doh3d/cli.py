@@ -18,6 +18,7 @@ from doh3d.commands import (
     compress,
     decompress,
     evaluate,
+    image,
     info,
     sweep,
 )
@@ -55,6 +56,7 @@ app.command("compress", epilog=compress.EXAMPLES)(compress.compress)
 app.command("decompress", epilog=decompress.EXAMPLES)(decompress.decompress)
 app.command("info", epilog=info.EXAMPLES)(info.info)
 app.command("eval", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+app.add_typer(image.app, name="image")
 app.command("batch", epilog=batch.EXAMPLES)(batch.batch)
 app.command("batch-export", epilog=batch_export.EXAMPLES)(batch_export.batch_export)
 app.command("batch-eval", epilog=batch_eval.EXAMPLES)(batch_eval.batch_eval)

@@ -13,6 +13,10 @@ class MeshError(Doh3dError):
     """A mesh cannot be read, or encloses no volume; the message names the file and the reason."""
 
 
+class ImageError(Doh3dError):
+    """An image cannot be read, or is not of 8 bits, grey or RGB; the message names the file."""
+
+
 class ConfigError(Doh3dError):
     """An option is out of its range or contradicts another; the message names both."""
 
@@ -28,11 +32,11 @@ class TargetError(Doh3dError):
     ----------
     data : bytes
         The best file.
-    iou : float
-        What it reached.
+    reached : float
+        Its quality: IoU, or PSNR in dB.
     """
 
-    def __init__(self, message: str, data: bytes, iou: float) -> None:
+    def __init__(self, message: str, data: bytes, reached: float) -> None:
         super().__init__(message)
         self.data = data
-        self.iou = iou
+        self.reached = reached

@@ -52,11 +52,16 @@ def parse_header(data):
         return body[position - count : position]
 
     flags = take(1)[0]
-    require(flags & 0b11 == 0, "unknown kind")
+    require(flags & 0b11 <= 1, "unknown kind")
+    image = flags & 0b11 == 1
+    if image:
+        require(flags >> 5 == 0, "an image with mirror flags")
     header = {
+        "kind": "image" if image else "occupancy",
+        "channels": 3 if image and flags & 16 else 1,
         "projection": "dense" if flags & 4 else "hadamard",
         "activation": "sine" if flags & 8 else "relu",
-        "float64": bool(flags & 16),
+        "float64": bool(flags & 16) and not image,
         "mirrored": [bool(flags >> 5 + axis & 1) for axis in range(3)],
     }
     layers = take(1)[0]
@@ -98,10 +103,30 @@ def parse_header(data):
         else:
             require(parameter <= 159, "scale index out of range")
 
-    extents = int.from_bytes(take(2), "little")
-    require(extents >> 15 == 0, "bit 15 of the extents is set")
-    header["extents"] = tuple(extents >> shift & 31 for shift in (0, 5, 10))
+    if image:
+        header["pixels_wide"] = int.from_bytes(take(2), "little") + 1
+        header["pixels_high"] = int.from_bytes(take(2), "little") + 1
+    else:
+        extents = int.from_bytes(take(2), "little")
+        require(extents >> 15 == 0, "bit 15 of the extents is set")
+        header["extents"] = tuple(extents >> shift & 31 for shift in (0, 5, 10))
+        read_transform(header, take)
 
+    columns = (2 if image else 3) * (1 + 2 * header["octaves"])
+    width = header["width"]
+    header["shapes"] = [(width, columns)]
+    header["shapes"] += [(width, width)] * (header["hidden_layers"] - 1)
+    header["shapes"] += [(header["channels"], width)]
+    header["weight_count"] = sum(rows * columns for rows, columns in header["shapes"])
+    header["bias_count"] = sum(rows for rows, _ in header["shapes"])
+    if header["projection"] == "dense":
+        require(n * header["weight_count"] <= 2**27, "dense projection too large")
+    header["end"] = position
+    return header
+
+
+def read_transform(header, take):
+    """Read a shape's transform into `header`."""
     numbers = (
         struct.unpack("<4d", take(32)) if header["float64"] else struct.unpack("<4f", take(16))
     )
@@ -109,17 +134,6 @@ def parse_header(data):
     require(all(map(math.isfinite, numbers)), "transform is not finite")
     require(header["scale"] > 0, "scale is not positive")
     require(all(math.isfinite(abs(c) + numbers[3]) for c in numbers[:3]), "transform overflows")
-
-    columns = 3 * (1 + 2 * header["octaves"])
-    width = header["width"]
-    header["shapes"] = [(width, columns)]
-    header["shapes"] += [(width, width)] * (header["hidden_layers"] - 1) + [(1, width)]
-    header["weight_count"] = sum(rows * columns for rows, columns in header["shapes"])
-    header["bias_count"] = sum(rows for rows, _ in header["shapes"])
-    if header["projection"] == "dense":
-        require(n * header["weight_count"] <= 2**27, "dense projection too large")
-    header["end"] = position
-    return header
 
 
 # Entropy coding -----------------------------------------------------------------------------
@@ -344,7 +358,25 @@ def logits(parsed, points):
     The extents play no part: outside of them the field is outside whatever the network says.
     """
     x = np.asarray(points, np.float64)
-    x = np.where(parsed["mirrored"], np.abs(x), x)
+    return network(parsed, np.where(parsed["mirrored"], np.abs(x), x))[:, 0]
+
+
+def pixels(parsed):
+    """The image, (height, width, channels) uint8."""
+    wide, high = parsed["pixels_wide"], parsed["pixels_high"]
+    longest = max(wide, high)
+    points = [
+        ((2 * column + 1 - wide) / longest, (2 * row + 1 - high) / longest)
+        for row in range(high)
+        for column in range(wide)
+    ]
+    values = network(parsed, np.array(points))
+    rounded = np.rint(127.5 + 127.5 * values).clip(0, 255)
+    return rounded.astype(np.uint8).reshape(high, wide, parsed["channels"])
+
+
+def network(parsed, x):
+    """The network at (N, d) points in double precision, (N, numbers out) float64."""
     features = [x]
     for octave in range(parsed["octaves"]):
         features += [np.sin(2**octave * np.pi * x), np.cos(2**octave * np.pi * x)]
@@ -354,4 +386,4 @@ def logits(parsed, points):
         v = v @ matrix.astype(np.float64).T + bias.astype(np.float64)
         if layer < len(matrices) - 1:
             v = np.maximum(v, 0) if parsed["activation"] == "relu" else np.sin(parsed["omega"] * v)
-    return v[:, 0]
+    return v

@@ -128,7 +128,7 @@ def test_a_quality_out_of_reach_exits_3_and_writes_nothing(run, tmp_path, torus_
     def out_of_reach(*arguments, **options):
         raise doh3d.TargetError("IoU 0.999 was not reached: 64000 bytes reach 0.99", b"", 0.99)
 
-    monkeypatch.setattr("doh3d.fitting.compress.fit_to_iou", out_of_reach)
+    monkeypatch.setattr("doh3d.fitting.compress.fit_to_quality", out_of_reach)
     mesh, _ = torus_file
     status, out, err = run("compress", mesh, "-o", tmp_path / "a.doh", "--min-iou", 0.999)
     assert (status, out) == (3, "")

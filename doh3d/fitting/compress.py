@@ -26,12 +26,13 @@ from doh3d.fitting.presets import (
     steps_for_width,
 )
 from doh3d.fitting.rate_control import (
+    IOU,
     Encoded,
     check_target,
     fit_to_bytes,
-    fit_to_iou,
+    fit_to_quality,
 )
-from doh3d.fitting.resumable import fit_shape, identity
+from doh3d.fitting.resumable import fit_signal, identity
 from doh3d.hypernetwork.architecture import Activation, Architecture
 from doh3d.limits import Limits
 
@@ -241,11 +242,12 @@ def compress(
         )
     elif min_iou is not None:
         try:
-            encoded = fit_to_iou(
+            encoded = fit_to_quality(
                 shape,
                 min_iou,
                 config_for_latent,
                 _extracted_iou(shape, device),
+                scale=IOU,
                 device=torch_device,
                 progress=progress,
                 checkpoint=kept,
@@ -257,7 +259,7 @@ def compress(
             raise
     else:
         config = config_for_latent(latent)
-        result = fit_shape(shape, config, device=torch_device, progress=progress, checkpoint=kept)
+        result = fit_signal(shape, config, device=torch_device, progress=progress, checkpoint=kept)
         encoded = Encoded(serialize(quantize_fit(result, config, shape)), config)
     return CompressedShape(encoded.data, encoded.config, None if kept is None else kept.path)
 
@@ -272,7 +274,7 @@ def compress_with(
     """Compress a mesh under a full configuration; otherwise as `compress`."""
     torch_device = resolve_device(device)
     shape = prepare(mesh)
-    result = fit_shape(shape, config, device=torch_device, progress=progress)
+    result = fit_signal(shape, config, device=torch_device, progress=progress)
     return CompressedShape(serialize(quantize_fit(result, config, shape)), config)
 
 

@@ -14,7 +14,7 @@ from doh3d.limits import MAX_LATENTS, MAX_SEED
 Quantizer = Literal["qat", "ptq"]
 ProjectionKind = Literal["hadamard", "dense"]
 Optimizer = Literal["curvature", "adam"]
-Loss = Literal["cross-entropy", "squared-error"]
+Loss = Literal["cross-entropy", "log-squared-error"]
 
 MIN_BITS = 2
 MAX_BITS = 16
@@ -63,9 +63,10 @@ class FitConfig:
         samples near it; 0 for a step.
     optimizer : "curvature" or "adam"
         Of the latent: `doh3d.fitting.descent.LatentDescent`, or Adam.
-    loss : "cross-entropy" or "squared-error"
-        Of logits against occupancy in [0, 1], or of values against values; the mean over points
-        and over the numbers of each.
+    loss : "cross-entropy" or "log-squared-error"
+        Mean cross-entropy of logits against occupancy in [0, 1]; or the logarithm of the mean
+        squared error of values, over points and their numbers: PSNR but for a factor, so that
+        one rate weight serves signals that are hard and such that are easy.
     """
 
     latent: int
@@ -124,8 +125,10 @@ class FitConfig:
                 raise ConfigError(f"{name} is {weight}; it must be at least 0")
         if self.optimizer not in ("curvature", "adam"):
             raise ConfigError(f"optimizer is {self.optimizer!r}; it must be curvature or adam")
-        if self.loss not in ("cross-entropy", "squared-error"):
-            raise ConfigError(f"loss is {self.loss!r}; it must be cross-entropy or squared-error")
+        if self.loss not in ("cross-entropy", "log-squared-error"):
+            raise ConfigError(
+                f"loss is {self.loss!r}; it must be cross-entropy or log-squared-error"
+            )
         if self.loss == "cross-entropy" and self.architecture.out_dim != 1:
             raise ConfigError(
                 f"the network gives {self.architecture.out_dim} numbers; cross-entropy takes 1"

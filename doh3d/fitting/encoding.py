@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 import numpy.typing as npt
 
 from doh3d.codec.container import serialize
 from doh3d.codec.entropy import Family, SymbolModel, choose_model
 from doh3d.codec.quantization import STEP_COUNT, best_step_index, nearest_step_index, quantize
-from doh3d.codec.shape_code import ShapeCode
-from doh3d.codec.signal_code import ParameterGroup
+from doh3d.codec.signal_code import ParameterGroup, SignalCode
 from doh3d.fitting.config import FLOAT_BITS, MAX_BITS, FitConfig
 from doh3d.fitting.fit import FitResult
-from doh3d.fitting.preparation import PreparedShape
+from doh3d.fitting.signal import Signal
 
 # How much coarser than the trained step a file's may be, in eighths of an octave, where the
 # trained one just misses a size. It costs quality.
 _COARSER_NOTCHES = 4
 
+CodeT = TypeVar("CodeT", bound=SignalCode)
+
 
 def quantize_fit(
-    result: FitResult, config: FitConfig, shape: PreparedShape, *, notches: int = 0
-) -> ShapeCode:
+    result: FitResult, config: FitConfig, signal: Signal[CodeT], *, notches: int = 0
+) -> CodeT:
     """Round a fit's latent and biases as its configuration says, and choose their models.
 
     `notches` moves the latent's step by as many eighths of an octave, coarser where positive.
@@ -36,26 +39,18 @@ def quantize_fit(
         latent_step = min(max(latent_step + notches, 0), STEP_COUNT - 1)
         latent = _quantized(result.latent, latent_step, config.bits)
         biases = _quantized(result.biases, nearest_step_index(config.bias_step), MAX_BITS)
-    return ShapeCode(
-        architecture=config.architecture,
-        dense_projection=config.projection == "dense",
-        seed=config.seed,
-        transform=shape.transform,
-        extents=shape.extents,
-        latent=latent,
-        biases=biases,
-    )
+    return signal.code(config, latent, biases)
 
 
 def encode_within(
-    result: FitResult, config: FitConfig, shape: PreparedShape, max_bytes: int
+    result: FitResult, config: FitConfig, signal: Signal[SignalCode], max_bytes: int
 ) -> bytes | None:
     """Serialise with the trained step, or the next coarser that stays within `max_bytes`.
 
     None where even the coarsest allowed step takes more.
     """
     for notches in range(_COARSER_NOTCHES + 1):
-        data = serialize(quantize_fit(result, config, shape, notches=notches))
+        data = serialize(quantize_fit(result, config, signal, notches=notches))
         if len(data) <= max_bytes:
             return data
     return None

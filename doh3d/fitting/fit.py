@@ -12,7 +12,7 @@ from doh3d.fitting.checkpoint import Work
 from doh3d.fitting.config import FitConfig
 from doh3d.fitting.optimisation import Optimisation
 from doh3d.fitting.results import FitProgress, FitResult, ProgressFunction
-from doh3d.fitting.samples import Samples
+from doh3d.fitting.signal import Samples
 
 __all__ = ["FitProgress", "FitResult", "Optimisation", "ProgressFunction", "fit_latent"]
 

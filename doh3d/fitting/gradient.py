@@ -15,6 +15,10 @@ from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.target import TargetWeights
 
 
+# Below any sum of squared errors that matters, so that zero over zero is zero.
+_TINY = 1e-20
+
+
 @dataclass(frozen=True)
 class TargetGradient:
     """Gradient of the mean loss of a batch.
@@ -89,7 +93,8 @@ class TargetBackward:
             deltas[-1].sub_(values).div_(values.numel())
         else:
             torch.sub(self.outputs, values, out=deltas[-1])
-            deltas[-1].mul_(2 / values.numel())
+            # d/dvalue of log mean r^2 is 2 r / sum r^2.
+            deltas[-1].mul_(2 / deltas[-1].square().sum().clamp_min(_TINY))
         for layer in range(len(deltas) - 1, -1, -1):
             inputs = self._outputs[layer - 1] if layer else features
             torch.mm(deltas[layer].T, inputs, out=self._matrix_gradients[layer])

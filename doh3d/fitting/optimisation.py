@@ -18,7 +18,7 @@ from doh3d.fitting.gradient import TargetBackward
 from doh3d.fitting.rate import laplace_bits
 from doh3d.fitting.results import FitProgress, FitResult, ProgressFunction
 from doh3d.fitting.rounding import Rounded
-from doh3d.fitting.samples import Samples
+from doh3d.fitting.signal import Samples
 from doh3d.fitting.step_size import step_index_for_bits
 from doh3d.hypernetwork.decoder import weight_gains
 from doh3d.hypernetwork.projection import Projection, make_projection
@@ -221,7 +221,7 @@ class Optimisation:
 
     @torch.no_grad()
     def last_loss(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the last batch's mean loss and the estimated bits."""
+        """Return the last batch's mean cross-entropy or squared error, and the estimated bits."""
         latent, biases, values = self._last
         cross_entropy = self.config.loss == "cross-entropy"
         measure = binary_cross_entropy_with_logits if cross_entropy else mse_loss
@@ -280,7 +280,7 @@ class Optimisation:
         features = self._features[:_CHECK_POINTS]
         outputs = target_forward(self.config.architecture, weights, features)
         finite = bool(torch.isfinite(outputs).all())
-        if self.config.loss == "squared-error":
+        if self.config.loss == "log-squared-error":
             values = self._values[:_CHECK_POINTS]
             return finite and bool(
                 mse_loss(outputs, values)

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from doh3d.codec.shape_code import domain_half_sides, extents_for
+from doh3d.codec.shape_code import ShapeCode, domain_half_sides, extents_for
+from doh3d.codec.signal_code import ParameterGroup
 from doh3d.errors import ConfigError
 from doh3d.fitting.config import FitConfig
+from doh3d.fitting.presets import OVERHEAD_BYTES, latent_for_bytes
 from doh3d.geometry.mesh import clean_mesh, load_mesh
 from doh3d.geometry.occupancy import InsideTest, inside_test
 from doh3d.geometry.sampling import OccupancySamples, sample_occupancy
@@ -56,6 +58,27 @@ class PreparedShape:
     _drawn: dict[tuple[float, ...], OccupancySamples] = field(
         default_factory=dict, repr=False, compare=False
     )
+
+    @property
+    def overhead_bytes(self) -> int:
+        """Bytes of a file that are neither latent nor biases."""
+        return OVERHEAD_BYTES + 16 * self.transform.double
+
+    def latent_for_bytes(self, size: int) -> int:
+        """Latent length whose file is expected to take `size` bytes."""
+        return latent_for_bytes(size)
+
+    def code(self, config: FitConfig, latent: ParameterGroup, biases: ParameterGroup) -> ShapeCode:
+        """Everything that the file of a fit says."""
+        return ShapeCode(
+            architecture=config.architecture,
+            dense_projection=config.projection == "dense",
+            seed=config.seed,
+            transform=self.transform,
+            extents=self.extents,
+            latent=latent,
+            biases=biases,
+        )
 
     @cached_property
     def inside(self) -> InsideTest:

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 import torch
 
+from doh3d.codec.signal_code import SignalCode
 from doh3d.errors import ConfigError, Doh3dError, TargetError
 from doh3d.fitting.checkpoint import Checkpoint
 from doh3d.fitting.config import FitConfig, Quantizer
 from doh3d.fitting.encoding import encode_within
 from doh3d.fitting.fit import ProgressFunction
-from doh3d.fitting.preparation import PreparedShape
-from doh3d.fitting.presets import OVERHEAD_BYTES, latent_for_bytes
-from doh3d.fitting.resumable import fit_shape, measured_once
+from doh3d.fitting.resumable import fit_signal, measured_once
+from doh3d.fitting.signal import Signal
 
 _log = logging.getLogger(__name__)
 
@@ -33,10 +33,6 @@ _LADDER = [
     min(MAX_BYTES, round(MIN_BYTES * _LADDER_RATIO**rung))
     for rung in range(math.ceil(math.log(MAX_BYTES / MIN_BYTES, _LADDER_RATIO)) + 1)
 ]
-_FIRST_SIZE = 1000
-# 1 - IoU falls about with this power of the size: what one measurement predicts the next by.
-_ERROR_EXPONENT = 0.6
-
 # Trials of a search that trust the prediction.
 _PREDICTIONS = 4
 
@@ -49,6 +45,30 @@ class Encoded:
 
     data: bytes
     config: FitConfig
+
+
+@dataclass(frozen=True)
+class QualityScale:
+    """How quality is told, and how it follows the size.
+
+    Attributes
+    ----------
+    name : str
+    error : function
+        Of the quality: what falls with a power of the size.
+    exponent : float
+        About that power: what one measurement predicts the next by.
+    first_size : int
+        Bytes to begin a search with.
+    """
+
+    name: str
+    error: Callable[[float], float]
+    exponent: float
+    first_size: int
+
+
+IOU = QualityScale("IoU", lambda iou: 1 - iou, 0.6, 1000)
 
 
 def check_target(
@@ -76,7 +96,7 @@ def check_target(
 
 
 def fit_to_bytes(
-    shape: PreparedShape,
+    signal: Signal[SignalCode],
     max_bytes: int,
     config_for_latent: ConfigForLatent,
     *,
@@ -94,21 +114,20 @@ def fit_to_bytes(
     Doh3dError
         If four fits miss; the size of a fit varies by a few percent, so this is not expected.
     """
-    latent = latent_for_bytes(max_bytes)
-    overhead = OVERHEAD_BYTES + 16 * shape.transform.double
+    latent = signal.latent_for_bytes(max_bytes)
     sizes = []
     asked = 1.0
     for _ in range(_MAX_SIZE_FITS):
         config = config_for_latent(latent)
-        result = fit_shape(
-            shape,
+        result = fit_signal(
+            signal,
             config,
             device=device,
-            payload_bits=8 * asked * (max_bytes - overhead),
+            payload_bits=8 * asked * (max_bytes - signal.overhead_bytes),
             progress=progress,
             checkpoint=checkpoint,
         )
-        data = encode_within(result, config, shape, max_bytes)
+        data = encode_within(result, config, signal, max_bytes)
         if data is not None and len(data) >= _USED_SHARE * max_bytes:
             return Encoded(data, config)
         if data is None:
@@ -123,17 +142,18 @@ def fit_to_bytes(
     raise Doh3dError(f"no fit came to within 5% of {max_bytes} bytes: {', '.join(sizes)}")
 
 
-def fit_to_iou(
-    shape: PreparedShape,
-    min_iou: float,
+def fit_to_quality(
+    signal: Signal[SignalCode],
+    wanted: float,
     config_for_latent: ConfigForLatent,
     measure: Callable[[bytes], float],
     *,
+    scale: QualityScale,
     device: torch.device,
     progress: ProgressFunction | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> Encoded:
-    """Fit the smallest file that reaches an IoU: the size below it, by 10%, falls short.
+    """Fit the smallest file that reaches a quality: the size below it, by 10%, falls short.
 
     Sizes are tried on a ladder of 10% steps between 300 and 64,000 bytes, each predicted from
     those measured before.
@@ -149,7 +169,7 @@ def fit_to_iou(
     def reaches(rung: int) -> bool:
         if rung not in tried:
             encoded = fit_to_bytes(
-                shape,
+                signal,
                 _LADDER[rung],
                 config_for_latent,
                 device=device,
@@ -157,21 +177,21 @@ def fit_to_iou(
                 checkpoint=checkpoint,
             )
             tried[rung] = (encoded, measure_once(encoded.data))
-            _log.info("%d bytes reach IoU %.4f", len(encoded.data), tried[rung][1])
-        return tried[rung][1] >= min_iou
+            _log.info("%d bytes reach %s %.4f", len(encoded.data), scale.name, tried[rung][1])
+        return tried[rung][1] >= wanted
 
     rung = search_ladder(
         len(_LADDER),
-        start=min(range(len(_LADDER)), key=lambda r: abs(_LADDER[r] - _FIRST_SIZE)),
+        start=min(range(len(_LADDER)), key=lambda r: abs(_LADDER[r] - scale.first_size)),
         reaches=reaches,
-        predict=lambda r: _predicted_rung(_LADDER[r], tried[r][1], min_iou),
+        predict=lambda r: _predicted_rung(_LADDER[r], tried[r][1], wanted, scale),
     )
     if rung is None:
-        encoded, iou = max(tried.values(), key=lambda entry: entry[1])
+        encoded, reached = max(tried.values(), key=lambda entry: entry[1])
         raise TargetError(
-            f"IoU {min_iou} was not reached: {len(encoded.data)} bytes reach {iou:.4f}",
+            f"{scale.name} {wanted} was not reached: {len(encoded.data)} bytes reach {reached:.4f}",
             encoded.data,
-            iou,
+            reached,
         )
     return tried[rung][0]
 
@@ -205,8 +225,8 @@ def search_ladder(
             rung = (short + enough) // 2
 
 
-def _predicted_rung(size: int, iou: float, min_iou: float) -> int:
-    """Rung that should reach `min_iou`, from what one size reached."""
-    error_ratio = max(1 - iou, 1e-6) / (1 - min_iou)
-    wanted = size * error_ratio ** (1 / _ERROR_EXPONENT)
-    return round(math.log(max(wanted, MIN_BYTES) / MIN_BYTES, _LADDER_RATIO))
+def _predicted_rung(size: int, reached: float, wanted: float, scale: QualityScale) -> int:
+    """Rung that should reach the quality wanted, from what one size reached."""
+    error_ratio = max(scale.error(reached), 1e-6) / scale.error(wanted)
+    needed = size * error_ratio ** (1 / scale.exponent)
+    return round(math.log(max(needed, MIN_BYTES) / MIN_BYTES, _LADDER_RATIO))

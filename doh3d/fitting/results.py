@@ -19,7 +19,7 @@ class FitProgress:
     ----------
     step, steps : int
     loss : float
-        Mean loss of the last batch: cross-entropy in nats, or squared error.
+        Of the last batch: mean cross-entropy in nats, or mean squared error.
     estimated_bytes : float
         Latent and biases under the rate model; 0 where they are not quantised in training.
     """

@@ -10,14 +10,16 @@ from typing import Any
 import numpy as np
 import torch
 
+from doh3d.codec.signal_code import SignalCode
 from doh3d.fitting.checkpoint import Checkpoint
 from doh3d.fitting.config import FitConfig
 from doh3d.fitting.fit import FitResult, ProgressFunction, fit_latent
 from doh3d.fitting.preparation import PreparedShape
+from doh3d.fitting.signal import Signal
 
 
-def fit_shape(
-    shape: PreparedShape,
+def fit_signal(
+    signal: Signal[SignalCode],
     config: FitConfig,
     *,
     device: torch.device,
@@ -25,7 +27,7 @@ def fit_shape(
     progress: ProgressFunction | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> FitResult:
-    """Sample a shape and fit it, see `fit_latent`; or take the result from the checkpoint."""
+    """Sample a signal and fit it, see `fit_latent`; or take the result from the checkpoint."""
     work = None
     if checkpoint is not None:
         work = checkpoint.work(f"fit {_digest(repr((config, payload_bits)).encode())}")
@@ -39,7 +41,7 @@ def fit_shape(
         if found is not None:
             return FitResult.from_arrays(found)
     result = fit_latent(
-        shape.sample(config),
+        signal.sample(config),
         config,
         device=device,
         payload_bits=payload_bits,

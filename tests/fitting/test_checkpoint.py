@@ -122,7 +122,7 @@ def test_a_search_without_success_removes_its_checkpoint(torus, tmp_path, monkey
         assert path.exists()
         raise compression.TargetError("not reached", b"", 0.5)
 
-    monkeypatch.setattr(compression, "fit_to_iou", out_of_reach)
+    monkeypatch.setattr(compression, "fit_to_quality", out_of_reach)
     with pytest.raises(compression.TargetError):
         compress(torus, checkpoint=path, min_iou=0.9, preset="fast", device="cpu")
     assert not path.exists()

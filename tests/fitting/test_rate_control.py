@@ -13,7 +13,7 @@ from doh3d.fitting.presets import (
     plan_for_latent,
     steps_for_width,
 )
-from doh3d.fitting.rate_control import _LADDER, fit_to_iou, search_ladder
+from doh3d.fitting.rate_control import _LADDER, IOU, fit_to_quality, search_ladder
 
 
 @given(st.integers(1, 60), st.data())
@@ -81,9 +81,9 @@ def test_quality_out_of_reach_carries_the_best_file(monkeypatch):
 
     monkeypatch.setattr(rate_control, "fit_to_bytes", fake_fit)
     with pytest.raises(TargetError, match=r"0\.99 was not reached: 64000 bytes reach 0\.9") as best:
-        fit_to_iou(None, 0.99, None, lambda data: 0.9 + len(data) / 1e6, device=None)
+        fit_to_quality(None, 0.99, None, lambda data: 0.9 + len(data) / 1e6, scale=IOU, device=None)
     assert len(best.value.data) == 64_000
-    assert best.value.iou == pytest.approx(0.964)
+    assert best.value.reached == pytest.approx(0.964)
 
 
 @pytest.mark.parametrize(

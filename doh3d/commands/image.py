@@ -1,0 +1,136 @@
+"""`doh3d image`: pixels to a .doh file, back, and how well."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import doh3d
+from doh3d.commands.options import AllowLargeOption, DeviceOption, JsonOption, limits_for
+from doh3d.console import fit_progress, print_json, print_tables, spinner
+from doh3d.errors import ConfigError
+from doh3d.limits import Limits
+
+app = typer.Typer(help="The same codec for images.", no_args_is_help=True)
+
+COMPRESS_EXAMPLES = (
+    "Examples:  doh3d image compress photo.png -o photo.doh  |  "
+    "doh3d image compress photo.png -o small.doh --bpp 0.05 --preset fast  |  "
+    "doh3d image compress photo.png -o good.doh --min-psnr 28"
+)
+DECOMPRESS_EXAMPLES = "Example:  doh3d image decompress photo.doh -o back.png"
+EVAL_EXAMPLES = "Example:  doh3d image eval photo.doh --reference photo.png --json"
+
+
+@app.command("compress", epilog=COMPRESS_EXAMPLES)
+def compress(
+    image: Annotated[Path, typer.Argument(help="PNG, JPEG or WebP of 8 bits, grey or RGB.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .doh file to write.")],
+    max_bytes: Annotated[
+        int | None, typer.Option(help="Largest size of the file in bytes, 300 to 64000.")
+    ] = None,
+    bpp: Annotated[
+        float | None, typer.Option(help="The same in bits a pixel.  [default: 0.15]")
+    ] = None,
+    min_psnr: Annotated[
+        float | None, typer.Option(help="Smallest file that reaches this PSNR in dB.")
+    ] = None,
+    preset: Annotated[str, typer.Option(help="fast, default or best: how long to fit.")] = (
+        "default"
+    ),
+    seed: Annotated[int, typer.Option(help="0 to 65535; the same seed gives the same file.")] = 0,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Compress an image to a .doh file.
+
+    Exits with status 3, and writes nothing, where --min-psnr is out of reach.
+    """
+    from doh3d.evaluation.image import evaluate_image
+    from doh3d.files import check_output
+
+    check_output(output)
+    if image.exists() and output.exists() and output.samefile(image):
+        raise ConfigError(f"{output}: is the image itself; name another file to write")
+    started = time.perf_counter()
+    with fit_progress() as progress:
+        compressed = doh3d.compress_image(
+            image,
+            max_bytes=max_bytes,
+            bpp=bpp,
+            min_psnr=min_psnr,
+            preset=preset,
+            seed=seed,
+            device=device,
+            progress=progress,
+        )
+    compressed.save(output)
+    seconds = time.perf_counter() - started
+    measured = evaluate_image(output, image, device=device, limits=Limits.of_format()).to_dict()
+    if as_json:
+        report = {"output": str(output)} | measured
+        print_json(report | {"latent": compressed.config.latent, "seconds": seconds})
+        return
+    print(
+        f"{output}: {measured['bytes']} bytes, {measured['bpp']:.4f} bpp, "
+        f"PSNR {_decibels(measured['psnr_db'])}, {seconds:.1f} s"
+    )
+
+
+@app.command("decompress", epilog=DECOMPRESS_EXAMPLES)
+def decompress(
+    file: Annotated[Path, typer.Argument(help="A .doh file of an image.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The image to write: .png, or lossless .webp")
+    ],
+    device: DeviceOption = "auto",
+    allow_large: AllowLargeOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Decode a .doh file of an image to pixels."""
+    from doh3d.images.files import check_image_output, save_pixels
+
+    check_image_output(output)
+    started = time.perf_counter()
+    with spinner("decoding"):
+        field = doh3d.load_image(file, device, limits=limits_for(allow_large))
+        save_pixels(field.pixels(), output)
+    height, width, channels = field.shape
+    report = {
+        "output": str(output),
+        "bytes": output.stat().st_size,
+        "width": width,
+        "height": height,
+        "channels": channels,
+        "seconds": time.perf_counter() - started,
+    }
+    if as_json:
+        print_json(report)
+    else:
+        print(f"{output}: {width} x {height} pixels, {report['seconds']:.1f} s")
+
+
+@app.command("eval", epilog=EVAL_EXAMPLES)
+def evaluate(
+    file: Annotated[Path, typer.Argument(help="A .doh file of an image.")],
+    reference: Annotated[Path, typer.Option("--reference", "-r", help="The original image.")],
+    device: DeviceOption = "auto",
+    allow_large: AllowLargeOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure a .doh file against the original image: bits a pixel and PSNR."""
+    with spinner("measuring"):
+        result = doh3d.evaluate_image(
+            file, reference, device=device, limits=limits_for(allow_large)
+        ).to_dict()
+    if as_json:
+        print_json(result)
+    else:
+        print_tables(f"{file} against {reference}", {"evaluation": result})
+
+
+def _decibels(psnr_db: float | None) -> str:
+    return "infinite" if psnr_db is None else f"{psnr_db:.2f} dB"

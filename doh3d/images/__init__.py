@@ -1,0 +1,1 @@
+"""Images: files of pixels, and the field that a `.doh` file of one decodes to."""
