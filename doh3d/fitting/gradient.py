@@ -14,7 +14,6 @@ from doh3d.fitting.config import Loss
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.target import TargetWeights
 
-
 # Below any sum of squared errors that matters, so that zero over zero is zero.
 _TINY = 1e-20
 

@@ -289,7 +289,7 @@ def _pixels(image: str | Path | npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
             "(height, width) or (height, width, 1 or 3)"
         )
     height, width, _ = pixels.shape
-    if not (1 <= min(height, width) and max(height, width) <= MAX_SIDE):
+    if not (min(height, width) >= 1 and max(height, width) <= MAX_SIDE):
         raise ImageError(f"there are {width} x {height} pixels; a side must be 1 to {MAX_SIDE}")
     if height * width > DEFAULT_LIMITS.pixels:
         raise ImageError(

@@ -36,7 +36,7 @@ class ImagePreset:
     pool_size: int = 2**20
 
     def steps_for(self, weights: int) -> int:
-        """Steps of a network of so many weights, whose every step takes longer."""
+        """Scale the steps to a network of so many weights: large ones pay more for each."""
         return round(self.steps * min(1.0, _WEIGHTS_AT_FULL_STEPS / weights))
 
 
