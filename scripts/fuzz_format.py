@@ -24,10 +24,14 @@ import atheris
 with atheris.instrument_imports(include=["doh3d"], enable_loader_override=False):
     from mutate_files import seed_files, with_checksum
 
-    from doh3d.codec.container import parse, serialize
+    from doh3d.codec.container import parse_signal, serialize
+    from doh3d.codec.image_code import ImageCode
     from doh3d.codec.inspection import describe
+    from doh3d.codec.signal_code import SignalCode
     from doh3d.errors import FormatError
     from doh3d.field import OccupancyField
+    from doh3d.images.field import ImageField
+    from doh3d.limits import DEFAULT_LIMITS
 
 # Beyond it weights are not made: their time is bounded, but the search is for new code.
 _MAX_WEIGHT_WORK = 2**16
@@ -36,15 +40,19 @@ _MAX_WEIGHT_WORK = 2**16
 def check(data: bytes) -> None:
     """Read an input; what is accepted must be written and read again as the same bytes."""
     try:
-        code = parse(with_checksum(data[:-4]))
+        code = parse_signal(with_checksum(data[:-4]), DEFAULT_LIMITS, SignalCode)
     except FormatError:
         return
     describe(code)
     written = serialize(code)
-    assert serialize(parse(written)) == written, "written and read again it is another file"
+    again = parse_signal(written, DEFAULT_LIMITS, SignalCode)
+    assert serialize(again) == written, "written and read again it is another file"
     n, weights = len(code.latent.values), code.architecture.weight_count
     if max(n, weights, n * weights * code.dense_projection) <= _MAX_WEIGHT_WORK:
-        OccupancyField(code, "cpu").logits(code.bounds)
+        if isinstance(code, ImageCode):
+            ImageField(code, "cpu").values([[-1.0, 1.0]])
+        else:
+            OccupancyField(code, "cpu").logits(code.bounds)
 
 
 def main() -> None:

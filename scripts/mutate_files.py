@@ -27,9 +27,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from doh3d.codec.container import parse, serialize
+from doh3d.codec.container import parse_signal, serialize
+from doh3d.codec.image_code import ImageCode
+from doh3d.codec.signal_code import SignalCode
 from doh3d.errors import FormatError
 from doh3d.field import OccupancyField
+from doh3d.images.field import ImageField
+from doh3d.limits import DEFAULT_LIMITS
 
 TESTS = Path(__file__).parents[1] / "tests"
 BLOCK = 5000
@@ -104,7 +108,8 @@ def _set_field(body: bytearray, name: str, rng: random.Random) -> bytes:
         seed += 1
     byte = rng.choice((*_BYTES, rng.randrange(256)))
     numbers = seed + 9
-    payload = numbers + (32 if body[4] & 16 else 16)
+    image = body[4] & 3 == 1
+    payload = seed + 11 if image else numbers + (32 if body[4] & 16 else 16)
     if name in ("flags", "layers", "width"):
         body[4 + ("flags", "layers", "width").index(name)] = byte
     elif name == "omega":
@@ -119,8 +124,10 @@ def _set_field(body: bytearray, name: str, rng: random.Random) -> bytes:
     elif name == "parameters":
         body[seed + 3 + rng.randrange(4)] = byte
     elif name == "extents":
-        body[seed + 7 : seed + 9] = rng.choice((b"\0\0", b"\xff\x7f", b"\xff\xff", b"\0\x80"))
-    elif name == "transform":
+        # Of an image its width or its height.
+        at = seed + 7 + 2 * (image and rng.randrange(2))
+        body[at : at + 2] = rng.choice((b"\0\0", b"\xff\x7f", b"\xff\xff", b"\0\x80"))
+    elif name == "transform" and not image:
         size, form = (8, "<d") if body[4] & 16 else (4, "<f")
         at = numbers + size * rng.randrange(4)
         body[at : at + size] = struct.pack(form, rng.choice(_FLOATS))
@@ -174,15 +181,20 @@ def decode(data: bytes) -> tuple[str | None, float]:
     """
     started = time.process_time()
     try:
-        code = parse(data)
+        code = parse_signal(data, DEFAULT_LIMITS, SignalCode)
     except FormatError as error:
         return str(error), time.process_time() - started
-    decoded = OccupancyField(code, "cpu")
-    seconds = time.process_time() - started
-    logits = decoded.logits(code.transform.to_world(_POINTS))
-    assert logits.shape == (len(_POINTS),)
+    if isinstance(code, ImageCode):
+        image = ImageField(code, "cpu")
+        seconds = time.process_time() - started
+        assert image.values(_POINTS[:, :2]).shape == (len(_POINTS), code.channels)
+    else:
+        decoded = OccupancyField(code, "cpu")
+        seconds = time.process_time() - started
+        assert decoded.logits(code.transform.to_world(_POINTS)).shape == (len(_POINTS),)
     written = serialize(code)
-    assert serialize(parse(written)) == written, "written and read again it is another file"
+    again = parse_signal(written, DEFAULT_LIMITS, SignalCode)
+    assert serialize(again) == written, "written and read again it is another file"
     return None, seconds
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "doh3d"
-DECODING = ["codec", "hypernetwork", "field.py", "limits.py"]
+DECODING = ["codec", "hypernetwork", "field.py", "images", "limits.py"]
 WITHOUT_TORCH = [
     "codec",
     "geometry",
@@ -16,6 +16,7 @@ WITHOUT_TORCH = [
     "errors.py",
     "limits.py",
     "files.py",
+    "images/files.py",
     "cli.py",
     "commands",
     "dataset",

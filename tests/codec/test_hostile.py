@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from doh3d.codec.container import parse, serialize
+from doh3d.codec.container import parse, parse_signal, serialize
 from doh3d.codec.entropy import Family, SymbolModel
 from doh3d.codec.shape_code import ShapeCode
-from doh3d.codec.signal_code import ParameterGroup
+from doh3d.codec.signal_code import ParameterGroup, SignalCode
 from doh3d.errors import FormatError
 from doh3d.field import OccupancyField
 from doh3d.geometry.transform import NormalizingTransform
 from doh3d.hypernetwork.architecture import Architecture
-from doh3d.limits import Limits
+from doh3d.limits import DEFAULT_LIMITS, Limits
 
 ROOT = Path(__file__).parents[2]
 CORPUS = sorted((ROOT / "tests" / "fuzz_corpus").glob("*.hex"))
@@ -39,7 +39,7 @@ def mutation():
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
 def test_the_corpus_is_read(path):
     data = bytes.fromhex(path.read_text())
-    assert serialize(parse(data)) == data
+    assert serialize(parse_signal(data, DEFAULT_LIMITS, SignalCode)) == data
 
 
 def test_mutated_files_are_refused_or_decoded(mutation, monkeypatch):
@@ -61,10 +61,10 @@ def test_inputs_depend_on_seed_and_index_only(mutation):
 
 
 def test_a_mutation_that_fails_is_reported(mutation, monkeypatch):
-    def broken(data):
+    def broken(data, limits, kind):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(mutation, "parse", broken)
+    monkeypatch.setattr(mutation, "parse_signal", broken)
     tallies = mutation.run(seed=0, first=0, count=5)
     failures = [failure for tally in tallies.values() for failure in tally.failures]
     assert len(failures) == 5

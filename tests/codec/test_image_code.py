@@ -1,0 +1,209 @@
+"""Files of images: their header, both ways, and what is no such header."""
+
+import struct
+import zlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from doh3d.codec.container import parse, parse_signal, read_code, section_sizes, serialize
+from doh3d.codec.entropy import Family, SymbolModel, choose_model
+from doh3d.codec.image_code import ImageCode
+from doh3d.codec.inspection import describe
+from doh3d.codec.signal_code import ParameterGroup, SignalCode
+from doh3d.errors import ConfigError, FormatError
+from doh3d.hypernetwork.architecture import Architecture
+from doh3d.images.field import ImageField, load_image
+from doh3d.limits import DEFAULT_LIMITS, Limits
+
+# The header in its order: magic, version, flags (image, colour), layers, width - 1, n, seed,
+# families, latent's parameter and step, biases' parameter and step, width - 1, height - 1.
+HEADER = "d04f48 00 11 12 02 04 0700 53 32 a5 2a 96 0400 0200"
+SIZES = 15
+FLAGS = 4
+
+
+def grouped(values, step, family, parameter):
+    return ParameterGroup(np.array(values, np.int64), step, SymbolModel(family, parameter))
+
+
+def image_code(**changes):
+    """Five pixels by three, in colour."""
+    code = ImageCode(
+        architecture=Architecture(width=3, depth=2, octaves=1, in_dim=2, out_dim=3),
+        dense_projection=False,
+        seed=7,
+        latent=grouped([3, -1, 0, 7], 165, Family.LAPLACE, 50),
+        biases=grouped([1, -1, 0, 2, 0, -3, 4, 0, 1], 150, Family.GAUSSIAN, 42),
+        width=5,
+        height=3,
+    )
+    return replace(code, **changes)
+
+
+def with_checksum(body):
+    return body + struct.pack("<I", zlib.crc32(body))
+
+
+def changed(position, new):
+    body = serialize(image_code())[:-4]
+    return with_checksum(body[:position] + new + body[position + len(new) :])
+
+
+def parse_image(data, limits=DEFAULT_LIMITS):
+    return parse_signal(data, limits, ImageCode)
+
+
+def test_the_header_is_these_bytes():
+    data = serialize(image_code())
+    assert data[:19].hex() == HEADER.replace(" ", "")
+    assert data[FLAGS] == 0b1_0001
+    assert section_sizes(image_code())["header"] == 19
+    assert section_sizes(image_code())["transform"] == 0
+
+
+def test_header_and_checksum_are_24_bytes():
+    code = image_code(latent=grouped(np.zeros(6000), 100, Family.GAUSSIAN, 0))
+    sizes = section_sizes(code)
+    assert sizes["header"] + sizes["transform"] + sizes["checksum"] == 24
+
+
+@st.composite
+def codes(draw):
+    architecture = Architecture(
+        width=draw(st.integers(1, 5)),
+        depth=draw(st.integers(1, 3)),
+        octaves=draw(st.integers(0, 9)),
+        in_dim=2,
+        out_dim=draw(st.sampled_from([1, 3])),
+    )
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+
+    def group(count):
+        values = rng.integers(-40, 41, count)
+        return ParameterGroup(values, draw(st.integers(0, 255)), choose_model(values))
+
+    sides = st.integers(1, 12) | st.integers(1, 65536)
+    return ImageCode(
+        architecture=architecture,
+        dense_projection=draw(st.booleans()),
+        seed=draw(st.integers(0, 65535)),
+        latent=group(draw(st.integers(1, 40))),
+        biases=group(architecture.bias_count),
+        width=draw(sides),
+        height=draw(sides),
+    )
+
+
+@given(code=codes())
+@settings(deadline=None, max_examples=60)
+def test_what_is_written_is_read(reference, code):
+    data = serialize(code)
+    read = parse_image(data, Limits.of_format())
+    assert replace(read, latent=None, biases=None) == replace(code, latent=None, biases=None)
+    assert read.latent.values.tolist() == code.latent.values.tolist()
+    assert read.biases.values.tolist() == code.biases.values.tolist()
+    assert serialize(read) == data
+    parsed = reference.parse(data)
+    assert (parsed["kind"], parsed["channels"]) == ("image", code.channels)
+    assert (parsed["pixels_wide"], parsed["pixels_high"]) == (code.width, code.height)
+    assert parsed["shapes"] == code.architecture.layer_shapes
+    assert parsed["latent"] == code.latent.values.tolist()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_independent_decoder_gives_the_same_weights_and_pixels(reference, channels):
+    architecture = Architecture(width=6, depth=2, octaves=3, in_dim=2, out_dim=channels)
+    rng = np.random.default_rng(channels)
+    latent = rng.integers(-20, 21, 30)
+    biases = rng.integers(-9, 10, architecture.bias_count)
+    code = image_code(
+        architecture=architecture,
+        latent=ParameterGroup(latent, 160, choose_model(latent)),
+        biases=ParameterGroup(biases, 150, choose_model(biases)),
+        width=21,
+        height=13,
+    )
+    parsed = reference.parse(serialize(code))
+    field = ImageField(code, "cpu")
+    for found, wanted in zip(field.weights.matrices, reference.weights(parsed)[0], strict=True):
+        assert np.array_equal(found.numpy(), wanted)
+    pixels = field.pixels()
+    assert pixels.shape == (13, 21, channels)
+    assert pixels.std() > 5
+    difference = pixels.astype(int) - reference.pixels(parsed).astype(int)
+    assert np.abs(difference).max() <= 1
+
+
+def test_the_wrong_kind_is_named(tmp_path, meshes_folder):
+    path = tmp_path / "image.doh"
+    path.write_bytes(serialize(image_code()))
+    with pytest.raises(FormatError, match="holds an image; use doh3d image decompress"):
+        parse(path.read_bytes())
+    with pytest.raises(FormatError, match=r"image\.doh: holds an image; use"):
+        read_code(path)
+    golden = meshes_folder.parent / "tests" / "golden" / "hadamard.hex"
+    path.write_bytes(bytes.fromhex(golden.read_text()))
+    with pytest.raises(FormatError, match="holds a shape; use doh3d decompress"):
+        load_image(path, "cpu")
+    assert parse_signal(path.read_bytes(), DEFAULT_LIMITS, SignalCode).held == "a shape"
+
+
+@pytest.mark.parametrize("bit", [5, 6, 7])
+def test_an_image_has_no_mirror_planes(reference, bit):
+    data = changed(FLAGS, bytes([0b1_0001 | 1 << bit]))
+    with pytest.raises(FormatError, match="no mirror planes"):
+        parse_image(data)
+    with pytest.raises(ValueError, match="mirror"):
+        reference.parse(data)
+
+
+def test_damage_is_an_error_or_another_file():
+    body = serialize(image_code())[:-4]
+    for position in range(4, len(body)):
+        for mask in (1, 4, 128, 255):
+            flipped = body[:position] + bytes([body[position] ^ mask]) + body[position + 1 :]
+            try:
+                code = parse_signal(with_checksum(flipped), DEFAULT_LIMITS, SignalCode)
+            except FormatError:
+                continue
+            assert serialize(code)
+    for length in range(len(body)):
+        with pytest.raises(FormatError):
+            parse_image(body[:length])
+
+
+def test_more_pixels_only_when_asked_to():
+    data = changed(SIZES, struct.pack("<HH", 65535, 65535))
+    message = r"the image has 65536 x 65536 pixels; at most 16777216 .*--allow-large"
+    with pytest.raises(FormatError, match=message):
+        parse_image(data)
+    assert parse_image(data, Limits.of_format()).width == 65536
+    assert parse_image(changed(SIZES, struct.pack("<HH", 4095, 4095))).height == 4096
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"width": 0}, "width is 0; it must be 1 to 65536"),
+        ({"height": 65537}, "height is 65537"),
+        ({"architecture": Architecture(width=3, depth=2, octaves=1)}, "2 numbers and give 1 or 3"),
+    ],
+)
+def test_what_no_file_can_carry(changes, message):
+    code = image_code(**changes)
+    code = replace(code, biases=grouped([0] * code.architecture.bias_count, 1, Family.GAUSSIAN, 0))
+    with pytest.raises(ConfigError, match=message):
+        serialize(code)
+
+
+def test_description():
+    found = describe(image_code())
+    assert found["signal"] == "image"
+    assert found["image"]["width"] == 5
+    assert found["image"]["channels"] == 3
+    assert found["image"]["bpp"] == pytest.approx(8 * found["bytes"] / 15)
+    assert "transform" not in found
