@@ -1,7 +1,8 @@
 """Curves of rate and distortion: Pareto fronts, and how many bytes one codec saves on another.
 
-Rate is a file's size in bytes. Quality is ``-log10(1 - IoU)``, since IoU itself saturates: 0.9 is
-quality 1, 0.99 quality 2, and the step from one to the other counts as much as the next.
+Of shapes, rate is a file's size in bytes. Quality is ``-log10(1 - IoU)``, since IoU itself
+saturates: 0.9 is quality 1, 0.99 quality 2, and the step from one to the other counts as much as
+the next. Of images, rate is bits a pixel and quality PSNR in dB, as everywhere.
 """
 
 from __future__ import annotations
@@ -152,6 +153,107 @@ def bd_rate(anchor: Iterable[RatedShape], test: Iterable[RatedShape]) -> BdRate:
         min_overlap=0,
     )
     return BdRate(float(percent), _iou(low), _iou(high))
+
+
+@dataclass(frozen=True)
+class PsnrPoint:
+    """An image, or the mean of several, at one rate.
+
+    Attributes
+    ----------
+    bpp : float
+        Size of the file on disk in bits a pixel, above 0.
+    psnr_db : float
+        Finite.
+    """
+
+    bpp: float
+    psnr_db: float
+
+    def __post_init__(self) -> None:
+        """Refuse what is no measurement."""
+        if not 0 < self.bpp < math.inf:
+            raise ConfigError(f"bpp is {self.bpp}; it must be above 0")
+        if not math.isfinite(self.psnr_db):
+            raise ConfigError(f"psnr_db is {self.psnr_db}; it must be finite")
+
+
+@dataclass(frozen=True)
+class BdPsnr:
+    """Bjontegaard deltas of two curves of PSNR.
+
+    Attributes
+    ----------
+    decibels : float or None
+        How much better the tested codec is at equal rate, on average over the rates that both
+        curves have. None where they have none in common.
+    low_bpp, high_bpp : float
+        Those rates.
+    rate_percent : float or None
+        How many more bits it needs at equal PSNR, on average over the qualities that both curves
+        reach: -50 is half. None where they reach none in common.
+    low_db, high_db : float
+        Those qualities.
+    """
+
+    decibels: float | None
+    low_bpp: float
+    high_bpp: float
+    rate_percent: float | None
+    low_db: float
+    high_db: float
+
+
+def bd_psnr(anchor: Iterable[PsnrPoint], test: Iterable[PsnrPoint]) -> BdPsnr:
+    """Average differences in PSNR at equal rate, and in rate at equal PSNR.
+
+    The method of `bd_rate`, over the logarithm of bits a pixel.
+
+    Parameters
+    ----------
+    anchor, test : iterable of PsnrPoint
+        In any order; only Pareto points count.
+
+    Raises
+    ------
+    ConfigError
+        A curve has fewer than three Pareto points, or the bjontegaard package is missing.
+    """
+    package = _bjontegaard()
+    curves = []
+    for name, points in (("anchor", anchor), ("test", test)):
+        front = _psnr_front(points)
+        if len(front) < _FEWEST_POINTS:
+            raise ConfigError(f"the {name} has {len(front)} Pareto points; {_FEWEST_POINTS} needed")
+        curves += [
+            np.array([point.bpp for point in front]),
+            np.array([point.psnr_db for point in front]),
+        ]
+    options = {"method": "pchip", "require_matching_points": False, "min_overlap": 0}
+    low_bpp, high_bpp = _overlap(curves[0], curves[2])
+    low_db, high_db = _overlap(curves[1], curves[3])
+    return BdPsnr(
+        decibels=float(package.bd_psnr(*curves, **options)) if low_bpp < high_bpp else None,
+        low_bpp=low_bpp,
+        high_bpp=high_bpp,
+        rate_percent=float(package.bd_rate(*curves, **options)) if low_db < high_db else None,
+        low_db=low_db,
+        high_db=high_db,
+    )
+
+
+def _psnr_front(points: Iterable[PsnrPoint]) -> list[PsnrPoint]:
+    """Keep the points that no other equals or beats in both, rate and PSNR increasing."""
+    front: list[PsnrPoint] = []
+    for point in sorted(points, key=lambda point: (point.bpp, -point.psnr_db)):
+        if not front or point.psnr_db > front[-1].psnr_db:
+            front.append(point)
+    return front
+
+
+def _overlap(first: FloatArray, second: FloatArray) -> tuple[float, float]:
+    """Find what two increasing curves both span; where nothing, the first number is not below."""
+    return float(max(first[0], second[0])), float(min(first[-1], second[-1]))
 
 
 def interpolate_bytes(points: Iterable[RatedShape], iou: float) -> float | None:

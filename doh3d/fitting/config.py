@@ -65,8 +65,8 @@ class FitConfig:
         Of the latent: `doh3d.fitting.descent.LatentDescent`, or Adam.
     loss : "cross-entropy" or "log-squared-error"
         Mean cross-entropy of logits against occupancy in [0, 1]; or the logarithm of the mean
-        squared error of values, over points and their numbers: PSNR but for a factor, so that
-        one rate weight serves signals that are hard and such that are easy.
+        squared error of values in [-1, 1], over points and their numbers: PSNR but for a factor,
+        so that one rate weight serves signals that are hard and such that are easy.
     """
 
     latent: int

@@ -9,7 +9,7 @@ import torch
 from doh3d.devices import one_thread
 from doh3d.errors import Doh3dError
 from doh3d.fitting.checkpoint import Work
-from doh3d.fitting.config import FitConfig
+from doh3d.fitting.config import FitConfig, Loss
 from doh3d.fitting.optimisation import Optimisation
 from doh3d.fitting.results import FitProgress, FitResult, ProgressFunction
 from doh3d.fitting.signal import Samples
@@ -17,6 +17,12 @@ from doh3d.fitting.signal import Samples
 __all__ = ["FitProgress", "FitResult", "Optimisation", "ProgressFunction", "fit_latent"]
 
 _log = logging.getLogger(__name__)
+
+# What a fit has become that tells nothing.
+_FAILURES: dict[Loss, str] = {
+    "cross-entropy": "empty or full",
+    "log-squared-error": "worse than one colour",
+}
 
 _RETRIES = 3
 _RETRY_FACTOR = 0.3
@@ -36,8 +42,8 @@ def fit_latent(
     With `payload_bits`, latent and biases are to take at most so many in the file: when
     rounding sets in, the latent's step is chosen so that they will.
 
-    A fit that ends empty or full, or whose loss is not finite, is repeated at a lower
-    learning rate.
+    A fit that ends empty or full, worse than a constant, or whose loss is not finite, is repeated
+    at a lower learning rate.
 
     With `work` it goes on where a checkpoint was written, if one was, and writes others; the
     result is the same.
@@ -61,5 +67,6 @@ def fit_latent(
         _log.warning("the fit diverged at learning rate %.2g; trying a lower one", rate)
     tried = ", ".join(f"{rate:.2g}" for rate in rates)
     raise Doh3dError(
-        f"the fit became empty or full at learning rates {tried}: use a longer latent or more bits"
+        f"the fit became {_FAILURES[config.loss]} at learning rates {tried}: "
+        "use a longer latent or more bits"
     )

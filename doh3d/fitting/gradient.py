@@ -14,8 +14,9 @@ from doh3d.fitting.config import Loss
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.target import TargetWeights
 
-# Below any sum of squared errors that matters, so that zero over zero is zero.
-_TINY = 1e-20
+# Squared error that is added under the logarithm: about what rounding to 8 bits makes of values in
+# [-1, 1]. Below it nothing is to be gained.
+LEAST_SQUARED_ERROR = 5e-6
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,9 @@ class TargetBackward:
             deltas[-1].sub_(values).div_(values.numel())
         else:
             torch.sub(self.outputs, values, out=deltas[-1])
-            # d/dvalue of log mean r^2 is 2 r / sum r^2.
-            deltas[-1].mul_(2 / deltas[-1].square().sum().clamp_min(_TINY))
+            # d/dvalue of log(e + mean r^2) is 2 r / (N e + sum r^2).
+            least = LEAST_SQUARED_ERROR * values.numel()
+            deltas[-1].mul_(2 / (deltas[-1].square().sum() + least))
         for layer in range(len(deltas) - 1, -1, -1):
             inputs = self._outputs[layer - 1] if layer else features
             torch.mm(deltas[layer].T, inputs, out=self._matrix_gradients[layer])

@@ -45,7 +45,7 @@ REPORT_INTERVAL = 50
 _CHECK_POINTS = 2**16
 
 # Squared error that no constant is refused for, of values in [-1, 1].
-_TINY_ERROR = 1e-4
+_TINY_ERROR = 1e-3
 
 # Devices on which torch has Adam's update as one kernel.
 _FUSED_DEVICES = ("cpu", "cuda", "mps")

@@ -1,8 +1,10 @@
 """Files of images: their header, both ways, and what is no such header."""
 
+import hashlib
 import struct
 import zlib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -63,6 +65,19 @@ def test_the_header_is_these_bytes():
     assert data[FLAGS] == 0b1_0001
     assert section_sizes(image_code())["header"] == 19
     assert section_sizes(image_code())["transform"] == 0
+
+
+def test_a_golden_file_is_written_and_read():
+    path = Path(__file__).parents[1] / "fuzz_corpus" / "image.hex"
+    data = bytes.fromhex(path.read_text())
+    assert serialize(image_code()) == data
+    weights = ImageField(parse_image(data), "cpu").weights
+    written = b"".join(
+        a.numpy().astype("<f4").tobytes() for a in (*weights.matrices, *weights.biases)
+    )
+    assert hashlib.sha256(written).hexdigest() == (
+        "57dfd1191165a6c8c460e4ec61dd1d4382132abb3a3cd4b6ab5c4205cda219e7"
+    )
 
 
 def test_header_and_checksum_are_24_bytes():

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from doh3d.errors import ConfigError
 from doh3d.evaluation.rate_distortion import (
+    PsnrPoint,
     RatePoint,
+    bd_psnr,
     bd_rate,
     interpolate_bytes,
     pareto_front,
@@ -153,3 +155,42 @@ def test_an_iou_to_interpolate_at_is_between_0_and_1(iou):
 def test_a_point_is_a_measurement(size, iou, message):
     with pytest.raises(ConfigError, match=message):
         RatePoint(size, iou)
+
+
+# Of images.
+
+
+def psnr_curve(factor=1.0, offset=0.0):
+    """PSNR that grows by 4 dB with each doubling, `factor` times the rate."""
+    rates = (0.03, 0.07, 0.15, 0.3, 0.6)
+    return [PsnrPoint(factor * bpp, 30 + 4 * math.log2(bpp) + offset) for bpp in rates]
+
+
+def test_half_the_bits_is_what_it_says():
+    found = bd_psnr(psnr_curve(), psnr_curve(factor=0.5))
+    assert found.rate_percent == pytest.approx(-50)
+    assert found.decibels == pytest.approx(4)
+    assert (found.low_bpp, found.high_bpp) == (0.03, 0.3)
+    assert found.low_db == pytest.approx(30 + 4 * math.log2(0.03))
+
+
+def test_a_decibel_more_is_what_it_says():
+    found = bd_psnr(psnr_curve(), reversed(psnr_curve(offset=1.0)))
+    assert found.decibels == pytest.approx(1)
+    assert found.rate_percent == pytest.approx(100 * (2**-0.25 - 1))
+
+
+def test_curves_of_images_without_overlap_have_no_delta():
+    found = bd_psnr(psnr_curve(), psnr_curve(factor=100))
+    assert found.decibels is None
+    assert found.rate_percent == pytest.approx(9900)
+    assert bd_psnr(psnr_curve(), psnr_curve(offset=50)).rate_percent is None
+
+
+def test_points_of_images_that_are_none_are_refused():
+    with pytest.raises(ConfigError, match=r"bpp is 0; it must be above 0"):
+        PsnrPoint(0, 30)
+    with pytest.raises(ConfigError, match=r"psnr_db is inf"):
+        PsnrPoint(1, math.inf)
+    with pytest.raises(ConfigError, match="the test has 1 Pareto points; 3 needed"):
+        bd_psnr(psnr_curve(), [PsnrPoint(0.1, 30), PsnrPoint(0.2, 29)])

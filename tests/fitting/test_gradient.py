@@ -1,8 +1,8 @@
 import pytest
 import torch
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
-from doh3d.fitting.gradient import TargetBackward
+from doh3d.fitting.gradient import LEAST_SQUARED_ERROR, TargetBackward
 from doh3d.fitting.rate import laplace_bits
 from doh3d.fitting.rounding import Rounded
 from doh3d.hypernetwork.architecture import Architecture
@@ -35,6 +35,32 @@ def test_network_gradient_equals_autograd(architecture):
         torch.testing.assert_close(found.weights, weights.grad)
         torch.testing.assert_close(found.biases, biases.grad)
         torch.testing.assert_close(backward.outputs, logits.detach())
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_gradient_of_the_logarithm_of_squared_errors_equals_autograd(outputs):
+    architecture = Architecture(width=12, depth=3, octaves=2, in_dim=2, out_dim=outputs)
+    generator = torch.Generator().manual_seed(0)
+    backward = TargetBackward(architecture, 50, CPU, "log-squared-error")
+    weights = (torch.randn(architecture.weight_count, generator=generator) / 4).requires_grad_()
+    biases = (torch.randn(architecture.bias_count, generator=generator) / 4).requires_grad_()
+    features = torch.randn((50, architecture.encoded_dim), generator=generator)
+    values = torch.rand((50, outputs), generator=generator)
+    target = split_weights(architecture, weights, biases)
+    found = backward(target, features, values)
+    error = mse_loss(target_forward(architecture, target, features), values)
+    (error + LEAST_SQUARED_ERROR).log().backward()
+    torch.testing.assert_close(found.weights, weights.grad)
+    torch.testing.assert_close(found.biases, biases.grad)
+
+
+def test_no_error_at_all_has_no_gradient():
+    architecture = Architecture(width=4, depth=1, octaves=0, in_dim=2)
+    backward = TargetBackward(architecture, 5, CPU, "log-squared-error")
+    zeros = torch.zeros(architecture.weight_count), torch.zeros(architecture.bias_count)
+    found = backward(split_weights(architecture, *zeros), torch.ones(5, 2), torch.zeros(5, 1))
+    assert not found.weights.any()
+    assert not found.biases.any()
 
 
 @pytest.mark.parametrize("fixed", [0, 120, 200])

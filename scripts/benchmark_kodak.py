@@ -1,0 +1,274 @@
+"""The rate-distortion benchmark of images: the codec against published curves.
+
+    python scripts/benchmark_kodak.py --images DIR [--preset default] [--bpp 0.03,0.07,0.15,0.3,0.6]
+                                      [--first 2] [--shard 1/2] [--report]
+
+Writes results/<version>/kodak.tsv, a row a file, as it is measured; a second run goes on where the
+first stopped. Rate is the file's size on disk, header and all; PSNR is over all pixels and
+channels of what the file decodes to, in 8 bits. Then draws kodak.png, the mean curve against
+COIN's, JPEG's and JPEG 2000's, and prints BD-PSNR and BD-rate on it; and for each image, whose
+published figures there are not, against JPEG 2000 of the same image as Pillow writes it. `--report`
+only draws and prints. The published curves are means over the 24 Kodak images: other folders, and
+tables that are not whole yet, are not their like, and the report says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import datetime
+import io
+import subprocess
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+import doh3d
+from doh3d.evaluation.image import psnr
+from doh3d.evaluation.rate_distortion import BdPsnr, PsnrPoint, bd_psnr
+from doh3d.images.files import load_pixels
+
+RATES = (0.03, 0.07, 0.15, 0.3, 0.6)
+KODAK_IMAGES = 24
+COLUMNS = """
+image preset target_bpp bytes bpp psnr_db latent width depth octaves steps seconds
+version commit date
+""".split()  # noqa: SIM905
+Row = dict[str, str]
+
+# Bits a pixel and PSNR in dB, means over the 24 Kodak images, from github.com/EmilienDupont/coin
+# (Dupont et al., "COIN: compression with implicit neural representations", 2021):
+# results.json, baselines/jpeg.json (Pillow 7.1.2) and baselines/jpeg2000.json.
+PUBLISHED = {
+    "COIN": [
+        (0.0368, 22.408),
+        (0.07361, 23.205),
+        (0.1604, 24.6410833),
+        (0.3074, 26.412125),
+        (0.6109, 28.408),
+        (1.209, 30.644),
+    ],
+    "JPEG": [
+        (0.22115, 23.7799),
+        (0.32661, 26.5772),
+        (0.42313, 28.0422),
+        (0.50839, 29.0418),
+        (0.58787, 29.7847),
+        (0.66013, 30.3783),
+        (0.72895, 30.9032),
+        (0.78603, 31.3078),
+        (0.84972, 31.7048),
+    ],
+    "JPEG 2000": [
+        (0.12580, 26.4404),
+        (0.13246, 26.5862),
+        (0.14076, 26.7574),
+        (0.14888, 26.9228),
+        (0.15948, 27.1183),
+        (0.17067, 27.3170),
+        (0.18444, 27.5545),
+        (0.19917, 27.7966),
+        (0.21757, 28.0992),
+        (0.23941, 28.4166),
+        (0.26573, 28.7742),
+        (0.29856, 29.1917),
+        (0.34184, 29.6961),
+        (0.39862, 30.3008),
+        (0.47929, 31.0746),
+        (0.59883, 32.0897),
+        (0.79828, 33.4900),
+    ],
+}
+STYLES = {
+    "doh3d": ("#d55e00", "o"),
+    "COIN": ("#cc79a7", "^"),
+    "JPEG": ("#009e73", "s"),
+    "JPEG 2000": ("#0072b2", "."),
+}
+
+
+class Table:
+    """Rows on disk; appended one by one, so that a killed run loses none."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.write_text("\t".join(COLUMNS) + "\n")
+
+    def rows(self) -> list[Row]:
+        """Read what is there."""
+        with self._path.open() as file:
+            return list(csv.DictReader(file, delimiter="\t"))
+
+    def add(self, **values: object) -> None:
+        """Append a row with the given columns."""
+        row = values | {
+            "version": doh3d.__version__,
+            "commit": commit(),
+            "date": datetime.date.today().isoformat(),
+        }
+        with self._path.open("a") as file:
+            file.write("\t".join(str(row[column]) for column in COLUMNS) + "\n")
+        print(*(row[c] for c in COLUMNS[:6]), f"{row['seconds']} s", flush=True)
+
+
+def commit() -> str:
+    """Short hash of the checkout, with a plus where it has changes."""
+    result = subprocess.run(
+        ["git", "describe", "--always", "--dirty=+"], capture_output=True, text=True, check=True
+    )
+    return result.stdout.strip()
+
+
+def measure(path: Path, bpp: float, preset: str, table: Table) -> None:
+    """Compress one image to one rate and add the row."""
+    pixels = load_pixels(path)
+    started = time.perf_counter()
+    compressed = doh3d.compress_image(pixels, bpp=bpp, preset=preset)
+    seconds = time.perf_counter() - started
+    config = compressed.config
+    height, width, _ = pixels.shape
+    table.add(
+        image=path.stem,
+        preset=preset,
+        target_bpp=bpp,
+        bytes=len(compressed.data),
+        bpp=f"{8 * len(compressed.data) / (width * height):.5f}",
+        psnr_db=f"{psnr(pixels, compressed.field().pixels()):.4f}",
+        latent=config.latent,
+        width=config.architecture.width,
+        depth=config.architecture.depth,
+        octaves=config.architecture.octaves,
+        steps=config.steps,
+        seconds=f"{seconds:.1f}",
+    )
+
+
+def points_of(rows: list[Row]) -> dict[str, list[PsnrPoint]]:
+    """Points of each image, by its name."""
+    points: dict[str, list[PsnrPoint]] = defaultdict(list)
+    for row in rows:
+        points[row["image"]].append(PsnrPoint(float(row["bpp"]), float(row["psnr_db"])))
+    return points
+
+
+def mean_curve(rows: list[Row]) -> list[PsnrPoint]:
+    """Mean rate and mean PSNR at each target, of the images that have all of the targets."""
+    by_image: dict[str, dict[str, Row]] = defaultdict(dict)
+    for row in rows:
+        by_image[row["image"]][row["target_bpp"]] = row
+    targets = sorted({row["target_bpp"] for row in rows}, key=float)
+    whole = [found for found in by_image.values() if len(found) == len(targets)]
+    return [
+        PsnrPoint(
+            float(np.mean([float(found[target]["bpp"]) for found in whole])),
+            float(np.mean([float(found[target]["psnr_db"]) for found in whole])),
+        )
+        for target in targets
+        if whole
+    ]
+
+
+def jpeg2000(path: Path, rates: list[float]) -> list[PsnrPoint]:
+    """Points of the same image by JPEG 2000, at about these rates in bits a pixel."""
+    pixels = load_pixels(path)
+    image = Image.fromarray(pixels.squeeze())
+    points = []
+    for bpp in rates:
+        buffer = io.BytesIO()
+        ratio = 8 * pixels.shape[2] / bpp
+        image.save(
+            buffer, "JPEG2000", quality_mode="rates", quality_layers=[ratio], irreversible=True
+        )
+        decoded = np.asarray(Image.open(buffer)).reshape(pixels.shape)
+        size = 8 * buffer.getbuffer().nbytes / (pixels.shape[0] * pixels.shape[1])
+        points.append(PsnrPoint(size, psnr(pixels, decoded)))
+    return points
+
+
+def draw(mean: list[PsnrPoint], count: int, path: Path) -> None:
+    """Draw PSNR against bits a pixel, the mean curve and the published ones."""
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    panel = figure.subplots()
+    curves = {"doh3d": [(point.bpp, point.psnr_db) for point in mean], **PUBLISHED}
+    for name, points in curves.items():
+        colour, marker = STYLES[name]
+        label = f"doh3d, mean of {count} images" if name == "doh3d" else f"{name}, published"
+        panel.plot(*zip(*points, strict=True), color=colour, marker=marker, label=label)
+    panel.set_xscale("log")
+    panel.set_xlim(0.025, 0.7)
+    panel.set_ylim(20, 33)
+    panel.set_xticks(RATES, [f"{bpp:g}" for bpp in RATES])
+    panel.set_xticks([], minor=True)
+    panel.set_xlabel("bits a pixel, whole file")
+    panel.set_ylabel("PSNR in dB")
+    panel.grid(color="0.9")
+    panel.legend(frameon=False)
+    figure.savefig(path, dpi=110)
+
+
+def report(rows: list[Row], folder: Path) -> Iterator[str]:
+    """BD-PSNR and BD-rate: of the mean against published curves, of images against JPEG 2000."""
+    mean = mean_curve(rows)
+    images = points_of(rows)
+    for point in mean:
+        yield f"mean\t{point.bpp:.4f} bpp\t{point.psnr_db:.3f} dB"
+    if len(images) < KODAK_IMAGES:
+        yield f"only {len(images)} images: the published means are over {KODAK_IMAGES}"
+    for name, curve in PUBLISHED.items():
+        if len(mean) > 2:
+            found = bd_psnr([PsnrPoint(*point) for point in curve], mean)
+            yield f"against {name}\tmean curve\t{describe(found)}"
+    rates = [0.6 * 2**-step for step in (0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4)]
+    for image, points in sorted(images.items()):
+        sources = list(folder.glob(f"{image}.*"))
+        if sources and len(points) > 2:
+            found = bd_psnr(jpeg2000(sources[0], rates), points)
+            yield f"against JPEG 2000 by Pillow\t{image}\t{describe(found)}"
+
+
+def describe(found: BdPsnr) -> str:
+    """Both deltas in words, and what they are means over."""
+    decibels = "-" if found.decibels is None else f"{found.decibels:+.2f} dB"
+    percent = "-" if found.rate_percent is None else f"{found.rate_percent:+.1f}%"
+    return (
+        f"BD-PSNR {decibels} ({found.low_bpp:.3f} to {found.high_bpp:.3f} bpp)\t"
+        f"BD-rate {percent} ({found.low_db:.1f} to {found.high_db:.1f} dB)"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=Path, required=True)
+    parser.add_argument("--preset", default="default")
+    parser.add_argument("--bpp", default=",".join(map(str, RATES)))
+    parser.add_argument("--first", type=int, help="only so many of the images")
+    parser.add_argument("--shard", default="1/1", help="I/N: every N-th image, beginning with I")
+    parser.add_argument("--report", action="store_true")
+    parser.add_argument("--output", type=Path)
+    arguments = parser.parse_args()
+    output = arguments.output or Path(f"results/{doh3d.__version__}/kodak.tsv")
+    table = Table(output)
+    index, count = map(int, arguments.shard.split("/"))
+    images = sorted(path for path in arguments.images.iterdir() if path.is_file())
+    if not arguments.report:
+        for path in images[: arguments.first][index - 1 :: count]:
+            for bpp in map(float, arguments.bpp.split(",")):
+                key = (path.stem, arguments.preset, str(bpp))
+                done = {(row["image"], row["preset"], row["target_bpp"]) for row in table.rows()}
+                if key not in done:
+                    measure(path, bpp, arguments.preset, table)
+    rows = [row for row in table.rows() if row["preset"] == arguments.preset]
+    if rows:
+        draw(mean_curve(rows), len(points_of(rows)), output.with_suffix(".png"))
+        print(*report(rows, arguments.images), sep="\n")
+
+
+if __name__ == "__main__":
+    main()
