@@ -6,7 +6,9 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from doh3d import cli
 
@@ -19,8 +21,10 @@ def blocks(language):
 
 @pytest.fixture
 def bunny(tmp_path, monkeypatch, meshes_folder):
-    """A folder with a mesh called bunny.ply: a small one, since the examples name no option."""
+    """A folder with bunny.ply and photo.png: small ones, since the examples name no option."""
     shutil.copy(meshes_folder / "sphere.ply", tmp_path / "bunny.ply")
+    rows, columns = np.mgrid[:120, :160]
+    Image.fromarray((rows + columns / 2).astype(np.uint8)).save(tmp_path / "photo.png")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
