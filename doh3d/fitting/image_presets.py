@@ -24,7 +24,7 @@ class ImagePreset:
     Attributes
     ----------
     steps : int
-        Optimiser steps, of networks of up to 16,000 weights; larger ones take fewer.
+        Optimiser steps, of networks of 26,000 weights; others take more or fewer.
     batch_size : int
         Pixels a step.
     pool_size : int
@@ -36,16 +36,22 @@ class ImagePreset:
     pool_size: int = 2**20
 
     def steps_for(self, weights: int) -> int:
-        """Scale the steps to a network of so many weights: large ones pay more for each."""
-        return round(self.steps * min(1.0, _WEIGHTS_AT_FULL_STEPS / weights))
+        """Scale the steps to a network of so many weights: large ones pay more for each.
+
+        By the root only, since they also need more.
+        """
+        return round(self.steps * min(math.sqrt(_WEIGHTS / weights), _MOST_STEPS))
 
 
-_WEIGHTS_AT_FULL_STEPS = 16_000
+# Weights of the network of a Kodak image at 0.15 bits a pixel, and how many times as many steps
+# a small one may take.
+_WEIGHTS = 26_000
+_MOST_STEPS = 2.0
 
 _PRESETS: dict[PresetName, ImagePreset] = {
-    "fast": ImagePreset(steps=1200, batch_size=8192),
-    "default": ImagePreset(steps=5000, batch_size=8192),
-    "best": ImagePreset(steps=20_000, batch_size=16_384),
+    "fast": ImagePreset(steps=600, batch_size=8192),
+    "default": ImagePreset(steps=2600, batch_size=8192),
+    "best": ImagePreset(steps=10_000, batch_size=16_384),
 }
 
 
@@ -75,18 +81,18 @@ class ImagePlan:
 
 # Latent length, width, octaves, and bits that a latent number takes in the file.
 _PLAN = (
-    (300, 24, 5, 5.5),
-    (1200, 36, 6, 5.5),
-    (2500, 48, 7, 5.5),
-    (5000, 64, 7, 5.5),
-    (10_000, 84, 8, 5.5),
-    (20_000, 108, 8, 5.5),
-    (40_000, 144, 9, 5.5),
-    (80_000, 200, 9, 5.5),
+    (300, 20, 5, 4.95),
+    (1200, 28, 6, 4.95),
+    (2500, 40, 7, 4.95),
+    (5800, 56, 8, 4.95),
+    (12_000, 76, 8, 4.95),
+    (24_000, 104, 8, 4.95),
+    (48_000, 140, 9, 4.95),
+    (100_000, 196, 9, 4.95),
 )
 _LOG_LATENTS = [math.log(row[0]) for row in _PLAN]
 
-_DEPTH = 4
+_DEPTH = 5
 _BITS = 7
 _LEARNING_RATE = 0.3
 
