@@ -14,7 +14,7 @@ CodeT_co = TypeVar("CodeT_co", bound=SignalCode, covariant=True)
 
 
 class Samples(Protocol):
-    """Points of a signal in random order: every contiguous slice is an unbiased batch."""
+    """Points of a signal, in such an order that every contiguous slice stands for all of them."""
 
     @property
     def points(self) -> npt.NDArray[np.float32]:
