@@ -24,7 +24,7 @@ class ImagePreset:
     Attributes
     ----------
     steps : int
-        Optimiser steps, of networks of 26,000 weights; others take more or fewer.
+        Optimiser steps, of networks of 26,000 weights or more; smaller ones take more.
     batch_size : int
         Pixels a step.
     pool_size : int
@@ -36,11 +36,11 @@ class ImagePreset:
     pool_size: int = 2**20
 
     def steps_for(self, weights: int) -> int:
-        """Scale the steps to a network of so many weights: large ones pay more for each.
+        """Scale the steps to a network of so many weights: small ones pay less for each.
 
-        By the root only, since they also need more.
+        Large ones pay more, but would need more of them, too.
         """
-        return round(self.steps * min(math.sqrt(_WEIGHTS / weights), _MOST_STEPS))
+        return round(self.steps * min(max(math.sqrt(_WEIGHTS / weights), 1.0), _MOST_STEPS))
 
 
 # Weights of the network of a Kodak image at 0.15 bits a pixel, and how many times as many steps
@@ -94,7 +94,11 @@ _LOG_LATENTS = [math.log(row[0]) for row in _PLAN]
 
 _DEPTH = 5
 _BITS = 7
+
+# At a latent of so many numbers, and how it falls above: the gradients of long latents scatter more.
+_LEARNING_RATE_LATENT = 5800
 _LEARNING_RATE = 0.3
+_LEARNING_RATE_EXPONENT = -0.3
 
 # lambda times the latent's length: at the best of all lengths the error's logarithm falls by as
 # much a bit as the rate term costs, and the error falls with about the rate's power -0.45.
@@ -113,7 +117,8 @@ def plan_for_image(latent: int) -> ImagePlan:
         octaves=round(octaves),
         bits=_BITS,
         rate_weight=_RATE_WEIGHT / latent,
-        learning_rate=_LEARNING_RATE,
+        learning_rate=_LEARNING_RATE
+        * max(latent / _LEARNING_RATE_LATENT, 1.0) ** _LEARNING_RATE_EXPONENT,
     )
 
 
