@@ -95,7 +95,7 @@ _LOG_LATENTS = [math.log(row[0]) for row in _PLAN]
 _DEPTH = 5
 _BITS = 7
 
-# At a latent of so many numbers, and how it falls above: the gradients of long latents scatter more.
+# At a latent of so many numbers, and how it falls above: long latents' gradients scatter more.
 _LEARNING_RATE_LATENT = 5800
 _LEARNING_RATE = 0.3
 _LEARNING_RATE_EXPONENT = -0.3
