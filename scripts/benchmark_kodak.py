@@ -158,14 +158,14 @@ def points_of(rows: list[Row]) -> dict[str, list[PsnrPoint]]:
     return points
 
 
-def mean_curve(rows: list[Row]) -> list[PsnrPoint]:
-    """Mean rate and mean PSNR at each target, of the images that have all of the targets."""
+def mean_curve(rows: list[Row]) -> tuple[list[PsnrPoint], int]:
+    """Mean rate and PSNR at each target, of the images that have all targets, and their number."""
     by_image: dict[str, dict[str, Row]] = defaultdict(dict)
     for row in rows:
         by_image[row["image"]][row["target_bpp"]] = row
     targets = sorted({row["target_bpp"] for row in rows}, key=float)
     whole = [found for found in by_image.values() if len(found) == len(targets)]
-    return [
+    points = [
         PsnrPoint(
             float(np.mean([float(found[target]["bpp"]) for found in whole])),
             float(np.mean([float(found[target]["psnr_db"]) for found in whole])),
@@ -173,6 +173,7 @@ def mean_curve(rows: list[Row]) -> list[PsnrPoint]:
         for target in targets
         if whole
     ]
+    return points, len(whole)
 
 
 def jpeg2000(path: Path, rates: list[float]) -> list[PsnrPoint]:
@@ -196,7 +197,9 @@ def draw(mean: list[PsnrPoint], count: int, path: Path) -> None:
     """Draw PSNR against bits a pixel, the mean curve and the published ones."""
     figure = Figure(figsize=(7, 5), layout="constrained")
     panel = figure.subplots()
-    curves = {"doh3d": [(point.bpp, point.psnr_db) for point in mean], **PUBLISHED}
+    curves = dict(PUBLISHED)
+    if mean:
+        curves = {"doh3d": [(point.bpp, point.psnr_db) for point in mean], **PUBLISHED}
     for name, points in curves.items():
         colour, marker = STYLES[name]
         label = f"doh3d, mean of {count} images" if name == "doh3d" else f"{name}, published"
@@ -215,12 +218,12 @@ def draw(mean: list[PsnrPoint], count: int, path: Path) -> None:
 
 def report(rows: list[Row], folder: Path) -> Iterator[str]:
     """BD-PSNR and BD-rate: of the mean against published curves, of images against JPEG 2000."""
-    mean = mean_curve(rows)
+    mean, count = mean_curve(rows)
     images = points_of(rows)
     for point in mean:
         yield f"mean\t{point.bpp:.4f} bpp\t{point.psnr_db:.3f} dB"
-    if len(images) < KODAK_IMAGES:
-        yield f"only {len(images)} images: the published means are over {KODAK_IMAGES}"
+    if count < KODAK_IMAGES:
+        yield f"mean of only {count} images: the published means are over {KODAK_IMAGES}"
     for name, curve in PUBLISHED.items():
         if len(mean) > 2:
             found = bd_psnr([PsnrPoint(*point) for point in curve], mean)
@@ -266,7 +269,7 @@ def main() -> None:
                     measure(path, bpp, arguments.preset, table)
     rows = [row for row in table.rows() if row["preset"] == arguments.preset]
     if rows:
-        draw(mean_curve(rows), len(points_of(rows)), output.with_suffix(".png"))
+        draw(*mean_curve(rows), output.with_suffix(".png"))
         print(*report(rows, arguments.images), sep="\n")
 
 
