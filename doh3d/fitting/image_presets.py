@@ -49,7 +49,7 @@ _WEIGHTS = 26_000
 _MOST_STEPS = 2.0
 
 _PRESETS: dict[PresetName, ImagePreset] = {
-    "fast": ImagePreset(steps=600, batch_size=8192),
+    "fast": ImagePreset(steps=570, batch_size=8192),
     "default": ImagePreset(steps=2600, batch_size=8192),
     "best": ImagePreset(steps=10_000, batch_size=16_384),
 }
