@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from doh3d.field import OccupancyField, load
     from doh3d.fitting.compress import CompressedShape, compress
     from doh3d.fitting.fit import FitProgress
+    from doh3d.fitting.many import fit_many
     from doh3d.geometry.mesh import load_mesh
     from doh3d.limits import Limits
 
@@ -41,6 +42,7 @@ __all__ = [
     "__version__",
     "compress",
     "evaluate",
+    "fit_many",
     "load",
     "load_mesh",
 ]
@@ -56,6 +58,7 @@ _HOMES = {
     "ShapeSet": "doh3d.dataset.shape_set",
     "compress": "doh3d.fitting.compress",
     "evaluate": "doh3d.evaluation.evaluate",
+    "fit_many": "doh3d.fitting.many",
     "load": "doh3d.field",
     "load_mesh": "doh3d.geometry.mesh",
 }

@@ -13,7 +13,7 @@ from doh3d.errors import ConfigError, Doh3dError, TargetError
 from doh3d.fitting.checkpoint import Checkpoint
 from doh3d.fitting.config import FitConfig, Quantizer
 from doh3d.fitting.encoding import encode_within
-from doh3d.fitting.fit import ProgressFunction
+from doh3d.fitting.fit import FitResult, ProgressFunction
 from doh3d.fitting.preparation import PreparedShape
 from doh3d.fitting.presets import OVERHEAD_BYTES, latent_for_bytes
 from doh3d.fitting.resumable import fit_shape, measured_once
@@ -95,7 +95,6 @@ def fit_to_bytes(
         If four fits miss; the size of a fit varies by a few percent, so this is not expected.
     """
     latent = latent_for_bytes(max_bytes)
-    overhead = OVERHEAD_BYTES + 16 * shape.transform.double
     sizes = []
     asked = 1.0
     for _ in range(_MAX_SIZE_FITS):
@@ -104,12 +103,12 @@ def fit_to_bytes(
             shape,
             config,
             device=device,
-            payload_bits=8 * asked * (max_bytes - overhead),
+            payload_bits=asked * payload_bits_for(shape, max_bytes),
             progress=progress,
             checkpoint=checkpoint,
         )
         data = encode_within(result, config, shape, max_bytes)
-        if data is not None and len(data) >= _USED_SHARE * max_bytes:
+        if data is not None and _is_used(data, max_bytes):
             return Encoded(data, config)
         if data is None:
             # Even the coarsest step was too large.
@@ -121,6 +120,23 @@ def fit_to_bytes(
         sizes.append(str(len(data)) if data is not None else f"over {max_bytes}")
         _log.info("the file took %s bytes; fitting %d latents instead", sizes[-1], latent)
     raise Doh3dError(f"no fit came to within 5% of {max_bytes} bytes: {', '.join(sizes)}")
+
+
+def payload_bits_for(shape: PreparedShape, max_bytes: int) -> float:
+    """Bits that latent and biases may take in a file of `max_bytes`."""
+    return 8 * (max_bytes - OVERHEAD_BYTES - 16 * shape.transform.double)
+
+
+def encode_to_bytes(
+    result: FitResult, config: FitConfig, shape: PreparedShape, max_bytes: int
+) -> bytes | None:
+    """Serialise a fit to at most `max_bytes` and at least 95% of that, or None."""
+    data = encode_within(result, config, shape, max_bytes)
+    return data if data is not None and _is_used(data, max_bytes) else None
+
+
+def _is_used(data: bytes, max_bytes: int) -> bool:
+    return len(data) >= _USED_SHARE * max_bytes
 
 
 def fit_to_iou(
