@@ -126,7 +126,9 @@ def peak_bytes(function: Callable[[], Any]) -> int:
     if child == 0:
         try:
             os.close(reading)
-            # What the parent has freed, but not given back, would be used unseen.
+            # Libraries' pages and buffers that any call needs are not the function's own.
+            function()
+            # What has been freed, but not given back, would be used unseen.
             ctypes.CDLL(None).malloc_trim(0)
             Path("/proc/self/clear_refs").write_text("5")
             before = _status("VmHWM")
