@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, overload
 
@@ -29,12 +30,16 @@ if TYPE_CHECKING:
 _CPU_CHUNK = 2**12
 _DEVICE_CHUNK = 2**18
 
+# Evaluations of the network that bounding it over a block costs: eight products with each matrix
+# on the way forward, two on the way back.
+_EVALUATIONS_OF_BOUNDS = 10
+
 
 class OccupancyField:
     """The occupancy field of one shape.
 
-    The weights are decoded from the code, unless they are given. Of the limits only that of the
-    extracted surface counts here.
+    The weights are decoded from the code, unless they are given. Of the limits only those of the
+    extraction count here.
 
     Attributes
     ----------
@@ -127,8 +132,11 @@ class OccupancyField:
 
         check_resolution(resolution)
         lattice = Lattice.over_box(self.code.half_extents, resolution)
+        latents = len(self.code.latent.values)
         vertices, faces = extract(
-            OccupancyLattice(self, lattice),
+            OccupancyLattice(
+                self, lattice, lambda work: self._limits.check_work(work, latents, resolution)
+            ),
             lambda crossed: self._limits.check_surface(crossed, resolution),
         )
         vertices = self.code.transform.to_world(lattice.positions(vertices))
@@ -153,10 +161,20 @@ class OccupancyField:
 
 
 class OccupancyLattice:
-    """An occupancy field on a lattice, as `doh3d.geometry.search.LatticeField` describes it."""
+    """An occupancy field on a lattice, as `doh3d.geometry.search.LatticeField` describes it.
 
-    def __init__(self, field: OccupancyField, lattice: Lattice) -> None:
+    `check` is called with the multiplications so far, before those that come next; it may raise.
+    """
+
+    def __init__(
+        self,
+        field: OccupancyField,
+        lattice: Lattice,
+        check: Callable[[int], None] = lambda work: None,
+    ) -> None:
         self.shape = lattice.shape
+        self._check = check
+        self._work = 0
         self._field = field
         self._lattice = lattice
         self._device = field.weights.biases[0].device
@@ -176,6 +194,7 @@ class OccupancyLattice:
     @torch.no_grad()
     def logits(self, nodes: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """(N,) logits of (N, 3) nodes, the same bits whichever the others are."""
+        self._spend(len(nodes))
         values: npt.NDArray[np.float32] = self._logits(self._tensor(nodes)).cpu().numpy()
         for axis, beyond in enumerate(self._beyond):
             if beyond.any():
@@ -185,8 +204,13 @@ class OccupancyLattice:
     @torch.no_grad()
     def planes(self, corners: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.float32]:
         """(2, B, 4) planes below the logit and its negation, over blocks of `size` cells."""
+        self._spend(_EVALUATIONS_OF_BOUNDS * len(corners))
         planes = self._bounds_over(size).planes(self._tensor(corners // size))
         return cast(npt.NDArray[np.float32], planes.cpu().numpy())
+
+    def _spend(self, evaluations: int) -> None:
+        self._work += evaluations * self._field.code.architecture.weight_count
+        self._check(self._work)
 
     def _bounds_over(self, size: int) -> LogitBounds:
         if size not in self._bounds:

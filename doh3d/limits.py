@@ -28,6 +28,9 @@ MAX_FILE_BYTES = 2**23
 MIN_RESOLUTION = 8
 MAX_RESOLUTION = 1024
 
+# Of extraction, for each number of the latent, in units of the resolution squared.
+_WORK_OF_LATENT = 2**11
+
 _HOW_TO_RAISE = "more with --allow-large, or limits=Limits.of_format()"
 
 
@@ -49,17 +52,24 @@ class Limits:
     surface_cells : int
         Cells that an extracted surface may cross, in units of the resolution squared. A sphere
         crosses about 4, a fine lattice 40, noise nearly all.
+    extraction_work : int
+        Multiplications that an extraction may take, in units of the resolution squared, beside
+        2,048 for each of the latent's numbers. A shape takes 100 to 250 for each of them, and
+        a small file must not cost as much as a large one.
     """
 
     file_bytes: int = 2**20
     latents: int = 2**17
     weights: int = 2**18
     surface_cells: int = 64
+    extraction_work: int = 2**22
 
     @classmethod
     def of_format(cls) -> Limits:
         """Limits that refuse nothing which the format allows."""
-        return cls(MAX_FILE_BYTES, MAX_LATENTS, MAX_WEIGHTS, MAX_RESOLUTION)
+        # Every node twice is more than any extraction evaluates.
+        work = 2 * MAX_RESOLUTION * MAX_WEIGHTS
+        return cls(MAX_FILE_BYTES, MAX_LATENTS, MAX_WEIGHTS, MAX_RESOLUTION, work)
 
     def check_file_bytes(self, size: int) -> None:
         """Raise FormatError where the file is too large; `size` may stop counting above it."""
@@ -88,6 +98,15 @@ class Limits:
             raise ConfigError(
                 f"the surface crosses {cells} cells or more at resolution {resolution}; at most "
                 f"{largest} are extracted ({_HOW_TO_RAISE}); lower the resolution"
+            )
+
+    def check_work(self, multiplications: int, latents: int, resolution: int) -> None:
+        """Raise ConfigError where an extraction has come to take more than a shape's does."""
+        largest = (self.extraction_work + _WORK_OF_LATENT * latents) * resolution**2
+        if multiplications > largest:
+            raise ConfigError(
+                f"extraction at resolution {resolution} takes more than {largest:.1e} "
+                f"multiplications ({_HOW_TO_RAISE}); lower the resolution"
             )
 
 

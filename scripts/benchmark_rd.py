@@ -3,7 +3,7 @@
     python scripts/benchmark_rd.py --meshes DIR [--quick] [--preset default] [--shard 1/2]
 
 Writes results/<version>/rd.tsv, a row a file, as it is measured; a second run goes on where the
-first stopped. Then draws rd.png and prints BD-rate against each peer for each mesh, for organic
+first stopped. Then draws rd-<preset>.png and prints BD-rate against each peer for each mesh, for organic
 meshes, for CAD parts and for all. `--report` only draws and prints.
 
 Learned peers get the codec's steps, batches and samples, and the best two of five networks at each
@@ -341,8 +341,10 @@ def main() -> None:
             for size in sizes:
                 for method in methods:
                     benchmark.run(method, size)
-    rows = table.rows()
-    draw(curves(rows), output.with_suffix(".png"))
+    # Decimation knows no presets.
+    rows = [row for row in table.rows() if row["preset"] in (preset, "")]
+    figure = output.stem if arguments.quick else f"{output.stem}-{preset}"
+    draw(curves(rows), output.with_name(f"{figure}.png"))
     print("peer\tmesh\tBD-rate\toverlap\tat each size", *report(rows), sep="\n")
 
 

@@ -21,7 +21,14 @@ from doh3d.fitting.presets import latent_for_bytes, plan_for_latent
 from doh3d.fitting.rate_control import MAX_BYTES
 from doh3d.geometry.transform import NormalizingTransform
 from doh3d.hypernetwork.architecture import Architecture
-from doh3d.limits import DEFAULT_LIMITS, MAX_FILE_BYTES, MAX_LATENTS, MAX_WEIGHTS, Limits
+from doh3d.limits import (
+    DEFAULT_LIMITS,
+    MAX_FILE_BYTES,
+    MAX_LATENTS,
+    MAX_RESOLUTION,
+    MAX_WEIGHTS,
+    Limits,
+)
 
 HOW = "more with --allow-large, or limits=Limits.of_format()"
 LARGEST_NETWORK = Architecture(width=256, depth=15, octaves=15)
@@ -136,12 +143,12 @@ def with_checksum(body):
     return body + zlib.crc32(body).to_bytes(4, "little")
 
 
-def noisy_field(limits=DEFAULT_LIMITS):
+def noisy_field(limits=DEFAULT_LIMITS, width=16):
     """A small file whose field changes its sign everywhere."""
     rng = np.random.default_rng(0)
-    code = code_of(50, Architecture(width=16, depth=2, octaves=9))
+    code = code_of(50, Architecture(width=width, depth=2, octaves=9))
     latent = ParameterGroup(rng.integers(-99, 100, 50), 140, SymbolModel(Family.GAUSSIAN, 60))
-    biases = ParameterGroup(np.zeros(33, np.int64), 100, SymbolModel(Family.GAUSSIAN, 60))
+    biases = ParameterGroup(np.zeros(2 * width + 1, np.int64), 100, SymbolModel(Family.GAUSSIAN, 60))
     code = replace(code, latent=latent, biases=biases)
     return OccupancyField(code, "cpu", limits=limits)
 
@@ -153,6 +160,20 @@ def test_noise_is_not_extracted_unless_asked_to():
     mesh = noisy_field(Limits.of_format()).to_mesh(16)
     assert mesh.is_watertight
     assert len(mesh.faces) > 4 * 16**2
+
+
+def test_extraction_takes_no_more_work_than_the_file_is_worth():
+    little = Limits(extraction_work=1)
+    with pytest.raises(ConfigError, match=r"resolution 16 takes more than 2\.6e\+07 multiplicat"):
+        noisy_field(little, width=200).to_mesh(16)
+    assert len(noisy_field(width=200).to_mesh(16).faces)
+    work = 16**2 * 2**11 * 50
+    little.check_work(work, 50, 16)
+    with pytest.raises(ConfigError):
+        little.check_work(work + 16**2 + 1, 50, 16)
+    # Even if every node were evaluated, and every block bounded, of the largest network.
+    everything = MAX_RESOLUTION**3 * (1 + 10 * 8 / 7 / 4**3) * MAX_WEIGHTS
+    Limits.of_format().check_work(int(everything), 1, MAX_RESOLUTION)
 
 
 @pytest.mark.slow
