@@ -3,12 +3,10 @@
 python -m pytest benchmarks --doh bunny.doh --resolutions 128,256,512
 """
 
-import numpy as np
 import pytest
+from speed_references import extract_densely, peak_bytes
 
 import doh3d
-from doh3d.geometry.dense import dense_surface
-from doh3d.geometry.lattice import Lattice, index_grid
 
 
 @pytest.fixture
@@ -19,23 +17,14 @@ def field(doh_file):
     return field
 
 
-def dense_extraction(field, resolution):
-    lattice = Lattice.over_box(field.code.half_extents, resolution)
-    values = np.empty(lattice.shape, dtype=np.float32)
-    plane = index_grid(np.array([1, *lattice.shape[1:]]))
-    for i in range(lattice.shape[0]):
-        points = lattice.points(plane + [i, 0, 0])
-        values[i] = field.normalized_logits(points).reshape(lattice.shape[1:])
-    return dense_surface(values)
-
-
 def test_extraction(benchmark, field, doh_file, resolution):
     benchmark.group = f"{doh_file.stem} at {resolution}"
     mesh = benchmark.pedantic(field.to_mesh, (resolution,), rounds=3)
+    benchmark.extra_info["peak_bytes"] = peak_bytes(lambda: field.to_mesh(resolution))
     assert len(mesh.faces)
 
 
 def test_dense_reference(benchmark, field, doh_file, resolution):
     benchmark.group = f"{doh_file.stem} at {resolution}"
-    _, faces = benchmark.pedantic(dense_extraction, (field, resolution), rounds=1)
+    _, faces = benchmark.pedantic(extract_densely, (field, resolution), rounds=1)
     assert len(faces)

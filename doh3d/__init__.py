@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from doh3d.fitting.compress import CompressedShape, compress
     from doh3d.fitting.fit import FitProgress
     from doh3d.fitting.image import CompressedImage, compress_image
+    from doh3d.fitting.many import fit_many
     from doh3d.geometry.mesh import load_mesh
     from doh3d.images.field import ImageField, load_image
     from doh3d.limits import Limits
@@ -57,6 +58,7 @@ __all__ = [
     "compress_image",
     "evaluate",
     "evaluate_image",
+    "fit_many",
     "load",
     "load_image",
     "load_mesh",
@@ -78,6 +80,7 @@ _HOMES = {
     "compress_image": "doh3d.fitting.image",
     "evaluate": "doh3d.evaluation.evaluate",
     "evaluate_image": "doh3d.evaluation.image",
+    "fit_many": "doh3d.fitting.many",
     "load": "doh3d.field",
     "load_image": "doh3d.images.field",
     "load_mesh": "doh3d.geometry.mesh",

@@ -10,6 +10,7 @@ to diagonal.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -34,15 +35,27 @@ class WeightCurvature:
     ----------
     shapes : list of (fan_out, fan_in)
         Of the layers.
+    device : torch.device
+    count : int, optional
+        K networks of these shapes, each with a metric of its own. All (P,) tensors are then
+        (K P,), each layer's K matrices one after the other, and a trace is (K, 1).
     """
 
-    def __init__(self, shapes: list[tuple[int, int]], device: torch.device) -> None:
-        self._shapes = shapes
-        self._sizes = [rows * columns for rows, columns in shapes]
+    def __init__(
+        self, shapes: list[tuple[int, int]], device: torch.device, count: int | None = None
+    ) -> None:
+        leading = () if count is None else (count,)
+        self._shapes = [(*leading, *shape) for shape in shapes]
+        self._sizes = [math.prod(shape) for shape in self._shapes]
+        self._count = count
         self._moments = [
-            torch.zeros((size, size), device=device) for shape in shapes for size in shape
+            torch.zeros((*leading, size, size), device=device) for shape in shapes for size in shape
         ]
-        self._bases = [torch.eye(size, device=device) for shape in shapes for size in shape]
+        self._bases = [
+            torch.eye(size, device=device).expand(*leading, size, size)
+            for shape in shapes
+            for size in shape
+        ]
         self._variance = torch.zeros(sum(self._sizes), device=device)
         self._roots = torch.ones_like(self._variance)
         self.updates = 0
@@ -52,8 +65,8 @@ class WeightCurvature:
         for layer, flat in enumerate(gradient.split(self._sizes)):
             matrix = flat.view(self._shapes[layer])
             left, right = self._moments[2 * layer], self._moments[2 * layer + 1]
-            left.mul_(_BASIS_MEMORY).addmm_(matrix, matrix.T, alpha=1 - _BASIS_MEMORY)
-            right.mul_(_BASIS_MEMORY).addmm_(matrix.T, matrix, alpha=1 - _BASIS_MEMORY)
+            self._accumulate(left.mul_(_BASIS_MEMORY), matrix, matrix.mT)
+            self._accumulate(right.mul_(_BASIS_MEMORY), matrix.mT, matrix)
         if self.updates % _TURN_INTERVAL == 0:
             # One step of orthogonal iteration, as SOAP takes it, follows the eigenvectors.
             self._bases = [
@@ -76,7 +89,12 @@ class WeightCurvature:
 
     def trace(self) -> torch.Tensor:
         """Sum of the metric's eigenvalues."""
-        return self._roots.sum()
+        if self._count is None:
+            return self._roots.sum()
+        layers = self._roots.split(self._sizes)
+        return torch.stack([layer.view(self._count, -1).sum(dim=1) for layer in layers]).sum(0)[
+            :, None
+        ]
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Everything learned, by name; copying into it restores it."""
@@ -85,12 +103,16 @@ class WeightCurvature:
             named |= {f"moment {number}": moment, f"basis {number}": basis}
         return named
 
+    def _accumulate(self, moment: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
+        add = torch.Tensor.addmm_ if self._count is None else torch.Tensor.baddbmm_
+        add(moment, left, right, alpha=1 - _BASIS_MEMORY)
+
     def _turn(self, weights: torch.Tensor) -> torch.Tensor:
         """U^T times (P,) weights, in memory of its own."""
         turned = torch.empty_like(weights)
         for layer, (flat, target) in enumerate(self._layers(weights, turned)):
             left, right = self._bases[2 * layer], self._bases[2 * layer + 1]
-            torch.mm(left.T @ flat, right, out=target)
+            torch.matmul(left.mT @ flat, right, out=target)
         return turned
 
     def _turn_back(self, turned: torch.Tensor) -> torch.Tensor:
@@ -98,7 +120,7 @@ class WeightCurvature:
         weights = torch.empty_like(turned)
         for layer, (flat, target) in enumerate(self._layers(turned, weights)):
             left, right = self._bases[2 * layer], self._bases[2 * layer + 1]
-            torch.mm(left @ flat, right.T, out=target)
+            torch.matmul(left @ flat, right.mT, out=target)
         return weights
 
     def _layers(

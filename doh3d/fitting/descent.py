@@ -42,6 +42,9 @@ class LatentDescent:
         C.
     latent_count : int
     device : torch.device
+    count : int, optional
+        K latents, each with a descent of its own: (n,) tensors are then (K, n), and projection
+        and curvature are those of K.
 
     Attributes
     ----------
@@ -57,11 +60,13 @@ class LatentDescent:
         curvature: WeightCurvature,
         latent_count: int,
         device: torch.device,
+        count: int | None = None,
     ) -> None:
         self._projection = projection
         self._curvature = curvature
-        self.momentum = torch.zeros(latent_count, device=device)
-        self.direction = torch.zeros(latent_count, device=device)
+        size = (latent_count,) if count is None else (count, latent_count)
+        self.momentum = torch.zeros(size, device=device)
+        self.direction = torch.zeros(size, device=device)
         self.updates = 0
         self._iterations = round(
             _ITERATIONS * max(1.0, latent_count / 1000) ** _ITERATIONS_EXPONENT
@@ -80,14 +85,14 @@ class LatentDescent:
         """
         self.updates += 1
         self.momentum.lerp_(gradient, 1 - _MOMENTUM)
-        if fixed >= len(latent):
+        if fixed >= latent.shape[-1]:
             return
         wanted = self.momentum / (1 - _MOMENTUM**self.updates)
-        wanted[:fixed] = 0
-        self.direction[:fixed] = 0
+        wanted[..., :fixed] = 0
+        self.direction[..., :fixed] = 0
         self._solve(wanted, fixed)
-        length = self.direction.norm() * learning_rate
-        share = (_LONGEST_STEP * latent.norm() / length.clamp_min(_TINY)).clamp_max(1)
+        length = _norm(self.direction) * learning_rate
+        share = (_LONGEST_STEP * _norm(latent) / length.clamp_min(_TINY)).clamp_max(1)
         latent.sub_(self.direction * (share * learning_rate))
 
     def _solve(self, wanted: torch.Tensor, fixed: int) -> None:
@@ -95,21 +100,32 @@ class LatentDescent:
         damping = _DAMPING * self._curvature.trace()
         residual = wanted - self._multiply(self.direction, damping, fixed)
         search = residual.clone()
-        squared = residual.dot(residual)
+        squared = _dot(residual, residual)
         for _ in range(self._iterations):
             product = self._multiply(search, damping, fixed)
-            length = squared / search.dot(product).clamp_min(_TINY)
+            length = squared / _dot(search, product).clamp_min(_TINY)
             self.direction.add_(search * length)
             residual.sub_(product * length)
-            before, squared = squared, residual.dot(residual)
+            before, squared = squared, _dot(residual, residual)
             search.mul_(squared / before.clamp_min(_TINY)).add_(residual)
 
     def _multiply(self, direction: torch.Tensor, damping: torch.Tensor, fixed: int) -> torch.Tensor:
         """Apply the damped metric, restricted to the numbers that may move."""
         weights = self._projection.project(direction)
         product = self._projection.transpose(self._curvature.multiply(weights))
-        product[:fixed] = 0
+        product[..., :fixed] = 0
         return product.add_(direction * damping)
+
+
+def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Inner product; of (K, n) tensors, (K, 1)."""
+    return a.dot(b) if a.dim() == 1 else (a * b).sum(dim=1, keepdim=True)
+
+
+def _norm(a: torch.Tensor) -> torch.Tensor:
+    """Length; of a (K, n) tensor, (K, 1)."""
+    length: torch.Tensor = a.norm() if a.dim() == 1 else a.norm(dim=1, keepdim=True)
+    return length
 
 
 class WeightDescent(LatentDescent):

@@ -36,19 +36,19 @@ _MAX_GRADIENT_NORM = 1.0
 _ROUNDING_END = 0.95
 
 # Adam's peak rate for the biases where the latent has another optimiser.
-_BIAS_LEARNING_RATE = 0.01
+BIAS_LEARNING_RATE = 0.01
 
 # Steps between progress reports and checkpoints, which wait for the device.
 REPORT_INTERVAL = 50
 
 # Points on which a finished fit is checked for having become constant.
-_CHECK_POINTS = 2**16
+CHECK_POINTS = 2**16
 
 # Squared error that no constant is refused for, of values in [-1, 1].
 _TINY_ERROR = 1e-3
 
 # Devices on which torch has Adam's update as one kernel.
-_FUSED_DEVICES = ("cpu", "cuda", "mps")
+FUSED_DEVICES = ("cpu", "cuda", "mps")
 
 _ADAM_MOMENTS = ("exp_avg", "exp_avg_sq")
 
@@ -97,7 +97,7 @@ class Optimisation:
             self._curvature = WeightCurvature(architecture.layer_shapes, device)
             self._descent = descent(self.projection, self._curvature, config.latent, device)
             by_adam = [self.biases]
-        self._optimizer = torch.optim.Adam(by_adam, fused=device.type in _FUSED_DEVICES)
+        self._optimizer = torch.optim.Adam(by_adam, fused=device.type in FUSED_DEVICES)
         self._next_step = 0
         self._position = 0
         self._batch_size = min(config.batch_size, len(samples))
@@ -197,7 +197,7 @@ class Optimisation:
         if self._descent is not None:
             self._curvature.update(of_weights)
             self._descent.step(self.latent, of_latent, rate, self._fixed)
-            rate *= _BIAS_LEARNING_RATE / self.learning_rate
+            rate *= BIAS_LEARNING_RATE / self.learning_rate
         else:
             self.latent.grad = of_latent
             torch.nn.utils.clip_grad_norm_([self.latent], _MAX_GRADIENT_NORM)
@@ -207,15 +207,10 @@ class Optimisation:
 
     def _round_more(self, step: int) -> None:
         """Round the numbers whose turn it is, for good."""
-        config = self.config
-        start = config.rounding_start
-        if not config.quantization_aware or step < start * config.steps:
-            return
-        progress = (step / config.steps - start) / max(_ROUNDING_END - start, 1e-9)
-        due = min(config.latent, math.ceil(config.latent * progress))
+        due = rounded_count(self.config, step)
         if due > self._fixed:
             new = slice(self._fixed, due)
-            rounded = Rounded.of(self.latent[new], self._latent_step, config.bits, due)
+            rounded = Rounded.of(self.latent[new], self._latent_step, self.config.bits, due)
             self.latent[new] = rounded.values
             self._fixed = due
 
@@ -277,17 +272,26 @@ class Optimisation:
         Occupancy is neither empty nor full, values err no more than their mean would.
         """
         weights = self._weights(*self._rounded(self.config.latent))
-        features = self._features[:_CHECK_POINTS]
+        features = self._features[:CHECK_POINTS]
         outputs = target_forward(self.config.architecture, weights, features)
         finite = bool(torch.isfinite(outputs).all())
         if self.config.loss == "log-squared-error":
-            values = self._values[:_CHECK_POINTS]
+            values = self._values[:CHECK_POINTS]
             return finite and bool(
                 mse_loss(outputs, values)
                 <= mse_loss(values.mean(dim=0).expand_as(values), values) + _TINY_ERROR
             )
         inside = outputs > 0
         return finite and bool(inside.any()) and not bool(inside.all())
+
+
+def rounded_count(config: FitConfig, step: int) -> int:
+    """How many of the latent's first numbers are rounded from this step on."""
+    start = config.rounding_start
+    if not config.quantization_aware or step < start * config.steps:
+        return 0
+    progress = (step / config.steps - start) / max(_ROUNDING_END - start, 1e-9)
+    return min(config.latent, math.ceil(config.latent * progress))
 
 
 def one_cycle(progress: float) -> float:

@@ -11,7 +11,7 @@ _MIN_SCALE = 0.05
 
 
 def laplace_bits(levels: torch.Tensor) -> torch.Tensor:
-    """Code length of (N,) levels under a Laplace distribution of their own scale, in bits.
+    """Code length of (..., N) levels under a Laplace distribution of their own scale: (...) bits.
 
     The levels are integers, or integers plus noise in [-0.5, 0.5] standing for them (Balle,
     Laparra, Simoncelli, "End-to-end optimized image compression", ICLR 2017). The scale b is
@@ -19,18 +19,18 @@ def laplace_bits(levels: torch.Tensor) -> torch.Tensor:
     in b, so no gradient needs to pass through it.
     """
     magnitude = levels.abs()
-    scale = magnitude.detach().mean().clamp_min(_MIN_SCALE)
+    scale = magnitude.detach().mean(dim=-1, keepdim=True).clamp_min(_MIN_SCALE)
     # P(v) is the Laplace mass of [v - 1/2, v + 1/2].
     tail = torch.log(-torch.expm1(-1 / scale) / 2) - (magnitude - 0.5) / scale
     inner = magnitude.clamp_max(0.5)
     centre = torch.log1p(-torch.exp(-0.5 / scale) * torch.cosh(inner / scale))
-    return -torch.where(magnitude >= 0.5, tail, centre).sum() / math.log(2)
+    return -torch.where(magnitude >= 0.5, tail, centre).sum(dim=-1) / math.log(2)
 
 
 def laplace_bits_gradient(levels: torch.Tensor) -> torch.Tensor:
-    """(N,) derivatives of `laplace_bits` by each level."""
+    """(..., N) derivatives of `laplace_bits` by each level."""
     magnitude = levels.abs()
-    inverse = 1 / magnitude.mean().clamp_min(_MIN_SCALE)
+    inverse = 1 / magnitude.mean(dim=-1, keepdim=True).clamp_min(_MIN_SCALE)
     inner = magnitude.clamp_max(0.5) * inverse
     falling = torch.exp(-0.5 * inverse)
     centre = falling * torch.sinh(inner) * inverse / (1 - falling * torch.cosh(inner))

@@ -14,7 +14,7 @@ from doh3d.errors import ConfigError, Doh3dError, TargetError
 from doh3d.fitting.checkpoint import Checkpoint
 from doh3d.fitting.config import FitConfig, Quantizer
 from doh3d.fitting.encoding import encode_within
-from doh3d.fitting.fit import ProgressFunction
+from doh3d.fitting.fit import FitResult, ProgressFunction
 from doh3d.fitting.resumable import fit_signal, measured_once
 from doh3d.fitting.signal import Signal
 
@@ -123,12 +123,12 @@ def fit_to_bytes(
             signal,
             config,
             device=device,
-            payload_bits=8 * asked * (max_bytes - signal.overhead_bytes),
+            payload_bits=asked * payload_bits_for(signal, max_bytes),
             progress=progress,
             checkpoint=checkpoint,
         )
         data = encode_within(result, config, signal, max_bytes)
-        if data is not None and len(data) >= _USED_SHARE * max_bytes:
+        if data is not None and _is_used(data, max_bytes):
             return Encoded(data, config)
         if data is None:
             # Even the coarsest step was too large.
@@ -140,6 +140,23 @@ def fit_to_bytes(
         sizes.append(str(len(data)) if data is not None else f"over {max_bytes}")
         _log.info("the file took %s bytes; fitting %d latents instead", sizes[-1], latent)
     raise Doh3dError(f"no fit came to within 5% of {max_bytes} bytes: {', '.join(sizes)}")
+
+
+def payload_bits_for(signal: Signal[SignalCode], max_bytes: int) -> float:
+    """Bits that latent and biases may take in a file of `max_bytes`."""
+    return 8 * (max_bytes - signal.overhead_bytes)
+
+
+def encode_to_bytes(
+    result: FitResult, config: FitConfig, signal: Signal[SignalCode], max_bytes: int
+) -> bytes | None:
+    """Serialise a fit to at most `max_bytes` and at least 95% of that, or None."""
+    data = encode_within(result, config, signal, max_bytes)
+    return data if data is not None and _is_used(data, max_bytes) else None
+
+
+def _is_used(data: bytes, max_bytes: int) -> bool:
+    return len(data) >= _USED_SHARE * max_bytes
 
 
 def fit_to_quality(

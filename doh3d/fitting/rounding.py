@@ -16,18 +16,18 @@ class Rounded:
 
     Attributes
     ----------
-    values : (N,) float32
+    values : (N,) float32, or (K, N) for K shapes
         Levels times step, or the numbers themselves where they are not to be rounded.
-    levels : (N,) float32
+    levels : as values
         Integers where rounded.
-    step : float
-    passes : (N,) bool or None
+    step : float, or (K, 1) float32
+    passes : bool, as values, or None
         Where a gradient passes: not where the range of levels has cut a number off.
     """
 
     values: torch.Tensor
     levels: torch.Tensor
-    step: float
+    step: float | torch.Tensor
     passes: torch.Tensor | None
 
     @classmethod
@@ -36,10 +36,12 @@ class Rounded:
         return cls(numbers, numbers, 1.0, None)
 
     @classmethod
-    def of(cls, numbers: torch.Tensor, step: float, bits: int, fixed: int) -> Rounded:
-        """Round the first `fixed` of (N,) numbers to multiples of `step`, and bound them all."""
+    def of(
+        cls, numbers: torch.Tensor, step: float | torch.Tensor, bits: int, fixed: int
+    ) -> Rounded:
+        """Round the first `fixed` of (..., N) numbers to multiples of `step`; bound them all."""
         levels = numbers / step
-        levels[:fixed].round_()
+        levels[..., :fixed].round_()
         level = max_level(bits)
         passes = levels.abs() <= level
         levels.clamp_(-level, level)

@@ -11,6 +11,8 @@ integer, the same on every device, thread count and library version.
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Iterator
 from typing import Literal, Protocol
 
@@ -56,7 +58,7 @@ def make_projection(
     layer_sizes: list[int],
     seed: int,
     device: torch.device | str = "cpu",
-) -> Projection:
+) -> HadamardProjection | DenseProjection:
     """Build the projection that (kind, n, layer sizes, seed) name.
 
     Parameters
@@ -116,6 +118,7 @@ class HadamardProjection:
             output_signs.append(random_signs(seed, layer, Stream.OUTPUT_SIGNS, 0, size))
             blocks_before += blocks
         self._block = block
+        self._layer_sizes = layer_sizes
         self._input_signs = torch.from_numpy(np.concatenate(input_signs)).to(device)
         self._gather = torch.from_numpy(np.concatenate(gather).astype(np.int64)).to(device)
         self._output_signs = torch.from_numpy(np.concatenate(output_signs)).to(device)
@@ -124,6 +127,8 @@ class HadamardProjection:
         self._float_signs: tuple[torch.Tensor, torch.Tensor] | None = None
         self._factors: list[torch.Tensor] | None = None
         self._inverse: torch.Tensor | None = None
+        # Of transformed blocks; with many latents, (K, rows).
+        self._rows: tuple[int, ...] = (len(self._input_signs),)
 
     def project(self, latent: torch.Tensor) -> torch.Tensor:
         """Project a (n,) latent; see `Projection.project`."""
@@ -138,7 +143,7 @@ class HadamardProjection:
             )
             return spectrum.reshape(-1).index_select(0, self._gather) * self._output_signs
         input_signs, output_signs, factors = self._float_tables(latent)
-        spectrum = walsh_hadamard(self._padded(latent * input_signs), factors)
+        spectrum = walsh_hadamard(self._padded(latent.unsqueeze(-2) * input_signs), factors)
         return spectrum.reshape(-1).index_select(0, self._gather) * output_signs
 
     def transpose(self, values: torch.Tensor) -> torch.Tensor:
@@ -147,14 +152,38 @@ class HadamardProjection:
         if self._inverse is None:
             # Where each place of the blocks is cut to, and one past the end where it is cut off:
             # gathering is several times faster than scattering.
-            places = len(input_signs) * self._block
-            self._inverse = self._gather.new_full((places,), len(values))
+            self._inverse = self._gather.new_full((self._places,), len(values))
             self._inverse[self._gather] = torch.arange(len(values), device=values.device)
         padded = torch.nn.functional.pad(values * output_signs, (0, 1))
         spectrum = padded.index_select(0, self._inverse)
         # The Walsh-Hadamard matrix is symmetric.
-        rows = walsh_hadamard(spectrum.view(-1, self._block), factors)
-        return (rows[:, : input_signs.shape[1]] * input_signs).sum(dim=0)
+        rows = walsh_hadamard(spectrum.view(*self._rows, self._block), factors)
+        return (rows[..., : input_signs.shape[1]] * input_signs).sum(dim=-2)
+
+    def for_many(self, count: int) -> HadamardProjection:
+        """Return the same map of K float32 latents at once: from (K, n) to (K P,) and back.
+
+        All latents' values of the first layer come first, latent by latent, then those of the
+        next: each layer's K matrices lie one after the other.
+        """
+        many = copy.copy(self)
+        first = self._places * torch.arange(count, device=self._gather.device)[:, None]
+        by_layer = zip(
+            self._gather.split(self._layer_sizes),
+            self._output_signs.split(self._layer_sizes),
+            strict=True,
+        )
+        tables = [((first + gather).view(-1), signs.repeat(count)) for gather, signs in by_layer]
+        many._gather = torch.cat([gather for gather, _ in tables])
+        many._output_signs = torch.cat([signs for _, signs in tables])
+        many._rows = (count, *self._rows)
+        many._float_signs = many._inverse = None
+        return many
+
+    @property
+    def _places(self) -> int:
+        """Values of all blocks before they are cut."""
+        return math.prod(self._rows) * self._block
 
     def _float_tables(
         self, like: torch.Tensor
@@ -168,7 +197,7 @@ class HadamardProjection:
         return (*self._float_signs, self._factors)
 
     def _padded(self, rows: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.pad(rows, (0, self._block - rows.shape[1]))
+        return torch.nn.functional.pad(rows, (0, self._block - rows.shape[-1]))
 
 
 class DenseProjection:
@@ -213,6 +242,10 @@ class DenseProjection:
         """Map (P,) values back to (n,); see `Projection.transpose`."""
         return torch.mv(self._float_matrix(values.dtype).T, values)
 
+    def for_many(self, count: int) -> Projection:
+        """Return the same map of K latents at once; see `HadamardProjection.for_many`."""
+        return _ManyDense(self, self._layer_sizes, count)
+
     def _float_matrix(self, dtype: torch.dtype) -> torch.Tensor:
         if self._matrix is None:
             self._matrix = torch.cat([rows.to(dtype) for rows in self._row_chunks()])
@@ -227,6 +260,24 @@ class DenseProjection:
                 count = min(step, size - first)
                 signs = random_signs(self._seed, layer, Stream.DENSE_SIGNS, first * n, count * n)
                 yield torch.from_numpy(signs.reshape(count, n)).to(self._device)
+
+
+class _ManyDense:
+    """A dense projection of (K, n) latents; see `HadamardProjection.for_many`."""
+
+    def __init__(self, single: DenseProjection, layer_sizes: list[int], count: int) -> None:
+        self._single = single
+        self._layer_sizes = layer_sizes
+        self._count = count
+
+    def project(self, latent: torch.Tensor) -> torch.Tensor:
+        values = latent @ self._single._float_matrix(latent.dtype).T
+        return torch.cat([layer.reshape(-1) for layer in values.split(self._layer_sizes, dim=1)])
+
+    def transpose(self, values: torch.Tensor) -> torch.Tensor:
+        layers = values.split([self._count * size for size in self._layer_sizes])
+        rows = torch.cat([layer.view(self._count, -1) for layer in layers], dim=1)
+        return rows @ self._single._float_matrix(values.dtype)
 
 
 def hadamard_factors(
@@ -249,15 +300,16 @@ def hadamard_factors(
 
 
 def walsh_hadamard(rows: torch.Tensor, factors: list[torch.Tensor]) -> torch.Tensor:
-    """Transform each row of (K, N) floats, natural order, unnormalised."""
-    count, size = rows.shape
+    """Transform each row of (..., N) floats, natural order, unnormalised."""
+    *leading, size = rows.shape
+    count = math.prod(leading)
     # Each product transforms the last axis by one factor and moves it to the front of the
     # axes; after all factors the axes are back in their order.
     for matrix in reversed(factors):
         order = len(matrix)
         rows = rows.reshape(count, size // order, order) @ matrix
         rows = rows.transpose(1, 2)
-    return rows.reshape(count, size)
+    return rows.reshape(*leading, size)
 
 
 def walsh_hadamard_exact(rows: torch.Tensor) -> torch.Tensor:

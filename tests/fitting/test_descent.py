@@ -124,3 +124,31 @@ def test_no_gradient_moves_nothing():
     latent = torch.ones(n)
     descent.step(latent, torch.zeros(n), 0.1)
     assert torch.equal(latent, torch.ones(n))
+
+
+@pytest.mark.parametrize("kind", ["hadamard", "dense"])
+@pytest.mark.parametrize("fixed", [0, 4])
+def test_a_descent_of_many_is_the_descent_of_each(kind, fixed):
+    n, count = 12, 3
+    # Square, so that one gradient already fixes the bases.
+    shapes = [(6, 6), (5, 5)]
+    sizes = [36, 25]
+    projection = make_projection(kind, n, sizes, seed=3)
+    together = WeightCurvature(shapes, CPU, count)
+    descent = LatentDescent(projection.for_many(count), together, n, CPU, count)
+    alone = [WeightCurvature(shapes, CPU) for _ in range(count)]
+    descents = [LatentDescent(projection, curvature, n, CPU) for curvature in alone]
+    generator = torch.Generator().manual_seed(0)
+    latents = torch.randn((count, n), generator=generator)
+    each = [latent.clone() for latent in latents]
+    for _ in range(12):
+        gradients = torch.randn((count, sum(sizes)), generator=generator)
+        of_latents = torch.randn((count, n), generator=generator)
+        together.update(torch.cat([part.reshape(-1) for part in gradients.split(sizes, dim=1)]))
+        descent.step(latents, of_latents, 0.1, fixed)
+        for k in range(count):
+            alone[k].update(gradients[k])
+            descents[k].step(each[k], of_latents[k], 0.1, fixed)
+    torch.testing.assert_close(latents, torch.stack(each), rtol=1e-3, atol=1e-4)
+    traces = torch.stack([curvature.trace() for curvature in alone])
+    torch.testing.assert_close(together.trace()[:, 0], traces)

@@ -171,3 +171,25 @@ def test_unknown_and_oversized_projections_are_refused():
         make_projection("gaussian", 4, [4], 0)
     with pytest.raises(ConfigError, match="hadamard"):
         make_projection("dense", 2**20, [2**11], 0).project(torch.zeros(2**20))
+
+
+@pytest.mark.parametrize("kind", ["hadamard", "dense"])
+@pytest.mark.parametrize("n", [1, 20, 64])
+def test_many_latents_are_projected_as_each(kind, n):
+    sizes, count = [70, 1, 130], 3
+    projection = make_projection(kind, n, sizes, seed=5)
+    generator = torch.Generator().manual_seed(0)
+    latents = torch.randn((count, n), generator=generator)
+    values = torch.randn((count, sum(sizes)), generator=generator)
+
+    def by_layer(rows):
+        return torch.cat([layer.reshape(-1) for layer in rows.split(sizes, dim=1)])
+
+    # Twice, before and after the single projection has made what it keeps.
+    for _ in range(2):
+        many = projection.for_many(count)
+        found, back = many.project(latents), many.transpose(by_layer(values))
+        each = torch.stack([projection.project(latent) for latent in latents])
+        torch.testing.assert_close(found, by_layer(each))
+        each = torch.stack([projection.transpose(row) for row in values])
+        torch.testing.assert_close(back, each)

@@ -1,0 +1,229 @@
+"""The optimisation of many shapes' latents and biases together, step by step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from doh3d.codec.quantization import STEPS, nearest_step_index
+from doh3d.fitting.config import MAX_BITS, FitConfig
+from doh3d.fitting.curvature import WeightCurvature
+from doh3d.fitting.descent import LatentDescent
+from doh3d.fitting.many_network import ManyBackward, split_many
+from doh3d.fitting.optimisation import (
+    BIAS_LEARNING_RATE,
+    CHECK_POINTS,
+    FUSED_DEVICES,
+    REPORT_INTERVAL,
+    one_cycle,
+    rounded_count,
+)
+from doh3d.fitting.rate import laplace_bits
+from doh3d.fitting.results import FitProgress, FitResult, ProgressFunction
+from doh3d.fitting.rounding import Rounded
+from doh3d.fitting.step_size import step_index_for_bits
+from doh3d.geometry.sampling import OccupancySamples
+from doh3d.hypernetwork.projection import make_projection
+from doh3d.hypernetwork.target import TargetWeights, encode_points, target_forward
+
+
+class ManyOptimisation:
+    """What `Optimisation` does to one shape, done to K of one configuration in each step.
+
+    A step of a small fit is some three hundred operations on a few thousand numbers, whose calls
+    take longer than their arithmetic: here one call serves all shapes. Shapes that share a seed
+    share the projection, so that their weights are one transform; networks, metrics and conjugate
+    gradients are batched matrix products. No number of one shape enters another's.
+
+    Parameters
+    ----------
+    samples : sequence of OccupancySamples
+        K shapes' pools, all of one length.
+    config : FitConfig
+        Whose optimiser is "curvature".
+    device : torch.device
+    """
+
+    def __init__(
+        self, samples: Sequence[OccupancySamples], config: FitConfig, device: torch.device
+    ) -> None:
+        assert config.optimizer == "curvature"
+        assert len({len(pool) for pool in samples}) == 1
+        architecture = config.architecture
+        count, n = len(samples), config.latent
+        self.config = config
+        self._device = device
+        self._projection = make_projection(
+            config.projection, n, architecture.layer_sizes, config.seed, device
+        ).for_many(count)
+        # Of each layer's K matrices, one after the other.
+        self._gains = torch.cat(
+            [
+                torch.full((count * size,), gain, dtype=torch.float32, device=device)
+                for size, gain in zip(
+                    architecture.layer_sizes, architecture.layer_gains, strict=True
+                )
+            ]
+        )
+        self._step_indices = np.full(count, nearest_step_index(config.training_step))
+        self._use_steps()
+        self._bias_step = float(STEPS[nearest_step_index(config.bias_step)])
+        self._fixed = 0
+        # Each shape starts as it would alone.
+        generator = torch.Generator().manual_seed(config.seed)
+        initial = torch.randn(n, generator=generator) / math.sqrt(n)
+        self._latents = initial.to(device).repeat(count, 1)
+        self._biases = torch.zeros((count, architecture.bias_count), device=device)
+        self._curvature = WeightCurvature(architecture.layer_shapes, device, count)
+        self._descent = LatentDescent(self._projection, self._curvature, n, device, count)
+        self._optimizer = torch.optim.Adam([self._biases], fused=device.type in FUSED_DEVICES)
+        self._batch_size = min(config.batch_size, len(samples[0]))
+        self._backward = ManyBackward(architecture, count, self._batch_size, device)
+        self._features = torch.empty(
+            (count, len(samples[0]), architecture.encoded_dim), device=device
+        )
+        for features, pool in zip(self._features, samples, strict=True):
+            points = torch.from_numpy(pool.points).to(device)
+            for target, part in zip(features.split(2**16), points.split(2**16), strict=True):
+                target.copy_(encode_points(architecture, part))
+        labels = [torch.from_numpy(pool.occupancy) for pool in samples]
+        self._labels = torch.stack(labels).to(device)[..., None]
+
+    def run(
+        self,
+        progress: ProgressFunction | None = None,
+        *,
+        payload_bits: Sequence[float] | None = None,
+    ) -> None:
+        """Take every step; a shape that diverges leaves the others as they are.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            Called every 50 steps with the means over all shapes.
+        payload_bits : sequence of float, optional
+            Of each shape; see `fit_latent`.
+        """
+        config = self.config
+        first_rounding = math.ceil(config.rounding_start * config.steps)
+        pool, batch = self._features.shape[1], self._batch_size
+        position = 0
+        for step in range(config.steps):
+            # As in `Optimisation.run`.
+            if position + batch > pool:
+                position = (position + batch) % max(1, pool - batch + 1)
+            if step == first_rounding and payload_bits is not None:
+                self._choose_steps(payload_bits)
+            window = slice(position, position + batch)
+            position += batch
+            self.step(step, self._features[:, window], self._labels[:, window])
+            last = step + 1 == config.steps
+            if progress is not None and ((step + 1) % REPORT_INTERVAL == 0 or last):
+                progress(self._progress(step + 1))
+
+    @torch.no_grad()
+    def step(self, step: int, features: torch.Tensor, labels: torch.Tensor) -> None:
+        """Take one step on (K, N, encoded_dim) features and (K, N, 1) labels.
+
+        No value is read back from the device.
+        """
+        config = self.config
+        shape_of_schedule = one_cycle(step / config.steps)
+        self._round_more(step)
+        latents, biases = self._rounded(self._fixed)
+        gradient = self._backward(self._weights(latents), biases.values, features, labels)
+        of_weights = gradient.weights * self._gains
+        rate_weight = config.rate_weight if config.quantization_aware else 0.0
+        of_latents = latents.gradient(self._projection.transpose(of_weights), rate_weight)
+        self._biases.grad = biases.gradient(gradient.biases, rate_weight)
+        self._curvature.update(of_weights)
+        self._descent.step(
+            self._latents, of_latents, config.learning_rate * shape_of_schedule, self._fixed
+        )
+        self._optimizer.param_groups[0]["lr"] = BIAS_LEARNING_RATE * shape_of_schedule
+        self._optimizer.step()
+        self._last = latents, biases, labels
+
+    def results(self) -> list[FitResult | None]:
+        """Copy each shape's latent and biases as they stand; None of one that has diverged."""
+        latents, biases = self._latents.cpu().numpy(), self._biases.cpu().numpy()
+        return [
+            FitResult(
+                latent=latents[k].copy(),
+                biases=biases[k].copy(),
+                latent_step_index=int(self._step_indices[k]),
+                learning_rate=self.config.learning_rate,
+            )
+            if separates
+            else None
+            for k, separates in enumerate(self._separate())
+        ]
+
+    def _round_more(self, step: int) -> None:
+        """Round the numbers whose turn it is, for good."""
+        due = rounded_count(self.config, step)
+        if due > self._fixed:
+            new = slice(self._fixed, due)
+            rounded = Rounded.of(self._latents[:, new], self._steps, self.config.bits, due)
+            self._latents[:, new] = rounded.values
+            self._fixed = due
+
+    def _rounded(self, fixed: int) -> tuple[Rounded, Rounded]:
+        config = self.config
+        if not config.quantization_aware:
+            return Rounded.exact(self._latents), Rounded.exact(self._biases)
+        bias_count = self._biases.shape[1] * (fixed > 0)
+        return (
+            Rounded.of(self._latents, self._steps, config.bits, fixed),
+            Rounded.of(self._biases, self._bias_step, MAX_BITS, bias_count),
+        )
+
+    def _weights(self, latents: Rounded) -> torch.Tensor:
+        return self._projection.project(latents.values).mul_(self._gains)
+
+    def _choose_steps(self, payload_bits: Sequence[float]) -> None:
+        """Choose each latent's step as `Optimisation` does."""
+        pairs = zip(self._latents.cpu().numpy(), self._biases.cpu().numpy(), strict=True)
+        for k, (latent, biases) in enumerate(pairs):
+            # One that has diverged has no size.
+            if np.isfinite(latent).all() and np.isfinite(biases).all():
+                self._step_indices[k] = step_index_for_bits(
+                    latent, biases, self.config, payload_bits[k], near=int(self._step_indices[k])
+                )
+        self._use_steps()
+
+    def _use_steps(self) -> None:
+        steps = STEPS[self._step_indices].astype(np.float32)
+        self._steps = torch.from_numpy(steps).to(self._device)[:, None]
+
+    @torch.no_grad()
+    def _progress(self, step: int) -> FitProgress:
+        latents, biases, labels = self._last
+        loss = binary_cross_entropy_with_logits(self._backward.logits, labels)
+        size = 0.0
+        if self.config.quantization_aware:
+            bits = laplace_bits(latents.levels) + laplace_bits(biases.levels)
+            size = float(bits.mean()) / 8
+        return FitProgress(step, self.config.steps, float(loss), size)
+
+    @torch.no_grad()
+    def _separate(self) -> list[bool]:
+        """Whether each quantised field is finite, and neither empty nor full on its samples."""
+        latents, biases = self._rounded(self.config.latent)
+        architecture = self.config.architecture
+        target = split_many(architecture, self._weights(latents), biases.values)
+        found = []
+        for k, features in enumerate(self._features):
+            one = TargetWeights(
+                tuple(matrices[k] for matrices in target.matrices),
+                tuple(biases[k] for biases in target.biases),
+            )
+            logits = target_forward(architecture, one, features[:CHECK_POINTS])
+            inside = logits > 0
+            finite = bool(torch.isfinite(logits).all())
+            found.append(finite and bool(inside.any()) and not bool(inside.all()))
+        return found

@@ -1,0 +1,307 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+
+import doh3d
+from doh3d.codec.container import serialize
+from doh3d.errors import ConfigError, Doh3dError, MeshError
+from doh3d.evaluation.evaluate import field_iou
+from doh3d.fitting import many
+from doh3d.fitting.compress import compress_with
+from doh3d.fitting.config import FitConfig
+from doh3d.fitting.encoding import quantize_fit
+from doh3d.fitting.fit import fit_latent
+from doh3d.fitting.many import fit_latents, fit_shapes, fit_shapes_to_bytes
+from doh3d.fitting.many_network import ManyBackward, split_many
+from doh3d.fitting.many_optimisation import ManyOptimisation
+from doh3d.fitting.optimisation import Optimisation
+from doh3d.fitting.preparation import prepare
+from doh3d.fitting.presets import PRESETS, Preset
+from doh3d.fitting.resumable import fit_signal
+from doh3d.geometry.sampling import OccupancySamples
+from doh3d.hypernetwork.architecture import Architecture
+from doh3d.hypernetwork.target import TargetWeights, target_forward
+
+CPU = torch.device("cpu")
+SMALL = FitConfig(
+    latent=150,
+    architecture=Architecture(width=12, depth=2, octaves=2),
+    steps=150,
+    batch_size=1024,
+    pool_size=20_000,
+)
+
+
+def ball(radius, count=20_000):
+    points = np.random.default_rng(0).uniform(-1, 1, (count, 3)).astype(np.float32)
+    inside = np.linalg.norm(points, axis=1) < radius
+    return OccupancySamples(points, inside.astype(np.float32))
+
+
+def pear(bend):
+    """A ball with a bump: no mirror planes but across y, where `bend` is 0."""
+    mesh = trimesh.creation.icosphere(subdivisions=3)
+    x, y, z = mesh.vertices.T
+    mesh.vertices = mesh.vertices * (1 + 0.3 * x + 0.2 * x * z + bend * y)[:, None]
+    return mesh
+
+
+def iou(mesh, shape):
+    return field_iou(mesh, shape.field("cpu"), points=2**14).iou
+
+
+OPTIONS = {
+    "qat": {},
+    "5 bits": {"bits": 5},
+    "ptq": {"quantizer": "ptq", "bits": 10},
+    "dense": {"projection": "dense"},
+    "sine": {
+        "architecture": Architecture(width=12, depth=2, octaves=0, activation="sine", omega=8)
+    },
+}
+
+
+@pytest.fixture
+def double():
+    """Compute in float64, so that what differs is more than the order of sums."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+# Later steps tell less: bases of the first few gradients' null spaces are as chance has it.
+@pytest.mark.parametrize("step", [0, 121])
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+@pytest.mark.usefixtures("double")
+def test_a_step_of_many_is_the_step_of_each(options, step):
+    config = dataclasses.replace(SMALL, **options)
+    pools = [ball(radius, 2048) for radius in (0.5, 0.7, 0.9)]
+    pools = [OccupancySamples(p.points.astype(float), p.occupancy.astype(float)) for p in pools]
+    together = ManyOptimisation(pools, config, CPU)
+    together.step(step, together._features[:, :1024], together._labels[:, :1024])
+    for k, pool in enumerate(pools):
+        alone = Optimisation(pool, config, config.learning_rate, CPU)
+        alone.step(step, alone._features[:1024], alone._values[:1024])
+        torch.testing.assert_close(together._latents[k], alone.latent, rtol=0, atol=1e-7)
+        torch.testing.assert_close(together._biases[k], alone.biases, rtol=0, atol=1e-7)
+    assert float((together._latents[0] - together._latents[1]).norm()) > 1e-6
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3])
+@pytest.mark.parametrize("activation", ["relu", "sine"])
+def test_gradients_of_many_networks_equal_autograd(monkeypatch, activation, at_once):
+    omega = 6 if activation == "sine" else 0
+    architecture = Architecture(width=9, depth=2, octaves=1, activation=activation, omega=omega)
+    count, batch = 3, 40
+    monkeypatch.setattr("doh3d.fitting.many_network._CACHED_ACTIVATIONS", at_once * batch * 9)
+    generator = torch.Generator().manual_seed(0)
+    backward = ManyBackward(architecture, count, batch, CPU)
+    for _ in range(2):
+        weights = torch.randn(count * architecture.weight_count, generator=generator) / 4
+        biases = torch.randn((count, architecture.bias_count), generator=generator) / 4
+        features = torch.randn((count, batch, architecture.encoded_dim), generator=generator)
+        labels = (torch.rand((count, batch, 1), generator=generator) > 0.5).float()
+        found = backward(weights, biases, features, labels)
+        weights.requires_grad_()
+        biases.requires_grad_()
+        split = split_many(architecture, weights, biases)
+        for k in range(count):
+            one = TargetWeights(
+                tuple(matrices[k] for matrices in split.matrices),
+                tuple(each[k] for each in split.biases),
+            )
+            logits = target_forward(architecture, one, features[k])
+            torch.testing.assert_close(backward.logits[k], logits.detach())
+            torch.nn.functional.binary_cross_entropy_with_logits(logits, labels[k]).backward(
+                retain_graph=True
+            )
+        torch.testing.assert_close(found.weights, weights.grad)
+        torch.testing.assert_close(found.biases, biases.grad)
+
+
+def test_each_shape_is_as_good_as_alone():
+    meshes = [pear(bend) for bend in (0.1, 0.15, 0.2)]
+    shapes = [prepare(mesh) for mesh in meshes]
+    together = fit_shapes(shapes, SMALL, mirror=False, device=CPU)
+    found = [iou(mesh, shape) for mesh, shape in zip(meshes, together, strict=True)]
+    alone = [iou(mesh, compress_with(mesh, SMALL, device="cpu")) for mesh in meshes]
+    assert np.mean(alone) > 0.9
+    assert np.mean(found) == pytest.approx(np.mean(alone), abs=0.01)
+    assert len({shape.data for shape in together}) == len(shapes)
+
+
+def test_the_same_batch_gives_the_same_bytes():
+    shapes = [prepare(pear(bend)) for bend in (0.1, 0.2)]
+    first, again = (
+        [shape.data for shape in fit_shapes(shapes, SMALL, mirror=False, device=CPU)]
+        for _ in range(2)
+    )
+    assert first == again
+
+
+def test_one_shape_gives_the_bytes_that_it_gives_alone():
+    shape = prepare(pear(0.1))
+    (found,) = fit_shapes([shape], SMALL, device=CPU)
+    config = shape.adapt(SMALL)
+    alone = quantize_fit(fit_signal(shape, config, device=CPU), config, shape)
+    assert found.data == serialize(alone)
+    assert fit_shapes([], SMALL, device=CPU) == []
+    assert fit_latents([], SMALL, device=CPU) == []
+
+
+@pytest.fixture
+def groups(monkeypatch):
+    """Keep how many shapes are fitted together, and under which mirror planes."""
+    seen = []
+    original = many.fit_latents
+
+    def watched(samples, config, **options):
+        seen.append((len(samples), config.architecture.mirrored))
+        return original(samples, config, **options)
+
+    monkeypatch.setattr(many, "fit_latents", watched)
+    return seen
+
+
+def test_shapes_of_other_mirror_planes_are_fitted_apart_and_come_back_in_order(groups):
+    bends = (0.0, 0.2, 0.0, 0.15)
+    shapes = [prepare(pear(bend)) for bend in bends]
+    found = fit_shapes(shapes, SMALL, device=CPU)
+    assert groups == [(2, (1,)), (2, ())]
+    for shape, result in zip(shapes, found, strict=True):
+        assert result.config.architecture.mirrored == shape.mirrored
+        assert result.code.architecture == result.config.architecture
+        assert iou(shape.mesh, result) > 0.85
+
+
+def test_no_more_samples_are_held_at_once_than_allowed(groups, monkeypatch):
+    each = 4 * SMALL.pool_size * SMALL.architecture.encoded_dim
+    monkeypatch.setattr(many, "_POOL_BYTES", 2 * each)
+    shapes = [prepare(pear(bend)) for bend in (0.1, 0.15, 0.2, 0.25)]
+    fit_shapes(shapes, dataclasses.replace(SMALL, steps=5), mirror=False, device=CPU)
+    assert groups == [(2, ()), (2, ())]
+
+
+def test_a_shape_that_diverges_is_fitted_alone_and_the_others_are_as_without_it(caplog):
+    shapes = [prepare(pear(bend)) for bend in (0.1, 0.2, 0.3)]
+    expected = [shape.data for shape in fit_shapes(shapes, SMALL, mirror=False, device=CPU)]
+    key = next(iter(shapes[1]._drawn))
+    samples = shapes[1].sample(SMALL)
+
+    def fit(step_of_harm):
+        """Make the second shape's loss not finite from a step on, in the batch only."""
+        original = ManyOptimisation.step
+
+        def harmed(self, step, features, labels):
+            if step == step_of_harm:
+                self._latents[1] = torch.nan
+            original(self, step, features, labels)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ManyOptimisation, "step", harmed)
+            return fit_shapes(shapes, SMALL, mirror=False, device=CPU)
+
+    found = fit(20)
+    assert shapes[1]._drawn[key] is samples
+    assert [found[0].data, found[2].data] == [expected[0], expected[2]]
+    alone = quantize_fit(fit_latent(samples, SMALL, device=CPU), SMALL, shapes[1])
+    assert found[1].data == serialize(alone)
+    assert "diverged" in caplog.text
+
+
+def test_a_shape_that_cannot_be_fitted_costs_the_others_nothing(monkeypatch):
+    shapes = [prepare(pear(bend)) for bend in (0.1, 0.2, 0.3)]
+    original = type(shapes[1]).sample
+
+    def sample(self, config):
+        if self is shapes[1]:
+            raise ConfigError("its walls are too thin")
+        return original(self, config)
+
+    monkeypatch.setattr(type(shapes[1]), "sample", sample)
+    found = fit_shapes(shapes, dataclasses.replace(SMALL, steps=60), mirror=False, device=CPU)
+    assert isinstance(found[1], Doh3dError)
+    assert [len(found[k].data) > 0 for k in (0, 2)] == [True, True]
+
+
+def test_sizes_are_met_together_and_where_they_are_missed_alone(monkeypatch):
+    shapes = [prepare(pear(bend)) for bend in (0.1, 0.2, 0.3)]
+
+    def config_for_latent(n):
+        return dataclasses.replace(SMALL, latent=n)
+
+    found = fit_shapes_to_bytes(shapes, 300, config_for_latent, mirror=False, device=CPU)
+    assert all(285 <= len(shape.data) <= 300 for shape in found)
+    steps = {shape.code.latent.step_index for shape in found}
+    assert len(steps) > 1 or len({len(shape.data) for shape in found}) > 1
+
+    monkeypatch.setattr(many, "encode_to_bytes", lambda *_: None)
+    again = fit_shapes_to_bytes(shapes[:2], 300, config_for_latent, mirror=False, device=CPU)
+    assert all(285 <= len(shape.data) <= 300 for shape in again)
+
+
+def test_meshes_in_files_and_in_memory_come_to_files(meshes_folder, tmp_path, monkeypatch):
+    monkeypatch.setitem(PRESETS, "fast", Preset(steps=120, batch_size=512, pool_size=10_000))
+    reports = []
+    shapes = doh3d.fit_many(
+        [meshes_folder / "sphere.ply", trimesh.creation.icosphere(subdivisions=3)],
+        latent=40,
+        width=8,
+        preset="fast",
+        device="cpu",
+        progress=reports.append,
+    )
+    assert [report.step for report in reports][:2] == [50, 100]
+    assert reports[-1].step == reports[-1].steps
+    assert 0 < reports[-1].loss < reports[0].loss
+    assert reports[-1].estimated_bytes > 0
+    for shape in shapes:
+        shape.save(tmp_path / "shape.doh")
+        assert doh3d.load(tmp_path / "shape.doh", "cpu").occupancy([[0.0, 0.0, 0.0]])[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"latent": 0}, "latent is 0"),
+        ({"max_bytes": 1}, "max_bytes is 1"),
+        ({"max_bytes": 900, "latent": 100}, "contradict"),
+        ({"device": "tpu"}, "auto, cpu, cuda, mps"),
+    ],
+)
+def test_options_out_of_range_are_named_before_any_work(options, named):
+    with pytest.raises(ConfigError, match=named):
+        doh3d.fit_many(["never-read.ply"], **options)
+
+
+def test_a_path_alone_is_no_list_of_meshes():
+    with pytest.raises(ConfigError, match="list of meshes"):
+        doh3d.fit_many("never-read.ply")
+
+
+def test_a_mesh_that_cannot_be_read_is_an_error(tmp_path):
+    path = tmp_path / "empty.ply"
+    path.write_bytes(b"")
+    with pytest.raises(MeshError, match=r"empty\.ply"):
+        doh3d.fit_many([path])
+
+
+def test_a_step_leaves_no_tensor_behind_on_the_cpu():
+    meta = torch.device("meta")
+    for options in ({}, {"quantizer": "ptq"}, {"projection": "dense"}):
+        config = dataclasses.replace(SMALL, **options)
+        optimisation = ManyOptimisation([ball(0.5, 2048), ball(0.7, 2048)], config, meta)
+        for step in (0, SMALL.steps - 1):
+            optimisation.step(
+                step, optimisation._features[:, :1024], optimisation._labels[:, :1024]
+            )
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_many_fits_on_cuda_learn_their_shapes():
+    meshes = [pear(bend) for bend in (0.1, 0.2)]
+    found = fit_shapes([prepare(mesh) for mesh in meshes], SMALL, device=torch.device("cuda"))
+    assert all(iou(mesh, shape) > 0.85 for mesh, shape in zip(meshes, found, strict=True))
