@@ -82,7 +82,7 @@ def test_step(benchmark, way):
         return
     config = make_config(latent=4000, width=48, octaves=3)
     optimisation = Optimisation(samples, replace(config, batch_size=8192), 0.4, CPU)
-    features, labels = optimisation._features, optimisation._labels
+    features, labels = optimisation._features, optimisation._values
     measured(benchmark, "step", lambda: optimisation.step(100, features, labels))
 
 

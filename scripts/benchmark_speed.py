@@ -202,7 +202,7 @@ def measure_step(size: str, mesh: Path) -> Values:
     theirs = ReferenceEncoder(samples, config)
 
     def our_step() -> None:
-        ours.step(100, ours._features, ours._labels)
+        ours.step(100, ours._features, ours._values)
 
     def their_step() -> None:
         theirs.step(100, theirs.points, theirs.labels)
@@ -226,7 +226,7 @@ def measure_step(size: str, mesh: Path) -> Values:
 
 def network_only(optimisation: Optimisation) -> None:
     weights = optimisation._weights(*optimisation._rounded(0))
-    optimisation._backward(weights, optimisation._features, optimisation._labels)
+    optimisation._backward(weights, optimisation._features, optimisation._values)
 
 
 def matmul_peak() -> float:

@@ -21,7 +21,8 @@ from scipy.special import expit
 
 from doh3d.codec.entropy import choose_model
 from doh3d.codec.quantization import nearest_step_index
-from doh3d.codec.shape_code import ParameterGroup, ShapeCode
+from doh3d.codec.shape_code import ShapeCode
+from doh3d.codec.signal_code import ParameterGroup
 from doh3d.field import OccupancyField, decode_weights
 from doh3d.geometry.dense import dense_surface
 from doh3d.geometry.lattice import Lattice, index_grid
@@ -80,7 +81,15 @@ def random_code(latent: int, architecture: Architecture, *, dense: bool = False)
 
     transform = NormalizingTransform((0.0, 0.0, 0.0), 1.0)
     latents, biases = group(latent), group(architecture.bias_count)
-    return ShapeCode(architecture, dense, 0, transform, (31, 31, 31), latents, biases)
+    return ShapeCode(
+        architecture=architecture,
+        dense_projection=dense,
+        seed=0,
+        transform=transform,
+        extents=(31, 31, 31),
+        latent=latents,
+        biases=biases,
+    )
 
 
 def ball_samples(count: int) -> OccupancySamples:

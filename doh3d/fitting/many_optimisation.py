@@ -44,7 +44,7 @@ class ManyOptimisation:
     samples : sequence of OccupancySamples
         K shapes' pools, all of one length.
     config : FitConfig
-        Whose optimiser is "curvature".
+        Whose optimiser is "curvature" and whose loss is "cross-entropy".
     device : torch.device
     """
 
@@ -52,6 +52,7 @@ class ManyOptimisation:
         self, samples: Sequence[OccupancySamples], config: FitConfig, device: torch.device
     ) -> None:
         assert config.optimizer == "curvature"
+        assert config.loss == "cross-entropy"
         assert len({len(pool) for pool in samples}) == 1
         architecture = config.architecture
         count, n = len(samples), config.latent
