@@ -13,7 +13,7 @@ import torch
 from doh3d.codec.container import read_code
 from doh3d.codec.shape_code import ShapeCode
 from doh3d.codec.signal_code import SignalCode
-from doh3d.devices import resolve_device
+from doh3d.devices import one_thread, resolve_device
 from doh3d.errors import ConfigError
 from doh3d.geometry.extraction import extract
 from doh3d.geometry.lattice import Lattice, check_resolution
@@ -134,12 +134,13 @@ class OccupancyField:
         check_resolution(resolution)
         lattice = Lattice.over_box(self.code.half_extents, resolution)
         latents = len(self.code.latent.values)
-        vertices, faces = extract(
-            OccupancyLattice(
-                self, lattice, lambda work: self._limits.check_work(work, latents, resolution)
-            ),
-            lambda crossed: self._limits.check_surface(crossed, resolution),
-        )
+        with one_thread():
+            vertices, faces = extract(
+                OccupancyLattice(
+                    self, lattice, lambda work: self._limits.check_work(work, latents, resolution)
+                ),
+                lambda crossed: self._limits.check_surface(crossed, resolution),
+            )
         vertices = self.code.transform.to_world(lattice.positions(vertices))
         return trimesh.Trimesh(vertices, faces, process=False)
 
