@@ -57,7 +57,7 @@ class Limits:
         crosses about 4, a fine lattice 40, noise nearly all.
     extraction_work : int
         Multiplications that an extraction may take, in units of the resolution squared, beside
-        2,048 for each of the latent's numbers. A shape takes 100 to 250 for each of them, and
+        2,048 for each of the latent's numbers. A shape takes 60 to 190 for each of them, and
         a small file must not cost as much as a large one.
     pixels : int
         Of an image. The network is asked for each.

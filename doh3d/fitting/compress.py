@@ -165,10 +165,10 @@ def compress(
     preset : "fast", "default" or "best"
         How long to optimise.
     latent : int, optional
-        Numbers in the latent, n, where neither size nor quality is asked for; 1100 (about a
+        Numbers in the latent, n, where neither size nor quality is asked for; 1370 (about a
         kilobyte) unless given.
     bits : int, optional
-        Bits of a latent's range, 2 to 16, before entropy coding; 32 keeps float32. 8 unless
+        Bits of a latent's range, 2 to 16, before entropy coding; 32 keeps float32. 7 unless
         given.
     quantizer : "qat" or "ptq"
         Quantisation-aware training, or rounding afterwards.
