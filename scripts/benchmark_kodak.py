@@ -15,10 +15,7 @@ tables that are not whole yet, are not their like, and the report says so.
 from __future__ import annotations
 
 import argparse
-import csv
-import datetime
 import io
-import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -27,6 +24,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
+from result_table import ResultTable, Row
 
 import doh3d
 from doh3d.evaluation.image import psnr
@@ -39,7 +37,6 @@ COLUMNS = """
 image preset target_bpp bytes bpp psnr_db latent width depth octaves steps seconds
 version commit date
 """.split()  # noqa: SIM905
-Row = dict[str, str]
 
 # Bits a pixel and PSNR in dB, means over the 24 Kodak images, from github.com/EmilienDupont/coin
 # (Dupont et al., "COIN: compression with implicit neural representations", 2021):
@@ -92,41 +89,7 @@ STYLES = {
 }
 
 
-class Table:
-    """Rows on disk; appended one by one, so that a killed run loses none."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            path.write_text("\t".join(COLUMNS) + "\n")
-
-    def rows(self) -> list[Row]:
-        """Read what is there."""
-        with self._path.open() as file:
-            return list(csv.DictReader(file, delimiter="\t"))
-
-    def add(self, **values: object) -> None:
-        """Append a row with the given columns."""
-        row = values | {
-            "version": doh3d.__version__,
-            "commit": commit(),
-            "date": datetime.date.today().isoformat(),
-        }
-        with self._path.open("a") as file:
-            file.write("\t".join(str(row[column]) for column in COLUMNS) + "\n")
-        print(*(row[c] for c in COLUMNS[:6]), f"{row['seconds']} s", flush=True)
-
-
-def commit() -> str:
-    """Short hash of the checkout, with a plus where it has changes."""
-    result = subprocess.run(
-        ["git", "describe", "--always", "--dirty=+"], capture_output=True, text=True, check=True
-    )
-    return result.stdout.strip()
-
-
-def measure(path: Path, bpp: float, preset: str, table: Table) -> None:
+def measure(path: Path, bpp: float, preset: str, table: ResultTable) -> None:
     """Compress one image to one rate and add the row."""
     pixels = load_pixels(path)
     started = time.perf_counter()
@@ -134,7 +97,7 @@ def measure(path: Path, bpp: float, preset: str, table: Table) -> None:
     seconds = time.perf_counter() - started
     config = compressed.config
     height, width, _ = pixels.shape
-    table.add(
+    row = table.add(
         image=path.stem,
         preset=preset,
         target_bpp=bpp,
@@ -148,6 +111,7 @@ def measure(path: Path, bpp: float, preset: str, table: Table) -> None:
         steps=config.steps,
         seconds=f"{seconds:.1f}",
     )
+    print(*(row[c] for c in COLUMNS[:6]), f"{row['seconds']} s", flush=True)
 
 
 def points_of(rows: list[Row]) -> dict[str, list[PsnrPoint]]:
@@ -257,7 +221,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
     output = arguments.output or Path(f"results/{doh3d.__version__}/kodak.tsv")
-    table = Table(output)
+    table = ResultTable(output, COLUMNS)
     index, count = map(int, arguments.shard.split("/"))
     images = sorted(path for path in arguments.images.iterdir() if path.is_file())
     if not arguments.report:

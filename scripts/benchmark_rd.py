@@ -15,16 +15,14 @@ codec against Draco on four meshes at two sizes, with the fast preset.
 from __future__ import annotations
 
 import argparse
-import csv
-import datetime
 import math
-import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from result_table import ResultTable, Row
 
 import doh3d
 from doh3d.codec.container import parse
@@ -79,42 +77,6 @@ COLUMNS = """
 mesh kind method preset target_bytes variant bytes iou iou_of protocol points seconds
 version commit date
 """.split()  # noqa: SIM905
-Row = dict[str, str]
-
-
-class Table:
-    """Rows on disk; appended one by one, so that a killed run loses none."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            path.write_text("\t".join(COLUMNS) + "\n")
-
-    def rows(self) -> list[Row]:
-        """Read what is there."""
-        with self._path.open() as file:
-            return list(csv.DictReader(file, delimiter="\t"))
-
-    def add(self, **values: object) -> None:
-        """Append a row with the given columns."""
-        row = {**{column: "" for column in COLUMNS}, **values}
-        row |= {
-            "version": doh3d.__version__,
-            "commit": commit(),
-            "date": datetime.date.today().isoformat(),
-        }
-        with self._path.open("a") as file:
-            file.write("\t".join(str(row[column]) for column in COLUMNS) + "\n")
-        print(*(row[c] for c in COLUMNS[:1] + COLUMNS[2:8]), f"{row['seconds']} s", flush=True)
-
-
-def commit() -> str:
-    """Short hash of the checkout, with a plus where it has changes."""
-    result = subprocess.run(
-        ["git", "describe", "--always", "--dirty=+"], capture_output=True, text=True, check=True
-    )
-    return result.stdout.strip()
 
 
 def kind_of(mesh: str) -> str:
@@ -124,7 +86,7 @@ def kind_of(mesh: str) -> str:
 class MeshBenchmark:
     """All methods on one mesh; samples and evaluation points are made once, when needed."""
 
-    def __init__(self, path: Path, preset: str, table: Table, *, quick: bool) -> None:
+    def __init__(self, path: Path, preset: str, table: ResultTable, *, quick: bool) -> None:
         self._path, self._preset, self._table, self._quick = path, preset, table, quick
         self._device = resolve_device("auto")
         self._shape: PreparedShape | None = None
@@ -202,7 +164,7 @@ class MeshBenchmark:
     def _add(
         self, method: str, size: int, variant: str, data_bytes: int, iou: float, seconds: float
     ) -> None:
-        self._table.add(
+        row = self._table.add(
             mesh=self._path.stem,
             kind=kind_of(self._path.stem),
             method=method,
@@ -216,6 +178,7 @@ class MeshBenchmark:
             points=QUICK_DRACO["points"] if self._quick and method == "draco" else 2**21,
             seconds=f"{seconds:.1f}",
         )
+        print(*(row[c] for c in COLUMNS[:1] + COLUMNS[2:8]), f"{row['seconds']} s", flush=True)
 
 
 def curves(rows: list[Row]) -> dict[str, dict[str, list[RatePoint]]]:
@@ -325,7 +288,7 @@ def main() -> None:
     arguments = parser.parse_args()
     name = "rd-quick" if arguments.quick else "rd"
     output = arguments.output or Path(f"results/{doh3d.__version__}/{name}.tsv")
-    table = Table(output)
+    table = ResultTable(output, COLUMNS)
     sizes = QUICK_SIZES if arguments.quick else SIZES
     preset = "fast" if arguments.quick else arguments.preset
     methods = ["codec", "draco"] if arguments.quick else arguments.methods.split(",")

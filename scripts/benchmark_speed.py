@@ -15,8 +15,6 @@ scripts/reference_encoder.py and scripts/speed_references.py.
 from __future__ import annotations
 
 import argparse
-import csv
-import datetime
 import math
 import platform
 import subprocess
@@ -33,6 +31,7 @@ import torch
 from matplotlib.figure import Figure
 from reference_encoder import ReferenceEncoder, reference_config
 from reference_encoder import encode as encode_by_reference
+from result_table import ResultTable, Row
 from speed_references import (
     ball_samples,
     cpu_seconds,
@@ -66,7 +65,6 @@ COLUMNS = """
 case size n weights seconds reference_seconds ratio bytes reference_bytes bytes_ratio note
 version commit machine date
 """.split()  # noqa: SIM905
-Row = dict[str, str]
 Values = dict[str, object]
 
 # The quality and the size of a file by which encoders are compared.
@@ -75,55 +73,27 @@ FILE_BYTES = 1000
 JUDGED_POINTS = 2**18
 
 
-class Table:
-    """Rows on disk, appended one by one."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            path.write_text("\t".join(COLUMNS) + "\n")
-
-    def rows(self) -> list[Row]:
-        """Read what is there."""
-        with self._path.open() as file:
-            return list(csv.DictReader(file, delimiter="\t"))
+class SpeedTable(ResultTable):
+    """A row a case and size, with ratios where there is a reference."""
 
     def has(self, case: str, size: object) -> bool:
         """Whether there is such a row."""
         return any((row["case"], row["size"]) == (case, str(size)) for row in self.rows())
 
-    def add(self, case: str, size: object, values: Values) -> None:
-        """Append a row, with ratios where there is a reference."""
+    def measured(self, case: str, size: object, values: Values) -> None:
+        """Append the row and print it."""
         for name in ("seconds", "bytes"):
             ours, theirs = values.get(name), values.get(f"reference_{name}")
             if ours and theirs:
                 ratio = float(theirs) / float(ours)  # type: ignore[arg-type]
                 values["ratio" if name == "seconds" else "bytes_ratio"] = ratio
-        values |= {
-            "case": case,
-            "size": size,
-            "version": doh3d.__version__,
-            "commit": commit(),
-            "machine": f"{platform.machine()}, 1 thread",
-            "date": datetime.date.today().isoformat(),
-        }
-        cells = [_cell(values.get(column, "")) for column in COLUMNS]
-        with self._path.open("a") as file:
-            file.write("\t".join(cells) + "\n")
-        print(*cells[:11], sep="\t", flush=True)
+        values |= {"case": case, "size": size, "machine": f"{platform.machine()}, 1 thread"}
+        row = self.add(**{column: _cell(value) for column, value in values.items()})
+        print(*list(row.values())[:11], sep="\t", flush=True)
 
 
 def _cell(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def commit() -> str:
-    """Short hash of the checkout, with a plus where it has changes."""
-    result = subprocess.run(
-        ["git", "describe", "--always", "--dirty=+"], capture_output=True, text=True, check=True
-    )
-    return result.stdout.strip()
 
 
 def timed(function: Callable[[], object]) -> tuple[object, float]:
@@ -481,7 +451,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=default)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    table = Table(arguments.output)
+    table = SpeedTable(arguments.output, COLUMNS)
     only = arguments.only.split(",") if arguments.only else [name for name, _, _ in CASES]
     if not arguments.report:
         if arguments.mesh is None:
@@ -489,7 +459,7 @@ def main() -> None:
         for name, measure, sizes in CASES:
             for size in sizes if name in only else []:
                 if not table.has(name, size):
-                    table.add(name, size, measure(size, arguments.mesh))
+                    table.measured(name, size, measure(size, arguments.mesh))
     rows = table.rows()
     draw(rows, arguments.output.with_suffix(".png"))
     print("\n".join(report(rows)))

@@ -11,12 +11,12 @@ import argparse
 import csv
 import datetime
 import platform
-import subprocess
 import tempfile
 import time
 from pathlib import Path
 
 import torch
+from result_table import commit
 
 import doh3d
 from doh3d.evaluation.evaluate import evaluate
@@ -25,14 +25,6 @@ COLUMNS = """
 mesh preset bytes iou protocol points chamfer_l1 f_score normal_consistency
 compress_s decode_s resolution source_bytes draco_bytes commit machine date
 """.split()  # noqa: SIM905
-
-
-def commit() -> str:
-    """Short hash of the checkout, with a plus where it has changes."""
-    result = subprocess.run(
-        ["git", "describe", "--always", "--dirty=+"], capture_output=True, text=True, check=True
-    )
-    return result.stdout.strip()
 
 
 def measure(mesh: Path, preset: str, folder: Path) -> dict[str, object]:
