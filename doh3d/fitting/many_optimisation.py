@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -25,10 +26,12 @@ from doh3d.fitting.optimisation import (
 from doh3d.fitting.rate import laplace_bits
 from doh3d.fitting.results import FitProgress, FitResult, ProgressFunction
 from doh3d.fitting.rounding import Rounded
-from doh3d.fitting.step_size import step_index_for_bits
+from doh3d.fitting.step_size import rate_weight_factor, step_index_for_bits
 from doh3d.geometry.sampling import OccupancySamples
 from doh3d.hypernetwork.projection import make_projection
 from doh3d.hypernetwork.target import TargetWeights, encode_points, target_forward
+
+_Floats = npt.NDArray[np.float32]
 
 
 class ManyOptimisation:
@@ -74,6 +77,8 @@ class ManyOptimisation:
         self._use_steps()
         self._bias_step = float(STEPS[nearest_step_index(config.bias_step)])
         self._fixed = 0
+        rate_weight = config.rate_weight if config.quantization_aware else 0.0
+        self._rate_weights = torch.full((count, 1), rate_weight, device=device)
         # Each shape starts as it would alone.
         generator = torch.Generator().manual_seed(config.seed)
         initial = torch.randn(n, generator=generator) / math.sqrt(n)
@@ -122,9 +127,11 @@ class ManyOptimisation:
             window = slice(position, position + batch)
             position += batch
             self.step(step, self._features[:, window], self._labels[:, window])
-            last = step + 1 == config.steps
-            if progress is not None and ((step + 1) % REPORT_INTERVAL == 0 or last):
-                progress(self._progress(step + 1))
+            if (step + 1) % REPORT_INTERVAL == 0 or step + 1 == config.steps:
+                if payload_bits is not None and step >= first_rounding:
+                    self._steer(payload_bits)
+                if progress is not None:
+                    progress(self._progress(step + 1))
 
     @torch.no_grad()
     def step(self, step: int, features: torch.Tensor, labels: torch.Tensor) -> None:
@@ -138,9 +145,8 @@ class ManyOptimisation:
         latents, biases = self._rounded(self._fixed)
         gradient = self._backward(self._weights(latents), biases.values, features, labels)
         of_weights = gradient.weights * self._gains
-        rate_weight = config.rate_weight if config.quantization_aware else 0.0
-        of_latents = latents.gradient(self._projection.transpose(of_weights), rate_weight)
-        self._biases.grad = biases.gradient(gradient.biases, rate_weight)
+        of_latents = latents.gradient(self._projection.transpose(of_weights), self._rate_weights)
+        self._biases.grad = biases.gradient(gradient.biases, self._rate_weights)
         self._curvature.update(of_weights)
         self._descent.step(
             self._latents, of_latents, config.learning_rate * shape_of_schedule, self._fixed
@@ -188,14 +194,29 @@ class ManyOptimisation:
 
     def _choose_steps(self, payload_bits: Sequence[float]) -> None:
         """Choose each latent's step as `Optimisation` does."""
-        pairs = zip(self._latents.cpu().numpy(), self._biases.cpu().numpy(), strict=True)
-        for k, (latent, biases) in enumerate(pairs):
-            # One that has diverged has no size.
-            if np.isfinite(latent).all() and np.isfinite(biases).all():
-                self._step_indices[k] = step_index_for_bits(
-                    latent, biases, self.config, payload_bits[k], near=int(self._step_indices[k])
-                )
+        for k, (latent, biases) in self._finite():
+            self._step_indices[k] = step_index_for_bits(
+                latent, biases, self.config, payload_bits[k], near=int(self._step_indices[k])
+            )
         self._use_steps()
+
+    def _steer(self, payload_bits: Sequence[float]) -> None:
+        """Turn each rate weight as `Optimisation` does."""
+        for k, (latent, biases) in self._finite():
+            self._rate_weights[k] *= rate_weight_factor(
+                latent,
+                biases,
+                self.config,
+                payload_bits[k],
+                step_index=int(self._step_indices[k]),
+            )
+
+    def _finite(self) -> Iterator[tuple[int, tuple[_Floats, _Floats]]]:
+        """Yield number, latent and biases of each shape that is finite: others have no size."""
+        pairs = zip(self._latents.cpu().numpy(), self._biases.cpu().numpy(), strict=True)
+        for k, pair in enumerate(pairs):
+            if all(np.isfinite(numbers).all() for numbers in pair):
+                yield k, pair
 
     def _use_steps(self) -> None:
         steps = STEPS[self._step_indices].astype(np.float32)

@@ -19,7 +19,7 @@ from doh3d.fitting.rate import laplace_bits
 from doh3d.fitting.results import FitProgress, FitResult, ProgressFunction
 from doh3d.fitting.rounding import Rounded
 from doh3d.fitting.signal import Samples
-from doh3d.fitting.step_size import step_index_for_bits
+from doh3d.fitting.step_size import rate_weight_factor, step_index_for_bits
 from doh3d.hypernetwork.decoder import weight_gains
 from doh3d.hypernetwork.projection import Projection, make_projection
 from doh3d.hypernetwork.target import (
@@ -87,6 +87,7 @@ class Optimisation:
         self._gains = weight_gains(architecture, device)
         self._use_step(nearest_step_index(config.training_step))
         self._fixed = 0
+        self._rate_weight = config.rate_weight if config.quantization_aware else 0.0
         self._bias_step = float(STEPS[nearest_step_index(config.bias_step)])
         initial = torch.randn(config.latent, generator=generator) / math.sqrt(config.latent)
         self.latent = initial.to(device)
@@ -134,6 +135,8 @@ class Optimisation:
                 value = float(loss)
                 if not math.isfinite(value):
                     return False
+                if payload_bits is not None and step >= first_rounding:
+                    self._steer(payload_bits)
                 if work is not None and work.due:
                     work.keep(self.state())
                 if progress is not None:
@@ -147,6 +150,7 @@ class Optimisation:
             "next_step": np.array(self._next_step),
             "position": np.array(self._position),
             "fixed": np.array(self._fixed),
+            "rate_weight": np.array(self._rate_weight),
             "latent_step_index": np.array(self.latent_step_index),
         }
         return state | {name: _to_numpy(values) for name, values in self._tensors().items()}
@@ -157,6 +161,7 @@ class Optimisation:
         self._next_step = int(state["next_step"])
         self._position = int(state["position"])
         self._fixed = int(state["fixed"])
+        self._rate_weight = float(state["rate_weight"])
         self._use_step(int(state["latent_step_index"]))
         for name, values in self._tensors().items():
             values.copy_(torch.from_numpy(state[name]))
@@ -191,9 +196,8 @@ class Optimisation:
         gradient = self._backward(weights, features, values)
         of_weights = gradient.weights * self._gains
         of_latent = self.projection.transpose(of_weights)
-        rate_weight = config.rate_weight if config.quantization_aware else 0.0
-        of_latent = latent.gradient(of_latent, rate_weight)
-        self.biases.grad = biases.gradient(gradient.biases, rate_weight)
+        of_latent = latent.gradient(of_latent, self._rate_weight)
+        self.biases.grad = biases.gradient(gradient.biases, self._rate_weight)
         if self._descent is not None:
             self._curvature.update(of_weights)
             self._descent.step(self.latent, of_latent, rate, self._fixed)
@@ -237,6 +241,16 @@ class Optimisation:
             near=self.latent_step_index,
         )
         self._use_step(index)
+
+    def _steer(self, payload_bits: float) -> None:
+        """Turn the rate weight to where the file takes the bits that it may."""
+        self._rate_weight *= rate_weight_factor(
+            _to_numpy(self.latent),
+            _to_numpy(self.biases),
+            self.config,
+            payload_bits,
+            step_index=self.latent_step_index,
+        )
 
     def _use_step(self, index: int) -> None:
         self.latent_step_index = index

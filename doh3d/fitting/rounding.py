@@ -47,17 +47,19 @@ class Rounded:
         levels.clamp_(-level, level)
         return cls(levels * step, levels, step, passes)
 
-    def gradient(self, of_values: torch.Tensor, rate_weight: float) -> torch.Tensor:
-        """(N,) gradient by the numbers, of a loss plus `rate_weight` times the levels' bits.
+    def gradient(self, of_values: torch.Tensor, rate_weight: float | torch.Tensor) -> torch.Tensor:
+        """(..., N) gradient by the numbers, of a loss plus `rate_weight` times the levels' bits.
 
         Rounding passes it straight through.
 
         Parameters
         ----------
-        of_values : (N,) float32
+        of_values : (..., N) float32
             Gradient of the loss by `values`.
+        rate_weight : float or (..., 1) float32
         """
         total = of_values
-        if rate_weight:
+        # A tensor is not looked into: that would wait for the device.
+        if isinstance(rate_weight, torch.Tensor) or rate_weight:
             total = total + laplace_bits_gradient(self.levels) * (rate_weight / self.step)
         return total.clone() if self.passes is None else total * self.passes

@@ -1,6 +1,8 @@
-"""The quantisation step with which a latent takes so many bits."""
+"""How a fit comes to so many bits: by its quantisation step, then by its rate weight."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +18,10 @@ _COARSER_NOTCHES = 8
 
 # Bits by which a latent number still grows after rounding sets in.
 _LATE_GROWTH_BITS = 0.035
+
+# How many times as fast as the bits' excess the rate weight grows, each time it is looked at. A
+# percent is then a third more or less.
+_STEERING = 30.0
 
 
 def step_index_for_bits(
@@ -46,3 +52,32 @@ def step_index_for_bits(
         if code_length_bits(levels, choose_model(levels)) <= available:
             return index
     return coarsest
+
+
+def rate_weight_factor(
+    latent: npt.NDArray[np.float32],
+    biases: npt.NDArray[np.float32],
+    config: FitConfig,
+    payload_bits: float,
+    *,
+    step_index: int,
+) -> float:
+    """By how much the rate weight is to grow for latent and biases to come to so many bits.
+
+    The numbers of shapes that are easy for their size shrink while they are rounded, and the file
+    would fall short of what it may take: below 1 the loss gets what is left.
+
+    Parameters
+    ----------
+    latent : (n,) float32
+        As it stands, rounded in part.
+    biases : (bias_count,) float32
+    step_index : int
+        Of the latent's step.
+    """
+    groups = (
+        quantize(latent, step_index, config.bits),
+        quantize(biases, nearest_step_index(config.bias_step), MAX_BITS),
+    )
+    bits = sum(code_length_bits(levels, choose_model(levels)) for levels in groups)
+    return math.exp(_STEERING * (bits / payload_bits - 1))

@@ -11,6 +11,7 @@ from doh3d.fitting.compress import compress, compress_with, make_config
 from doh3d.fitting.config import FitConfig
 from doh3d.fitting.encoding import quantize_fit
 from doh3d.fitting.fit import Optimisation, fit_latent
+from doh3d.fitting.many import fit_latents
 from doh3d.fitting.optimisation import one_cycle
 from doh3d.fitting.preparation import PreparedShape
 from doh3d.geometry.sampling import OccupancySamples
@@ -93,21 +94,32 @@ def test_training_step_and_file_round_alike():
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
+def payload_bits(result, config):
+    transform = NormalizingTransform((0.0, 0.0, 0.0), 1.0)
+    shape = PreparedShape(trimesh.Trimesh(), trimesh.Trimesh(), transform, (31, 31, 31))
+    code = quantize_fit(result, config, shape)
+    return sum(code_length_bits(g.values, g.model) for g in (code.latent, code.biases))
+
+
 @pytest.mark.parametrize("share", [0.92, 1.06])
 def test_bits_asked_for_are_met_by_the_step_trained_with(share):
     free = fit_latent(ball_samples(), SMALL, device=CPU)
-    transform = NormalizingTransform((0.0, 0.0, 0.0), 1.0)
-    shape = PreparedShape(trimesh.Trimesh(), trimesh.Trimesh(), transform, (31, 31, 31))
-
-    def payload_bits(result):
-        code = quantize_fit(result, SMALL, shape)
-        return sum(code_length_bits(g.values, g.model) for g in (code.latent, code.biases))
-
-    asked = share * payload_bits(free)
+    asked = share * payload_bits(free, SMALL)
     met = fit_latent(ball_samples(), SMALL, device=CPU, payload_bits=asked)
     assert met.latent_step_index != free.latent_step_index
     # Within a notch below, and what 45 steps of a small fit still grow above.
-    assert 0.94 * asked < payload_bits(met) < 1.03 * asked
+    assert 0.94 * asked < payload_bits(met, SMALL) < 1.03 * asked
+
+
+def test_numbers_that_shrink_while_they_are_rounded_still_take_the_bits_asked_for():
+    # The ball is so easy that the rate term wins: without steering, 88% of the bits are taken.
+    shrinking = dataclasses.replace(SMALL, steps=400, rate_weight=3e-4)
+    free = fit_latent(ball_samples(), dataclasses.replace(SMALL, steps=400), device=CPU)
+    asked = payload_bits(free, SMALL)
+    alone = fit_latent(ball_samples(), shrinking, device=CPU, payload_bits=asked)
+    both = fit_latents([ball_samples()] * 2, shrinking, device=CPU, payload_bits=[asked] * 2)
+    for result in (alone, *both):
+        assert 0.95 * asked < payload_bits(result, shrinking) < 1.01 * asked
 
 
 def test_numbers_are_rounded_one_after_the_other_and_then_stay():
