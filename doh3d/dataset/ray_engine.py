@@ -124,8 +124,8 @@ class RayEngine:
         room = _Room(ray, self._gpus, None if self._address is None else self._workers)
         try:
             while True:
+                free = room.tasks() - len(in_flight)
                 # A cluster that shrinks has more tasks than room.
-                free = max(0, room.tasks() - len(in_flight))
                 wanted = max(0, free - len(waiting))
                 waiting.extend((job, False) for job in itertools.islice(remaining, wanted))
                 for _ in range(min(free, len(waiting))):
