@@ -85,9 +85,7 @@ def batch(
     ] = False,
     batch_fit: Annotated[
         int,
-        typer.Option(
-            help="Shapes that are fitted together, 1 to 64: with small files several times faster."
-        ),
+        typer.Option(help="Shapes that are fitted together, 1 to 64: faster for small files."),
     ] = 1,
     workers: WorkersOption = None,
     engine: EngineOption = "local",
