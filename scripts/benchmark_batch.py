@@ -29,7 +29,7 @@ from doh3d.dataset.progress import BatchProgress
 from doh3d.dataset.rows import ShapeRow
 from doh3d.dataset.shard import Shard
 from doh3d.dataset.sources import Source, list_sources
-from doh3d.dataset.tasks import failed_row
+from doh3d.dataset.tasks import Group, failed_row
 
 BYTES = 1000
 
@@ -40,8 +40,11 @@ class NoTask:
 
     options: CompressOptions
 
-    def __call__(self, source: Source) -> ShapeRow:
-        """Return the row."""
+    def __call__(self, group: Group) -> tuple[ShapeRow, ...]:
+        """Return the rows."""
+        return tuple(self._row(source) for source in group)
+
+    def _row(self, source: Source) -> ShapeRow:
         row = failed_row(source, self.options, Failure("internal", "none"))
         noise = random.Random(source.id).randbytes(BYTES)
         # Of the empty file that all sources are.

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "Examples:  doh3d batch meshes/ -o shapes  |  "
     "doh3d batch 'cars/**/*.obj' -o cars --max-bytes 600 --workers 8  |  "
+    "doh3d batch meshes/ -o tiny --latent 200 --preset fast --batch-fit 8  |  "
     "doh3d batch s3://bucket/list.parquet -o shapes --engine ray --address auto --shard 1/4"
 )
 
@@ -82,6 +83,10 @@ def batch(
     files: Annotated[
         bool, typer.Option("--files", help="Write single .doh files too, to OUTPUT/files.")
     ] = False,
+    batch_fit: Annotated[
+        int,
+        typer.Option(help="Shapes that are fitted together, 1 to 64: faster for small files."),
+    ] = 1,
     workers: WorkersOption = None,
     engine: EngineOption = "local",
     address: AddressOption = None,
@@ -134,7 +139,7 @@ def batch(
         mirror=mirror,
         seed=seed,
     )
-    options.check()
+    options.check(batch_fit)
     runner = make_engine(
         engine,
         workers=workers,
@@ -155,6 +160,7 @@ def batch(
             CompressTask(options, device, retries),
             options,
             runner,
+            batch_fit=batch_fit,
             pattern=pattern,
             path_column=path_column,
             shard=None if shard is None else Shard.parse(shard),

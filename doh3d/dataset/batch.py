@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +19,7 @@ from doh3d.dataset.rows import PASSING_FAILURES, ShapeRow
 from doh3d.dataset.shard import Shard
 from doh3d.dataset.sources import Source, list_sources
 from doh3d.dataset.store import RowStore, RowWriter, StoreIdentity
-from doh3d.dataset.tasks import changed_sources, failed_row
+from doh3d.dataset.tasks import Group, changed_sources, failed_row
 from doh3d.errors import ConfigError
 
 # Finished shapes whose sources one task looks at.
@@ -83,10 +83,11 @@ class BatchSummary:
 def run_batch(
     collection: str,
     output: str | Path,
-    task: Callable[[Source], ShapeRow],
+    task: Callable[[Group], tuple[ShapeRow, ...]],
     options: CompressOptions,
     engine: Engine,
     *,
+    batch_fit: int = 1,
     pattern: str | None = None,
     path_column: str | None = None,
     shard: Shard | None = None,
@@ -104,10 +105,12 @@ def run_batch(
     output : path
         The dataset's folder, made where it does not exist.
     task : callable
-        From a source to its row: a `CompressTask` of the same options.
+        From sources to their rows: a `CompressTask` of the same options.
     options : CompressOptions
         All rows of a dataset have the same.
     engine : Engine
+    batch_fit : int
+        How many sources a task takes, to be fitted together.
     shard : Shard, optional
         Only the shapes of this shard.
     files : bool
@@ -129,8 +132,14 @@ def run_batch(
     """
     shard = Shard() if shard is None else shard
     output = Path(output)
-    identity = {"kind": "doh3d shapes", "version": ShapeRow.COLUMNS_VERSION}
-    store = RowStore(output, ShapeRow, StoreIdentity(identity | {"config": options.to_dict()}))
+    identity = {
+        "kind": "doh3d shapes",
+        "version": ShapeRow.COLUMNS_VERSION,
+        # Alone, bytes follow from the shape; together, from its group too, whatever its size.
+        "batch_fit": "1" if batch_fit == 1 else "2 or more",
+        "config": options.to_dict(),
+    }
+    store = RowStore(output, ShapeRow, StoreIdentity(identity))
     store.check()
     with Plan() as plan:
         sources = list_sources(collection, pattern=pattern, path_column=path_column)
@@ -148,7 +157,8 @@ def run_batch(
             found, failed = plan.finished(failed=False), plan.finished(failed=True)
             tally = Tally(plan.sources() - found - failed)
             _announce(watch, tally, None)
-            for row in _rows(engine.run(task, plan.missing()), options):
+            groups = _chunks(plan.missing(), batch_fit)
+            for row in _rows(engine.run(task, groups, _one_by_one), options):
                 _keep(row, writer, output if files else None)
                 tally.add(row.bytes, row.iou, row.error)
                 _announce(watch, tally, row)
@@ -190,22 +200,28 @@ def _stale(plan: Plan, engine: Engine, retry_failed: bool, trust_sources: bool) 
             elif not trust_sources:
                 yield source, finished
 
-    for outcome in engine.run(changed_sources, _chunks(kept(), _CHECKED_AT_ONCE)):
+    chunks = _chunks(kept(), _CHECKED_AT_ONCE)
+    for outcome in engine.run(changed_sources, chunks, _one_by_one):
         # Where even looking fails the rows stay.
         stale.update(outcome.result or ())
     return stale
 
 
 def _rows(
-    outcomes: Iterable[Outcome[Source, ShapeRow]], options: CompressOptions
+    outcomes: Iterable[Outcome[Group, tuple[ShapeRow, ...]]], options: CompressOptions
 ) -> Iterator[ShapeRow]:
     for outcome in outcomes:
         if outcome.failure is not None:
-            row = failed_row(outcome.job, options, outcome.failure)
+            rows = tuple(failed_row(source, options, outcome.failure) for source in outcome.job)
         else:
             assert outcome.result is not None
-            row = outcome.result
-        yield replace(row, attempts=outcome.attempts)
+            rows = outcome.result
+        for row in rows:
+            yield replace(row, attempts=outcome.attempts)
+
+
+def _one_by_one(group: tuple[_Item, ...]) -> Sequence[tuple[_Item, ...]]:
+    return [(item,) for item in group]
 
 
 def _keep(row: ShapeRow, writer: RowWriter[ShapeRow], output: Path | None) -> None:

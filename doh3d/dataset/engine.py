@@ -1,12 +1,13 @@
 """What runs one task over many jobs, wherever it runs them.
 
 A job is anything that can be pickled, and so is what the task makes of it: an engine looks into
-neither. (A fit of several shapes at once would be a job of several sources.)
+neither. Of a job that is made of several, such as shapes that are fitted together, `split` tells
+which.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, Protocol, TypeVar
 
@@ -54,15 +55,32 @@ class Outcome(Generic[Job, Result]):
     attempts: int
 
 
+def whole(job: Job) -> Sequence[Job]:
+    """Take a job for one."""
+    return (job,)
+
+
 class Engine(Protocol):
     """Runs tasks. Jobs are drawn as they are needed, so that there may be any number."""
 
     def run(
-        self, task: Callable[[Job], Result], jobs: Iterable[Job]
+        self,
+        task: Callable[[Job], Result],
+        jobs: Iterable[Job],
+        split: Callable[[Job], Sequence[Job]] = whole,
     ) -> Iterator[Outcome[Job, Result]]:
         """Yield every job's outcome, in whatever order they end.
 
         Closing the iterator ends what is still running.
+
+        Parameters
+        ----------
+        task : callable
+        jobs : iterable
+        split : callable
+            From a job to the jobs that it is made of. One of several has the time of all of
+            them; where its process dies or its time is up, they are tried one by one, however
+            few retries there are, and have the outcomes that it would have had.
         """
         ...
 

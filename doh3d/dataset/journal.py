@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import socket
+import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -71,6 +72,10 @@ class JournalWriter(Generic[AnyRow]):
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._synced = time.monotonic()
+        # Rows come in groups, and the next may be long in coming: what is not on the disk at once
+        # is put there by a timer.
+        self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
         header = JournalHeader(_columns(row_type), shard, os.getpid(), socket.gethostname())
         self._write(header.to_json())
 
@@ -82,16 +87,34 @@ class JournalWriter(Generic[AnyRow]):
 
     def remove(self) -> None:
         """Delete the journal, its rows being in a part, or unlock it where it is gone."""
-        self.path.unlink(missing_ok=True)
-        os.close(self._descriptor)
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = None
+            self.path.unlink(missing_ok=True)
+            os.close(self._descriptor)
+            self._descriptor = -1
 
     def _write(self, data: bytes) -> None:
         written = 0
         while written < len(data):
             written += os.write(self._descriptor, memoryview(data)[written:])
-        if time.monotonic() - self._synced > _SYNC_SECONDS:
-            os.fsync(self._descriptor)
-            self._synced = time.monotonic()
+        with self._lock:
+            if time.monotonic() - self._synced > _SYNC_SECONDS:
+                os.fsync(self._descriptor)
+                self._synced = time.monotonic()
+            elif self._timer is None:
+                self._timer = threading.Timer(_SYNC_SECONDS, self._sync_later)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def _sync_later(self) -> None:
+        with self._lock:
+            self._timer = None
+            if self._descriptor != -1:
+                with suppress(OSError):
+                    os.fsync(self._descriptor)
+                self._synced = time.monotonic()
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ import collections
 import itertools
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import connection, get_context
 from typing import Any, Generic
 
-from doh3d.dataset.engine import DEFAULT_RETRIES, Failure, Job, Outcome, Result
+from doh3d.dataset.engine import DEFAULT_RETRIES, Failure, Job, Outcome, Result, whole
 from doh3d.dataset.worker import prepare_process
 from doh3d.errors import ConfigError, Doh3dError
 
@@ -40,7 +40,8 @@ class LocalEngine:
     retries : int
         How often a job is tried again whose worker has died.
     timeout : float, optional
-        Seconds that a job may take; its worker is then ended, and the job not tried again.
+        Seconds that a job may take, and as many for each that it is made of; its worker is then
+        ended, and the job not tried again.
     """
 
     def __init__(
@@ -54,7 +55,10 @@ class LocalEngine:
         self._timeout = timeout
 
     def run(
-        self, task: Callable[[Job], Result], jobs: Iterable[Job]
+        self,
+        task: Callable[[Job], Result],
+        jobs: Iterable[Job],
+        split: Callable[[Job], Sequence[Job]] = whole,
     ) -> Iterator[Outcome[Job, Result]]:
         """Yield every job's outcome, see `Engine`; Doh3dError where no worker can start."""
         remaining = iter(jobs)
@@ -64,7 +68,8 @@ class LocalEngine:
         try:
             while True:
                 busy = sum(worker.attempt is not None for worker in workers)
-                wanted = self._workers - busy - len(waiting)
+                # Of a job that was split, more may be waiting than there are workers.
+                wanted = max(0, self._workers - busy - len(waiting))
                 waiting.extend(_Attempt(job, 1) for job in itertools.islice(remaining, wanted))
                 if not waiting and not busy:
                     return
@@ -72,7 +77,8 @@ class LocalEngine:
                     workers.append(_Worker(task, _free_index(workers)))
                 for worker in workers:
                     if waiting and worker.idle:
-                        worker.begin(waiting.popleft(), self._timeout)
+                        begun = waiting.popleft()
+                        worker.begin(begun, self._seconds_for(split(begun.job)))
                 for worker in _heard_from(workers):
                     attempt, message = worker.attempt, worker.receive()
                     if message is _READY:
@@ -85,9 +91,11 @@ class LocalEngine:
                             false_starts += 1
                             if false_starts == _MOST_FALSE_STARTS:
                                 raise Doh3dError(f"no worker process starts: {worker.ending()}")
-                        elif attempt is not None and attempt.number <= self._retries:
-                            waiting.append(_Attempt(attempt.job, attempt.number + 1))
                         elif attempt is not None:
+                            parts = split(attempt.job)
+                            if len(parts) > 1 or attempt.number <= self._retries:
+                                waiting.extend(attempt.again(parts))
+                                continue
                             failure = Failure("died", _died(worker.ending(), attempt.number))
                             yield Outcome(attempt.job, None, failure, attempt.number)
                 for worker in [worker for worker in workers if worker.late]:
@@ -95,6 +103,10 @@ class LocalEngine:
                     workers.remove(worker)
                     worker.kill()
                     if attempt is not None:
+                        parts = split(attempt.job)
+                        if len(parts) > 1:
+                            waiting.extend(attempt.again(parts))
+                            continue
                         failure = Failure("timeout", timed_out(self._timeout))
                         yield Outcome(attempt.job, None, failure, attempt.number)
         finally:
@@ -103,6 +115,9 @@ class LocalEngine:
 
     def close(self) -> None:
         """Do nothing: workers end with their run."""
+
+    def _seconds_for(self, parts: Sequence[Any]) -> float | None:
+        return None if self._timeout is None else self._timeout * len(parts)
 
 
 def check_limits(retries: int, timeout: float | None) -> None:
@@ -122,6 +137,10 @@ def timed_out(timeout: float | None) -> str:
 class _Attempt(Generic[Job]):
     job: Job
     number: int
+
+    def again(self, parts: Sequence[Job]) -> list[_Attempt[Job]]:
+        """Try the jobs that this one is made of; of one that is whole, it once more."""
+        return [_Attempt(part, self.number + 1) for part in parts]
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,12 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from doh3d.errors import ConfigError
 from doh3d.fitting.config import ProjectionKind, Quantizer
 from doh3d.hypernetwork.architecture import Activation
+
+# A worker holds the meshes of so many shapes at once; beyond a dozen more bring little.
+MOST_TOGETHER = 64
 
 
 @dataclass(frozen=True)
@@ -29,8 +33,11 @@ class CompressOptions:
     mirror: bool = True
     seed: int = 0
 
-    def check(self) -> None:
-        """Raise ConfigError where an option is out of range or contradicts another."""
+    def check(self, batch_fit: int = 1) -> None:
+        """Raise ConfigError where an option is out of range or contradicts another.
+
+        `batch_fit` is how many shapes are to be fitted together.
+        """
         from doh3d.fitting.compress import make_config
         from doh3d.fitting.rate_control import check_target
 
@@ -40,6 +47,13 @@ class CompressOptions:
         make_config(**values)
         if max_bytes is not None or min_iou is not None:
             check_target(max_bytes, min_iou, self.latent, self.bits, self.quantizer)
+        if not 1 <= batch_fit <= MOST_TOGETHER:
+            raise ConfigError(f"batch_fit is {batch_fit}; it must be 1 to {MOST_TOGETHER}")
+        if batch_fit > 1 and min_iou is not None:
+            raise ConfigError(
+                f"batch_fit {batch_fit} and min_iou contradict each other: the search for a "
+                "quality takes other sizes for each shape; leave out one of them"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Keyword arguments for `doh3d.compress`, ready for JSON."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import collections
 import itertools
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import FrameType
 from typing import Any, NoReturn
 
-from doh3d.dataset.engine import DEFAULT_RETRIES, Failure, Job, Outcome, Result
+from doh3d.dataset.engine import DEFAULT_RETRIES, Failure, Job, Outcome, Result, whole
 from doh3d.dataset.local import check_limits, describe_error, timed_out
 from doh3d.dataset.worker import use_one_thread
 from doh3d.errors import ConfigError
@@ -45,7 +46,7 @@ class RayEngine:
     retries : int
         How often Ray tries a job again whose worker or node has died.
     timeout : float, optional
-        Seconds that a job may take.
+        Seconds that a job may take, and as many for each that it is made of.
     """
 
     def __init__(
@@ -72,14 +73,17 @@ class RayEngine:
         _import_ray()
 
     def run(
-        self, task: Callable[[Job], Result], jobs: Iterable[Job]
+        self,
+        task: Callable[[Job], Result],
+        jobs: Iterable[Job],
+        split: Callable[[Job], Sequence[Job]] = whole,
     ) -> Iterator[Outcome[Job, Result]]:
         """Yield every job's outcome, see `Engine`; ConfigError where no cluster is reached."""
         remaining = iter(jobs)
         # Starting a cluster takes seconds.
         for first in remaining:
             self._connect()
-            yield from self._run(task, itertools.chain([first], remaining))
+            yield from self._run(task, itertools.chain([first], remaining), split)
 
     def close(self) -> None:
         """Leave the cluster; a fresh one ends with that."""
@@ -107,39 +111,66 @@ class RayEngine:
             signal.signal(signal.SIGTERM, terminated)
 
     def _run(
-        self, task: Callable[[Job], Result], remaining: Iterator[Job]
+        self,
+        task: Callable[[Job], Result],
+        remaining: Iterator[Job],
+        split: Callable[[Job], Sequence[Job]],
     ) -> Iterator[Outcome[Job, Result]]:
         ray = _import_ray()
-        remote = ray.remote(_run_one).options(
-            num_cpus=1, num_gpus=self._gpus, max_retries=self._retries, name="doh3d"
-        )
+        remote = ray.remote(_run_one)
         shared_task = ray.put(task)
-        in_flight: dict[Any, Job] = {}
+        waiting: collections.deque[tuple[Job, bool]] = collections.deque()
+        in_flight: dict[Any, tuple[Job, bool]] = {}
         room = _Room(ray, self._gpus, None if self._address is None else self._workers)
         try:
             while True:
-                for job in itertools.islice(remaining, room.tasks() - len(in_flight)):
-                    in_flight[remote.remote(shared_task, job, self._timeout)] = job
+                free = room.tasks() - len(in_flight)
+                # A cluster that shrinks has more tasks than room.
+                wanted = max(0, free - len(waiting))
+                waiting.extend((job, False) for job in itertools.islice(remaining, wanted))
+                for _ in range(min(free, len(waiting))):
+                    job, again = waiting.popleft()
+                    count = len(split(job))
+                    options = remote.options(
+                        num_cpus=1,
+                        num_gpus=self._gpus,
+                        max_retries=self._retries_of(count, again),
+                        name="doh3d",
+                    )
+                    seconds = None if self._timeout is None else self._timeout * count
+                    in_flight[options.remote(shared_task, job, seconds)] = job, again
                 if not in_flight:
                     return
                 done, _ = ray.wait(
                     list(in_flight), num_returns=1, timeout=_WAIT_SECONDS, fetch_local=True
                 )
                 for reference in done:
-                    yield self._outcome(ray, reference, in_flight.pop(reference))
+                    job, again = in_flight.pop(reference)
+                    outcome: Outcome[Job, Result] = self._outcome(ray, reference, job, again)
+                    parts = split(job)
+                    lost = outcome.failure is not None and outcome.failure.kind != "internal"
+                    if lost and len(parts) > 1:
+                        waiting.extend((part, True) for part in parts)
+                    else:
+                        yield outcome
         finally:
             for reference in in_flight:
                 ray.cancel(reference, force=True)
 
-    def _outcome(self, ray: Any, reference: Any, job: Job) -> Outcome[Job, Result]:
+    def _retries_of(self, count: int, again: bool) -> int:
+        """How often Ray tries a job again; one of several parts is tried again in parts."""
+        return 0 if count > 1 else max(0, self._retries - again)
+
+    def _outcome(self, ray: Any, reference: Any, job: Job, again: bool) -> Outcome[Job, Result]:
         try:
             result, failure = ray.get(reference)
         # Worker and node deaths, memory that ran out, a cluster that cannot place the task.
         except ray.exceptions.RayError as error:
             message = describe_error(error).split(". ")[0]
-            return Outcome(job, None, Failure("died", message), self._retries + 1)
-        # Ray does not tell which attempt it was.
-        return Outcome(job, result, failure, 1)
+            attempts = 1 + again + self._retries_of(1, again)
+            return Outcome(job, None, Failure("died", message), attempts)
+        # Ray does not tell which attempt it was, beyond those that were asked for here.
+        return Outcome(job, result, failure, 1 + again)
 
 
 class _Room:

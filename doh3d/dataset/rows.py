@@ -47,7 +47,7 @@ class ShapeRow(Row):
     """
 
     FOLDER: ClassVar[str] = "shapes"
-    COLUMNS_VERSION: ClassVar[int] = 1
+    COLUMNS_VERSION: ClassVar[int] = 2
 
     source: str
     source_sha256: str | None
@@ -64,6 +64,7 @@ class ShapeRow(Row):
     measure_seconds: float | None
     attempts: int
     latent: int | None
+    batch_fit: int | None
     device: str | None
     warnings: str | None
     config: str

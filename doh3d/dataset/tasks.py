@@ -1,29 +1,32 @@
-"""What is done with one shape, in whatever process: the tasks that engines run."""
+"""What is done with shapes, in whatever process: the tasks that engines run."""
 
 from __future__ import annotations
 
 import hashlib
 import math
 import time
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import doh3d
 from doh3d.dataset.engine import Failure
 from doh3d.dataset.fetching import Fetched, SourceError, fetched, source_sha256
-from doh3d.dataset.local import describe_error
 from doh3d.dataset.options import CompressOptions
 from doh3d.dataset.plan import Finished
 from doh3d.dataset.rows import ShapeRow, now
 from doh3d.dataset.sources import Source
+from doh3d.dataset.work import ShapeWork
 from doh3d.dataset.worker import kept_warnings, worker_device
-from doh3d.errors import Doh3dError, MeshError, TargetError
+from doh3d.errors import Doh3dError
 from doh3d.limits import Limits
 
 if TYPE_CHECKING:
     from doh3d.fitting.compress import CompressedShape
+    from doh3d.fitting.preparation import PreparedShape
 
 # For the IoU, of the field: enough for three digits in a second.
 IOU_POINTS = 2**18
@@ -32,9 +35,13 @@ IOU_POINTS = 2**18
 CHAMFER_RESOLUTION = 128
 
 
+# What an engine takes as one job: shapes to be fitted together, or one alone.
+Group: TypeAlias = tuple[Source, ...]
+
+
 @dataclass(frozen=True)
 class CompressTask:
-    """Compress a source and measure what its bytes decode to.
+    """Compress sources and measure what their bytes decode to.
 
     Attributes
     ----------
@@ -48,41 +55,97 @@ class CompressTask:
     device: str = "auto"
     retries: int = 0
 
-    def __call__(self, source: Source) -> ShapeRow:
-        """Return the row of a shape; of one that cannot be compressed, with the reason."""
-        row = _empty_row(source, self.options)
-        started = time.perf_counter()
-        place = source.path
-        with kept_warnings() as warnings:
-            try:
-                with fetched(source.path, retries=self.retries) as found:
-                    place = str(found.path)
-                    row = replace(row, source_sha256=found.sha256, source_bytes=found.size)
-                    row = self._compressed(row, found)
-            # A shape's failure is never the run's.
-            except Exception as error:
-                kind, message = _described(error, source.id)
-                message = message.replace(place, source.id)
-                seconds = time.perf_counter() - started
-                row = replace(row, error_kind=kind, error=message, seconds=seconds)
-        lines = [line.replace(place, source.id) for line in warnings]
-        return replace(row, warnings="\n".join(lines) or None, finished=now())
+    def __call__(self, group: Group) -> tuple[ShapeRow, ...]:
+        """Return the rows of a group's shapes; of one that cannot be compressed, with the reason.
 
-    def _compressed(self, row: ShapeRow, found: Fetched) -> ShapeRow:
+        Those that can be fitted together are, the others alone, as they would be without a group.
+        """
+        with ExitStack() as stack:
+            works = [self._begun(source, stack) for source in group]
+            if len(works) > 1:
+                self._fit_together([work for work in works if work.found is not None])
+            for work in works:
+                with work.step():
+                    if work.found is not None and not work.failed:
+                        self._compress(work, work.found)
+        return tuple(work.ended() for work in works)
+
+    def _begun(self, source: Source, stack: ExitStack) -> ShapeWork:
+        """Fetch a source, to be kept as long as the stack."""
+        work = ShapeWork(_empty_row(source, self.options))
+        with work.step():
+            work.found = stack.enter_context(fetched(source.path, retries=self.retries))
+            work.row = replace(
+                work.row, source_sha256=work.found.sha256, source_bytes=work.found.size
+            )
+        return work
+
+    def _fit_together(self, works: Sequence[ShapeWork]) -> None:
+        """Fit shapes together, each to its file or its failure; or leave it as it is."""
+        from doh3d.fitting.preparation import prepare
+
+        for work in works:
+            with work.step():
+                assert work.found is not None
+                started = time.perf_counter()
+                work.prepared = prepare(work.found.path)
+                work.seconds = time.perf_counter() - started
+        shapes = {work: work.prepared for work in works if work.prepared is not None}
+        started = time.perf_counter()
+        try:
+            with kept_warnings():
+                fits = dict(zip(shapes, self._fits(list(shapes.values())), strict=True))
+        # One of them may be at fault: alone, each comes to an end of its own.
+        except Exception:
+            return
+        seconds = time.perf_counter() - started
+        # Time that cannot be told apart is shared; looking at those that end up alone is little.
+        together = [work for work in fits if fits[work] is not None] or list(fits)
+        seconds += sum(work.seconds for work in together)
+        for work in together:
+            work.seconds = seconds / len(together)
+            work.take(fits[work])
+
+    def _fits(self, shapes: list[PreparedShape]) -> list[CompressedShape | Doh3dError | None]:
+        from doh3d.fitting.compress import make_config
+        from doh3d.fitting.many import fit_together
+        from doh3d.fitting.presets import latent_for_bytes
+
+        options = self.options.to_dict()
+        max_bytes, mirror = options.pop("max_bytes"), options.pop("mirror")
+        assert options.pop("min_iou") is None, "CompressOptions.check refuses it"
+        if max_bytes is not None:
+            options["latent"] = latent_for_bytes(max_bytes)
+        return fit_together(
+            shapes,
+            make_config(**options),
+            max_bytes=max_bytes,
+            mirror=mirror,
+            device=worker_device(self.device),
+        )
+
+    def _compress(self, work: ShapeWork, found: Fetched) -> None:
+        """Make a shape's bytes, where the fit of many has not, and measure them."""
         from doh3d.fitting.compress import compress
 
         device = str(worker_device(self.device))
-        started = time.perf_counter()
-        shape = compress(found.path, **self.options.to_dict(), device=device)
+        shape = work.shape
+        if shape is None:
+            mesh = found.path if work.prepared is None else work.prepared
+            started = time.perf_counter()
+            shape = compress(mesh, **self.options.to_dict(), device=device)
+            work.seconds += time.perf_counter() - started
+            work.prepared = None
         compressed = time.perf_counter()
-        row = self._measured(row, found, shape, device)
-        return replace(
+        row = self._measured(work.row, found, shape, device)
+        work.row = replace(
             row,
             doh=shape.data,
             bytes=len(shape.data),
-            seconds=compressed - started,
+            seconds=work.seconds,
             measure_seconds=time.perf_counter() - compressed,
             latent=shape.config.latent,
+            batch_fit=shape.together,
             device=device,
             torch_version=version("torch"),
         )
@@ -163,6 +226,7 @@ def _empty_row(source: Source, options: CompressOptions) -> ShapeRow:
         measure_seconds=None,
         attempts=1,
         latent=None,
+        batch_fit=None,
         device=None,
         warnings=None,
         config=config,
@@ -176,16 +240,3 @@ def _empty_row(source: Source, options: CompressOptions) -> ShapeRow:
 @lru_cache(maxsize=4)
 def _config(options: CompressOptions) -> tuple[str, str]:
     return options.json, options.id
-
-
-def _described(error: Exception, id_: str) -> tuple[str, str]:
-    """Kind of a failure, and what to say of it in one line."""
-    if isinstance(error, SourceError):
-        return "unreadable", str(error)
-    if isinstance(error, Doh3dError):
-        kinds = ((MeshError, "mesh"), (TargetError, "target"))
-        kind = next((name for type_, name in kinds if isinstance(error, type_)), "fit")
-        message = " ".join(str(error).split())
-        # What a mesh has no name for is named by its shape.
-        return kind, message if kind == "mesh" else f"{id_}: {message}"
-    return "internal", f"{id_}: {describe_error(error)}"

@@ -55,11 +55,14 @@ class CompressedShape:
         What the fit was told.
     checkpoint : Path or None
         What the compression could have been taken up from; no longer needed once saved.
+    together : int
+        How many shapes were fitted at once, see `doh3d.fit_many`; 1 for one alone.
     """
 
     data: bytes
     config: FitConfig
     checkpoint: Path | None = None
+    together: int = 1
 
     @property
     def code(self) -> ShapeCode:
@@ -131,7 +134,7 @@ def make_config(
 
 
 def compress(
-    mesh: str | Path | trimesh.Trimesh,
+    mesh: str | Path | trimesh.Trimesh | PreparedShape,
     *,
     max_bytes: int | None = None,
     min_iou: float | None = None,
@@ -155,8 +158,9 @@ def compress(
 
     Parameters
     ----------
-    mesh : path or trimesh.Trimesh
-        PLY, OBJ, STL, OFF, GLB, glTF or 3MF; or a mesh in memory, which is not changed.
+    mesh : path, trimesh.Trimesh or PreparedShape
+        PLY, OBJ, STL, OFF, GLB, glTF or 3MF; or a mesh in memory, which is not changed; or one
+        that `doh3d.fitting.preparation.prepare` has prepared.
     max_bytes : int, optional
         Make a file of at most so many bytes, 300 to 64,000, and of at least 95% of them.
     min_iou : float, optional
@@ -221,7 +225,7 @@ def compress(
         check_target(max_bytes, min_iou, latent, bits, quantizer)
     if checkpoint is not None:
         check_output(checkpoint)
-    shape = prepare(mesh)
+    shape = mesh if isinstance(mesh, PreparedShape) else prepare(mesh)
 
     def config_for_latent(n: int | None) -> FitConfig:
         config = make_config(latent=n, **options)

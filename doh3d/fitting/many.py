@@ -140,12 +140,13 @@ def fit_shapes(
     One that cannot be fitted has its error in its place, and costs the others nothing.
     """
 
-    def finish(shape: PreparedShape, own: FitConfig, result: FitResult | None) -> CompressedShape:
-        if result is None:
-            result = fit_latent(shape.sample(own), own, device=device)
+    def alone(shape: PreparedShape) -> CompressedShape:
+        own = _adapted(shape, config, mirror)
+        result = fit_latent(shape.sample(own), own, device=device)
         return CompressedShape(serialize(quantize_fit(result, own, shape)), own)
 
-    return _fit_groups(shapes, config, mirror, device, None, progress, finish)
+    found = fit_together(shapes, config, mirror=mirror, device=device, progress=progress)
+    return _with_those_alone(shapes, found, alone)
 
 
 def fit_shapes_to_bytes(
@@ -162,10 +163,7 @@ def fit_shapes_to_bytes(
     Those whose size the first fit misses are fitted alone, see `fit_to_bytes`.
     """
 
-    def finish(shape: PreparedShape, own: FitConfig, result: FitResult | None) -> CompressedShape:
-        data = None if result is None else encode_to_bytes(result, own, shape, max_bytes)
-        if data is not None:
-            return CompressedShape(data, own)
+    def alone(shape: PreparedShape) -> CompressedShape:
         encoded = fit_to_bytes(
             shape,
             max_bytes,
@@ -174,8 +172,78 @@ def fit_shapes_to_bytes(
         )
         return CompressedShape(encoded.data, encoded.config)
 
-    config = config_for_latent(latent_for_bytes(max_bytes))
-    return _fit_groups(shapes, config, mirror, device, max_bytes, progress, finish)
+    found = fit_together(
+        shapes,
+        config_for_latent(latent_for_bytes(max_bytes)),
+        max_bytes=max_bytes,
+        mirror=mirror,
+        device=device,
+        progress=progress,
+    )
+    return _with_those_alone(shapes, found, alone)
+
+
+def fit_together(
+    shapes: Sequence[PreparedShape],
+    config: FitConfig,
+    *,
+    max_bytes: int | None = None,
+    mirror: bool = True,
+    device: torch.device,
+    progress: ProgressFunction | None = None,
+) -> list[CompressedShape | Doh3dError | None]:
+    """Fit those of the shapes that can be fitted together, as many at once as memory allows.
+
+    Parameters
+    ----------
+    shapes : sequence of PreparedShape
+    config : FitConfig
+        With `max_bytes`, of the latent that such files are expected to have.
+    max_bytes : int, optional
+        Of each file, see `fit_to_bytes`.
+
+    Returns
+    -------
+    list of CompressedShape, Doh3dError or None
+        An error for a shape that cannot be fitted; None for one that is to be fitted alone: no
+        other has its mirror planes, it has diverged, or its size was missed.
+    """
+    found: dict[int, CompressedShape | Doh3dError] = {}
+    groups: dict[Architecture, list[int]] = {}
+    for number, shape in enumerate(shapes):
+        try:
+            own = _adapted(shape, config, mirror)
+        except Doh3dError as error:
+            found[number] = error
+        else:
+            groups.setdefault(own.architecture, []).append(number)
+    for architecture, members in groups.items():
+        own = replace(config, architecture=architecture)
+        at_once = _shapes_at_once(own)
+        for first in range(0, len(members), at_once):
+            pools: dict[int, OccupancySamples] = {}
+            for number in members[first : first + at_once]:
+                try:
+                    pools[number] = shapes[number].sample(own)
+                except Doh3dError as error:
+                    found[number] = error
+            # One alone takes the way of `compress`, to the same bytes.
+            if len(pools) < 2:
+                continue
+            bits = None
+            if max_bytes is not None:
+                bits = [payload_bits_for(shapes[number], max_bytes) for number in pools]
+            results = fit_latents(
+                list(pools.values()), own, device=device, payload_bits=bits, progress=progress
+            )
+            for number, result in zip(pools, results, strict=True):
+                if result is None:
+                    _log.warning("shape %d diverged; it is fitted alone", number)
+                    continue
+                data = _encoded(result, own, shapes[number], max_bytes)
+                if data is not None:
+                    found[number] = CompressedShape(data, own, together=len(pools))
+    return [found.get(number) for number in range(len(shapes))]
 
 
 def fit_latents(
@@ -210,53 +278,28 @@ def fit_latents(
         return optimisation.results()
 
 
-def _fit_groups(
+def _with_those_alone(
     shapes: Sequence[PreparedShape],
-    config: FitConfig,
-    mirror: bool,
-    device: torch.device,
-    max_bytes: int | None,
-    progress: ProgressFunction | None,
-    finish: Callable[[PreparedShape, FitConfig, FitResult | None], CompressedShape],
+    found: Sequence[CompressedShape | Doh3dError | None],
+    alone: Callable[[PreparedShape], CompressedShape],
 ) -> list[CompressedShape | Doh3dError]:
-    """Fit shapes of one architecture together, as many as memory allows; then finish each."""
-    found: dict[int, CompressedShape | Doh3dError] = {}
-    groups: dict[Architecture, list[int]] = {}
-    for number, shape in enumerate(shapes):
+    """Put those that are to be fitted alone, or their errors, into their places."""
+    complete: list[CompressedShape | Doh3dError] = []
+    for shape, each in zip(shapes, found, strict=True):
         try:
-            own = _adapted(shape, config, mirror)
+            complete.append(alone(shape) if each is None else each)
         except Doh3dError as error:
-            found[number] = error
-        else:
-            groups.setdefault(own.architecture, []).append(number)
-    for architecture, members in groups.items():
-        own = replace(config, architecture=architecture)
-        at_once = _shapes_at_once(own)
-        for first in range(0, len(members), at_once):
-            together = members[first : first + at_once]
-            pools: dict[int, OccupancySamples] = {}
-            for number in together:
-                try:
-                    pools[number] = shapes[number].sample(own)
-                except Doh3dError as error:
-                    found[number] = error
-            bits = None
-            if max_bytes is not None:
-                bits = [payload_bits_for(shapes[number], max_bytes) for number in pools]
-            # One alone takes the way of `compress`, to the same bytes.
-            results: Sequence[FitResult | None] = [None] * len(pools)
-            if len(pools) > 1:
-                results = fit_latents(
-                    list(pools.values()), own, device=device, payload_bits=bits, progress=progress
-                )
-            for number, result in zip(pools, results, strict=True):
-                if result is None and len(pools) > 1:
-                    _log.warning("shape %d diverged; it is fitted alone", number)
-                try:
-                    found[number] = finish(shapes[number], own, result)
-                except Doh3dError as error:
-                    found[number] = error
-    return [found[number] for number in range(len(shapes))]
+            complete.append(error)
+    return complete
+
+
+def _encoded(
+    result: FitResult, config: FitConfig, shape: PreparedShape, max_bytes: int | None
+) -> bytes | None:
+    """Return a fit's file; None where it does not meet the size."""
+    if max_bytes is None:
+        return serialize(quantize_fit(result, config, shape))
+    return encode_to_bytes(result, config, shape, max_bytes)
 
 
 def _adapted(shape: PreparedShape, config: FitConfig, mirror: bool) -> FitConfig:

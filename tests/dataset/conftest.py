@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from doh3d.dataset import tasks
-from doh3d.dataset.engine import Outcome
+from doh3d.dataset.engine import Outcome, whole
 from doh3d.evaluation.metrics import surface_metrics
 from doh3d.fitting import presets
 
@@ -42,7 +42,7 @@ def collection(tmp_path):
 class ThisProcess:
     """An engine without processes, last job first, to show that order is of no matter."""
 
-    def run(self, task, jobs):
+    def run(self, task, jobs, split=whole):
         for job in list(jobs)[::-1]:
             yield Outcome(job, task(job), None, 1)
 

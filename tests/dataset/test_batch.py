@@ -12,7 +12,7 @@ import pytest
 
 import doh3d
 from doh3d.dataset.batch import run_batch
-from doh3d.dataset.engine import Failure, Outcome
+from doh3d.dataset.engine import Failure, Outcome, whole
 from doh3d.dataset.local import LocalEngine
 from doh3d.dataset.options import CompressOptions
 from doh3d.dataset.shard import Shard
@@ -113,6 +113,18 @@ def test_all_failures_are_done_again_when_asked_for(run, collection):
     assert summary.found == 1
 
 
+def test_each_source_that_is_looked_at_has_the_time_of_a_shape(
+    run, collection, tmp_path, monkeypatch, stubs
+):
+    folder = collection(a="one", b="two", c="three")
+    run()
+    (folder / "a.ply").write_text("changed")
+    # Each takes most of the time that a shape has.
+    monkeypatch.setattr("doh3d.dataset.batch.changed_sources", stubs.slowly_changed_sources)
+    _, attempts = run(LocalEngine(1, retries=0, timeout=1))
+    assert attempts == {"a.ply": 1}
+
+
 def test_another_configuration_is_refused(run, collection, tmp_path):
     collection(a="one")
     run()
@@ -178,17 +190,90 @@ def test_a_collection_of_nothing_leaves_nothing(run, collection, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_shapes_are_given_out_in_groups(run, collection, tmp_path):
+    collection(**{f"s{number}": "one" for number in range(7)})
+    seen = []
+    summary, attempts = run(batch_fit=3, watch=lambda progress, row: seen.append(progress.done))
+    assert (summary.compressed, summary.failed) == (7, 0)
+    assert set(attempts.values()) == {1}
+    rows = read(tmp_path / "out")
+    assert [rows[f"s{number}.ply"]["batch_fit"] for number in range(7)] == [3] * 6 + [1]
+    assert seen == list(range(8))
+
+
+def test_a_group_fails_for_none_but_those_at_fault(run, collection, tmp_path):
+    collection(
+        a="one", b="bad mesh", c="two", d="exit 3", e="three", f="four", g="five", h="sleep 60"
+    )
+    summary, attempts = run(LocalEngine(2, retries=1, timeout=1), batch_fit=3)
+    assert (summary.compressed, summary.failed) == (5, 3)
+    rows = read(tmp_path / "out")
+    kinds = {id_[0]: (row["error_kind"], row["attempts"]) for id_, row in rows.items()}
+    assert kinds == {
+        "a": (None, 1),
+        "b": ("mesh", 1),
+        "c": (None, 1),
+        "d": ("died", 2),
+        # What d has taken with it is done alone.
+        "e": (None, 2),
+        "f": (None, 2),
+        "g": (None, 2),
+        "h": ("timeout", 2),
+    }
+    assert {id_[0]: row["batch_fit"] for id_, row in rows.items() if row["error"] is None} == {
+        "a": 3,
+        "c": 3,
+        "e": 1,
+        "f": 1,
+        "g": 1,
+    }
+    assert attempts["d.ply"] == 2
+    # Those that may pass are tried again, in groups.
+    collection(d="good", h="good")
+    summary, attempts = run(batch_fit=3)
+    assert attempts == {"d.ply": 1, "h.ply": 1}
+    assert summary.failed == 1
+    assert read(tmp_path / "out")["d.ply"]["batch_fit"] == 2
+
+
+def test_alone_and_together_do_not_mix_but_the_number_may_change(run, collection, tmp_path):
+    collection(a="one", b="two")
+    run(batch_fit=2)
+    with pytest.raises(ConfigError, match='batch_fit "2 or more", not batch_fit "1"; name another'):
+        run()
+    run(out="alone")
+    with pytest.raises(ConfigError, match='batch_fit "1", not batch_fit "2 or more"; name another'):
+        run(out="alone", batch_fit=8)
+    collection(c="three", d="four", e="five")
+    summary, attempts = run(batch_fit=3)
+    assert (summary.found, set(attempts)) == (2, {"c.ply", "d.ply", "e.ply"})
+    rows = read(tmp_path / "out").values()
+    assert sorted(row["batch_fit"] for row in rows) == [2, 2, 3, 3, 3]
+
+
+def test_groups_are_of_a_shard_and_write_files(run, collection, tmp_path):
+    names = [f"s{number}" for number in range(12)]
+    collection(**dict.fromkeys(names, "one"))
+    summaries = [run(shard=Shard(index, 2), batch_fit=5, files=True)[0] for index in (1, 2)]
+    assert sum(summary.compressed for summary in summaries) == 12
+    files = sorted(path.name for path in (tmp_path / "out" / "files").iterdir())
+    assert files == sorted(f"{name}.ply.doh" for name in names)
+    assert sorted(read(tmp_path / "out")) == sorted(f"{name}.ply" for name in names)
+
+
 def test_a_job_that_an_engine_gives_up_has_a_row(run, collection, tmp_path):
     class Broken:
-        def run(self, task, jobs):
+        def run(self, task, jobs, split=whole):
             for job in jobs:
                 yield Outcome(job, None, Failure("died", "gone"), 3)
 
-    collection(a="one")
-    summary, _ = run(Broken())
-    row = read(tmp_path / "out")["a.ply"]
-    assert (row["error_kind"], row["error"], row["attempts"]) == ("died", "a.ply: gone", 3)
-    assert summary.failures == ("a.ply: gone",)
+    collection(a="one", b="two")
+    summary, _ = run(Broken(), batch_fit=2)
+    rows = read(tmp_path / "out")
+    for id_ in ("a.ply", "b.ply"):
+        row = rows[id_]
+        assert (row["error_kind"], row["error"], row["attempts"]) == ("died", f"{id_}: gone", 3)
+    assert summary.failures == ("a.ply: gone", "b.ply: gone")
 
 
 KILLED = """
@@ -204,19 +289,26 @@ from doh3d.interrupts import exit_on_signals
 if __name__ == "__main__":
     folder, options = Path(sys.argv[1]), CompressOptions(preset="fast", latent=100)
     task = batch_stubs.StubTask(options, folder / "log")
+    batch_fit, engine = int(sys.argv[2]), LocalEngine(2)
     with exit_on_signals():
-        run_batch(str(folder / "collection"), folder / "out", task, options, LocalEngine(2))
+        run_batch(
+            str(folder / "collection"), folder / "out", task, options, engine, batch_fit=batch_fit
+        )
 """
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_stopped_run_loses_what_was_in_flight_and_nothing_else(run, collection, tmp_path, number):
+@pytest.mark.parametrize("batch_fit", [1, 2])
+def test_a_stopped_run_loses_what_was_in_flight_and_nothing_else(
+    run, collection, tmp_path, number, batch_fit
+):
     names = [f"s{number}" for number in range(12)]
     collection(**dict.fromkeys(names, "sleep 0.1"))
     (tmp_path / "killed.py").write_text(KILLED)
     log = tmp_path / "log"
     log.write_text("")
-    with subprocess.Popen([sys.executable, tmp_path / "killed.py", tmp_path]) as driver:
+    command = [sys.executable, tmp_path / "killed.py", tmp_path, str(batch_fit)]
+    with subprocess.Popen(command) as driver:
         while len(log.read_text().split()) < 7:
             assert driver.poll() is None
         driver.send_signal(number)
@@ -226,11 +318,12 @@ def test_a_stopped_run_loses_what_was_in_flight_and_nothing_else(run, collection
     assert (len(list((tmp_path / "out" / "journal").iterdir())) == 1) == tidy
     assert (tmp_path / "out" / "shapes").exists() == tidy
     begun = collections.Counter(log.read_text().split())
-    summary, attempts = run()
+    summary, attempts = run(batch_fit=batch_fit)
     assert summary.found + summary.compressed == 12
-    # Two workers: two shapes in flight, and one that may have ended as the driver did.
-    assert len(begun) - summary.found <= 3
-    assert sum(begun.values()) + sum(attempts.values()) <= 12 + 3
+    # Two workers: two groups in flight, and one that may have ended as the driver did.
+    assert 0 <= len(begun) - summary.found <= 3 * batch_fit
+    assert summary.found > 0
+    assert sum(begun.values()) + sum(attempts.values()) <= 12 + 3 * batch_fit
     assert pq.read_table(tmp_path / "out" / "shapes").num_rows == 12
     assert len(read(tmp_path / "out")) == 12
 

@@ -52,6 +52,39 @@ def test_a_job_that_takes_too_long_is_ended(stubs):
     assert found["a"].result == "A"
 
 
+def in_parts(job):
+    return [(part,) for part in job]
+
+
+@pytest.mark.parametrize("retries", [0, 1, 2])
+def test_a_group_whose_worker_dies_is_tried_one_by_one(stubs, retries):
+    jobs = [("a", "b"), ("c", "die SIGKILL", "d"), ("raise oh no", "e"), ("f",)]
+    engine = LocalEngine(1, retries=retries)
+    found = {outcome.job: outcome for outcome in engine.run(stubs.act_all, jobs, in_parts)}
+    dead = ("die SIGKILL",)
+    assert {job: (each.result, each.attempts) for job, each in found.items() if each.result} == {
+        ("a", "b"): (("A", "B"), 1),
+        ("c",): (("C",), 2),
+        ("d",): (("D",), 2),
+        ("f",): (("F",), 1),
+    }
+    assert set(found) - {("a", "b"), ("c",), ("d",), ("f",)} == {dead, ("raise oh no", "e")}
+    assert found[dead].failure.kind == "died"
+    # Once with its group and once alone, however few retries there are.
+    assert found[dead].attempts == max(2, retries + 1)
+
+
+def test_a_group_has_the_time_of_its_jobs_and_each_its_own_thereafter(stubs):
+    jobs = [("sleep 0.6", "sleep 0.6", "a"), ("b", "sleep 60")]
+    engine = LocalEngine(1, timeout=1)
+    found = {outcome.job: outcome for outcome in engine.run(stubs.act_all, jobs, in_parts)}
+    assert set(found) == {jobs[0], ("b",), ("sleep 60",)}
+    assert found[jobs[0]].failure is None
+    assert (found["b",].result, found["b",].attempts) == (("B",), 2)
+    assert found["sleep 60",].failure.kind == "timeout"
+    assert found["sleep 60",].failure.message == "took longer than 1 s"
+
+
 def test_workers_live_on_and_jobs_are_drawn_as_needed(stubs):
     drawn = []
 

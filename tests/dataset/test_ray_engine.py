@@ -12,6 +12,7 @@ from doh3d.errors import ConfigError
 
 ray = pytest.importorskip("ray")
 
+from doh3d.dataset import ray_engine  # noqa: E402
 from doh3d.dataset.ray_engine import RayEngine  # noqa: E402
 
 pytestmark = [
@@ -45,6 +46,125 @@ def test_results_failures_and_limits_are_those_of_the_local_engine(stubs, tmp_pa
     assert failures["sleep 60"].message == "took longer than 3 s"
     assert failures["raise oh no"].message == "ValueError: oh no"
     assert "\n" not in failures["die SIGKILL"].message
+
+
+def in_parts(job):
+    return [(part,) for part in job]
+
+
+@pytest.mark.slow
+def test_groups_are_tried_one_by_one_as_with_the_local_engine(stubs):
+    jobs = [("a", "b"), ("c", "die SIGKILL", "d"), ("e", "sleep 60"), ("raise oh no", "f")]
+    engine = RayEngine(workers=2, retries=1, timeout=3)
+    with contextlib.closing(engine):
+        found = {outcome.job: outcome for outcome in engine.run(stubs.act_all, jobs, in_parts)}
+    assert {job: (each.result, each.attempts) for job, each in found.items() if each.result} == {
+        ("a", "b"): (("A", "B"), 1),
+        ("c",): (("C",), 2),
+        ("d",): (("D",), 2),
+        ("e",): (("E",), 2),
+    }
+    failures = {job: each for job, each in found.items() if each.failure}
+    assert {job: (each.failure.kind, each.attempts) for job, each in failures.items()} == {
+        ("die SIGKILL",): ("died", 2),
+        ("sleep 60",): ("timeout", 2),
+        ("raise oh no", "f"): ("internal", 1),
+    }
+    assert failures["sleep 60",].failure.message == "took longer than 3 s"
+
+
+@pytest.mark.slow
+def test_a_batch_fits_its_shapes_in_groups(stubs, collection, tmp_path):
+    texts = {f"s{number}": "one" for number in range(6)} | {"t": "die SIGKILL", "u": "bad mesh"}
+    folder, options = collection(**texts), CompressOptions(preset="fast", latent=100)
+    task = stubs.StubTask(options, tmp_path / "log")
+    engine = RayEngine(workers=2, retries=0)
+    with contextlib.closing(engine):
+        summary = run_batch(str(folder), tmp_path / "out", task, options, engine, batch_fit=3)
+    assert (summary.compressed, summary.failed) == (6, 2)
+    shapes = ShapeSet(tmp_path / "out")
+    assert {shape.row["batch_fit"] for shape in shapes} == {3}
+    assert {shape.id: shape.kind for shape in shapes.failures} == {"t.ply": "died", "u.ply": "mesh"}
+
+
+class FakeRay:
+    """Runs tasks where they are asked for, on a cluster that shrinks."""
+
+    class exceptions:  # noqa: N801
+        class RayError(Exception):
+            pass
+
+    def __init__(self):
+        self.sizes = [400, 400, 16]
+        self.asked = []
+
+    def is_initialized(self):
+        return True
+
+    def cluster_resources(self):
+        return {"CPU": float(self.sizes.pop(0) if len(self.sizes) > 1 else self.sizes[0])}
+
+    def put(self, value):
+        return value
+
+    def remote(self, function):
+        fake = self
+
+        class Remote:
+            def __init__(self, options):
+                self.settings = options
+
+            def options(self, **options):
+                return Remote(options)
+
+            def remote(self, task, job, timeout):
+                fake.asked.append((job, self.settings["max_retries"], timeout))
+                if "die" in job:
+                    return lambda: (_ for _ in ()).throw(fake.exceptions.RayError("gone"))
+                return lambda: (task(job), None)
+
+        return Remote({})
+
+    def wait(self, references, **options):
+        return references[:1], references[1:]
+
+    def get(self, reference):
+        return reference()
+
+    def cancel(self, reference, force):
+        raise AssertionError
+
+
+@pytest.fixture
+def fake_ray(monkeypatch):
+    fake = FakeRay()
+    monkeypatch.setattr(ray_engine, "_import_ray", lambda: fake)
+    return fake
+
+
+def test_what_is_asked_of_ray_for_a_group(fake_ray):
+    engine = RayEngine(retries=3, timeout=2)
+    outcomes = list(engine.run(tuple, [("a", "b"), ("c", "die"), ("e",)], in_parts))
+    assert [(each.job, each.attempts, each.failure is None) for each in outcomes] == [
+        (("a", "b"), 1, True),
+        (("e",), 1, True),
+        (("c",), 2, True),
+        (("die",), 4, False),
+    ]
+    assert fake_ray.asked == [
+        (("a", "b"), 0, 4),
+        (("c", "die"), 0, 4),
+        (("e",), 3, 2),
+        (("c",), 2, 2),
+        (("die",), 2, 2),
+    ]
+
+
+def test_a_cluster_that_shrinks_has_more_tasks_than_room(fake_ray, monkeypatch):
+    monkeypatch.setattr(ray_engine, "_RESOURCES_SECONDS", -1.0)
+    jobs = [(str(number),) for number in range(3000)]
+    outcomes = list(RayEngine().run(tuple, jobs, in_parts))
+    assert [outcome.result for outcome in outcomes] == jobs
 
 
 @pytest.mark.slow

@@ -257,12 +257,32 @@ def test_a_batch_reports_and_logs(dataset, tmp_path, run):
     assert said.endswith("- 1 failed; column error has every reason, --retry-failed tries again\n")
 
 
+def test_a_batch_fits_shapes_together_and_goes_on(dataset, tmp_path, run):
+    out, log = tmp_path / "out", tmp_path / "log.jsonl"
+    options = ["--preset", "fast", "--latent", 60, "--width", 8, "--depth", 1, "--device", "cpu"]
+    arguments = ["batch", dataset[1], "-o", out, *options, "--batch-fit", 3, "--json-log", log]
+    # Both are their own mirror images.
+    assert run(*arguments)[0] == 4
+    shapes = doh3d.ShapeSet(out)
+    assert [shapes[id_].row["batch_fit"] for id_ in ("more/torus.obj", "sphere.ply")] == [2, 2]
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [event.get("batch_fit") for event in events if event["event"] == "shape"] == [2, 2]
+    status, said, _ = run(*arguments, "--json")
+    assert (status, json.loads(said)["found"]) == (4, 2)
+    status, said, err = run(*arguments[:-4], "--json-log", log)
+    assert (status, said) == (2, "")
+    assert 'holds rows with batch_fit "2 or more", not batch_fit "1"; name another folder' in err
+
+
 @pytest.mark.parametrize(
     ("options", "named"),
     [
         (["--max-bytes", 200], "max_bytes is 200; it must be 300 to 64000"),
         (["--max-bytes", 600, "--min-iou", 0.9], "contradict each other"),
         (["--max-bytes", 600, "--latent", 100], "contradict each other"),
+        (["--batch-fit", 0], "batch_fit is 0; it must be 1 to 64"),
+        (["--batch-fit", 65], "batch_fit is 65; it must be 1 to 64"),
+        (["--batch-fit", 2, "--min-iou", 0.9], "batch_fit 2 and min_iou contradict each other"),
         (["--preset", "slow"], "fast, default, best"),
         (["--shard", "0/2"], "shard is 0/2; it must be I/N"),
         (["--device", "tpu"], "auto, cpu, cuda, mps"),

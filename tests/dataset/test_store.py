@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from doh3d.dataset import journal as journal_module
 from doh3d.dataset import store as store_module
 from doh3d.dataset.engine import Failure
 from doh3d.dataset.options import CompressOptions
@@ -198,7 +200,8 @@ def test_a_part_that_is_none_is_named(write, tmp_path):
         pq.read_table(next((out / "shapes").glob("*-000000.parquet"))).replace_schema_metadata(),
         out / "shapes" / "part-1.parquet",
     )
-    with pytest.raises(ConfigError, match="holds no rows of shapes, version 1"):
+    version = ShapeRow.COLUMNS_VERSION
+    with pytest.raises(ConfigError, match=f"holds no rows of shapes, version {version}"):
         ids(out)
 
 
@@ -209,10 +212,32 @@ def test_a_journal_of_other_columns_is_not_taken_up(write, tmp_path):
     journal.write_bytes(json.dumps(header).encode() + b"\n{}\n")
     with pytest.raises(ConfigError, match="holds rows of another version"):
         write("b")
-    header["columns"] = "shapes 1"
+    header["columns"] = f"shapes {ShapeRow.COLUMNS_VERSION}"
     journal.write_bytes(json.dumps(header).encode() + b"\n{}\n")
     with pytest.raises(ConfigError, match="line 2 is damaged"):
         write("b")
+
+
+def test_rows_are_on_the_disk_soon_though_no_other_follows(tmp_path, monkeypatch):
+    monkeypatch.setattr(journal_module, "_SYNC_SECONDS", 0.05)
+    synced, original = threading.Event(), os.fsync
+
+    def sync(descriptor):
+        original(descriptor)
+        if os.readlink(f"/proc/self/fd/{descriptor}").endswith(".jsonl"):
+            size.append(os.fstat(descriptor).st_size)
+            synced.set()
+
+    size = []
+    with make_store(tmp_path / "out").writer(Shard()) as writer:
+        (path,) = (tmp_path / "out" / "journal").glob("*.jsonl")
+        monkeypatch.setattr(os, "fsync", sync)
+        for name in "abc":
+            writer.append(make_row(name))
+        while not size or size[-1] < path.stat().st_size:
+            assert synced.wait(20)
+            synced.clear()
+    assert ids(tmp_path / "out") == ["a", "b", "c"]
 
 
 @given(st.integers(1, 12), st.integers(1, 12))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from doh3d.dataset.engine import Failure
 from doh3d.dataset.options import CompressOptions
-from doh3d.dataset.tasks import failed_row, sha256
+from doh3d.dataset.tasks import changed_sources, failed_row, sha256
 
 
 def act(job):
@@ -34,6 +34,17 @@ def act(job):
     return job.upper()
 
 
+def act_all(jobs):
+    """Do what each job of a group says."""
+    return tuple(act(job) for job in jobs)
+
+
+def slowly_changed_sources(checks):
+    """Look at finished shapes' sources, each in more than half a second."""
+    time.sleep(0.6 * len(checks))
+    return changed_sources(checks)
+
+
 class NeverStarts:
     """Cannot be loaded by a worker."""
 
@@ -51,7 +62,10 @@ class StubTask:
     options: CompressOptions
     log: Path
 
-    def __call__(self, source):
+    def __call__(self, group):
+        return tuple(self.one(source, len(group)) for source in group)
+
+    def one(self, source, together):
         text = Path(source.path).read_text()
         with self.log.open("a") as file:
             file.write(f"{source.id}\n")
@@ -61,5 +75,11 @@ class StubTask:
             return dataclasses.replace(row, error_kind="mesh", error=f"{source.id}: {text}")
         act(text)
         return dataclasses.replace(
-            row, error=None, error_kind=None, doh=text.encode()[:2], bytes=2, iou=0.5
+            row,
+            error=None,
+            error_kind=None,
+            doh=text.encode()[:2],
+            bytes=2,
+            iou=0.5,
+            batch_fit=together,
         )
