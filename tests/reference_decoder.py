@@ -289,13 +289,13 @@ def dense(seed, layer, latent, count):
     return [sum(signs.sign(p * n + j) * latent[j] for j in range(n)) for p in range(count)]
 
 
-def hadamard(seed, layer, latent, count):
-    """The sums of `count` weights: exact where the latent is of ints."""
+def hadamard(seed, latent, count):
+    """The sums of all `count` weights: exact where the latent is of ints."""
     n = len(latent)
     size = 1
     while size < n:
         size *= 2
-    signs_in, order_words, signs_out = (Words(seed, layer, stream) for stream in range(3))
+    signs_in, order_words, signs_out = (Words(seed, 0, stream) for stream in range(3))
     sums = []
     for k in range(-(-count // size)):
         u = [signs_in.sign(k * size + j) * latent[j] for j in range(n)] + [0] * (size - n)
@@ -330,11 +330,14 @@ def layer_scale(parsed, layer):
 
 def weights(parsed):
     """The network: a list of (rows, columns) float32 arrays and a list of float32 biases."""
-    project = {"dense": dense, "hadamard": hadamard}[parsed["projection"]]
     raw = parsed["latent_family"] == 0
     matrices = []
+    seed, latent = parsed["seed"], parsed["latent"]
+    run = hadamard(seed, latent, parsed["weight_count"]) if parsed["projection"] != "dense" else []
     for layer, (rows, columns) in enumerate(parsed["shapes"]):
-        sums = project(parsed["seed"], layer, parsed["latent"], rows * columns)
+        count = rows * columns
+        sums = dense(seed, layer, latent, count) if parsed["projection"] == "dense" else run[:count]
+        run = run[count:]
         scale = layer_scale(parsed, layer)
         if not raw:
             scale *= step(parsed["latent_step"])

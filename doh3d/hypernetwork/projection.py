@@ -84,8 +84,10 @@ def make_projection(
 
 
 class HadamardProjection:
-    """Blocks y = D2 Pi H D1 z of N = 2^ceil(log2 n) values each, cut to P_l for each layer.
+    """Blocks y = D2 Pi H D1 z of N = 2^ceil(log2 n) values each, cut to P for all layers.
 
+    The layers share blocks, one after the other: a block of each layer's own would cost as much for
+    the few weights of the last layer as for thousands.
     D1 and D2 are random signs, Pi a random permutation, H the N x N Walsh-Hadamard matrix in
     natural order applied to z padded with zeros.
     """
@@ -98,30 +100,26 @@ class HadamardProjection:
         device: torch.device | str = "cpu",
     ) -> None:
         block = 1 << max(0, latent_count - 1).bit_length()
-        input_signs = []
+        size = sum(layer_sizes)
+        blocks = -(-size // block)
+        signs = random_signs(seed, 0, Stream.INPUT_SIGNS, 0, blocks * block)
+        input_signs = signs.reshape(blocks, block)[:, :latent_count]
         gather = []
-        output_signs = []
-        blocks_before = 0
-        for layer, size in enumerate(layer_sizes):
-            blocks = -(-size // block)
-            signs = random_signs(seed, layer, Stream.INPUT_SIGNS, 0, blocks * block)
-            input_signs.append(signs.reshape(blocks, block)[:, :latent_count])
-            # Many blocks at a time where they are short: a short latent makes thousands of them.
-            step = max(1, _EXACT_CHUNK_ENTRIES // block)
-            for k in range(0, blocks, step):
-                count = min(step, blocks - k)
-                keys = random_words(seed, layer, Stream.PERMUTATION, k * block, count * block)
-                # Stable, so that equal keys leave no choice.
-                order = np.argsort(keys.reshape(count, block), axis=1, kind="stable")
-                order += (blocks_before + k + np.arange(count)[:, None]) * block
-                gather.append(order.reshape(-1)[: size - k * block])
-            output_signs.append(random_signs(seed, layer, Stream.OUTPUT_SIGNS, 0, size))
-            blocks_before += blocks
+        # Many blocks at a time where they are short: a short latent makes thousands of them.
+        step = max(1, _EXACT_CHUNK_ENTRIES // block)
+        for k in range(0, blocks, step):
+            count = min(step, blocks - k)
+            keys = random_words(seed, 0, Stream.PERMUTATION, k * block, count * block)
+            # Stable, so that equal keys leave no choice.
+            order = np.argsort(keys.reshape(count, block), axis=1, kind="stable")
+            order += (k + np.arange(count)[:, None]) * block
+            gather.append(order.reshape(-1)[: size - k * block])
+        output_signs = random_signs(seed, 0, Stream.OUTPUT_SIGNS, 0, size)
         self._block = block
         self._layer_sizes = layer_sizes
-        self._input_signs = torch.from_numpy(np.concatenate(input_signs)).to(device)
+        self._input_signs = torch.from_numpy(input_signs.copy()).to(device)
         self._gather = torch.from_numpy(np.concatenate(gather).astype(np.int64)).to(device)
-        self._output_signs = torch.from_numpy(np.concatenate(output_signs)).to(device)
+        self._output_signs = torch.from_numpy(output_signs).to(device)
         # Kept in float as well: converting them in every training step would cost more than
         # the transform.
         self._float_signs: tuple[torch.Tensor, torch.Tensor] | None = None

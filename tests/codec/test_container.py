@@ -135,10 +135,10 @@ def test_encoder_still_writes_the_golden_files(name):
 @pytest.mark.parametrize(
     ("name", "digest"),
     [
-        ("hadamard", "49f65bc84318fc03d92fba6bde9b0314e943276a0f9479d076b5ca1be7fa955e"),
+        ("hadamard", "d7fe31685c0933071e2656f09b7ec1d4ca10b1972db5d0c03bce2562eff4f436"),
         ("dense", "1999010a3fc7e0d857f81f7b18ee0fd9e47f82d225bea792c6adcc3474081c6b"),
-        ("sine", "6b2d0957f5aad0fdaf6e3df1ba780135a46103043acc81273aa421b916142150"),
-        ("raw", "cede1141bc9ca15384937b0ab5a1a41557613d01a5956947425ee432136d0a58"),
+        ("sine", "63f5e9d4a57f987706c22b29fae27c966c67f72aceacc279b1838ff99686533e"),
+        ("raw", "a5cfbb99749569e56ea1d05d9d1a7eff02d986130e23a6ad1c7319e37e2b3050"),
     ],
 )
 def test_golden_weights_are_pinned(reference, name, digest):

@@ -76,7 +76,7 @@ def test_a_golden_file_is_written_and_read():
         a.numpy().astype("<f4").tobytes() for a in (*weights.matrices, *weights.biases)
     )
     assert hashlib.sha256(written).hexdigest() == (
-        "57dfd1191165a6c8c460e4ec61dd1d4382132abb3a3cd4b6ab5c4205cda219e7"
+        "70095c6f83e75180e63d1bb8607bdbfb99dc75f89978ad9c6ae2d4e178fc7b1e"
     )
 
 

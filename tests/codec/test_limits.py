@@ -157,8 +157,8 @@ def noisy_field(limits=DEFAULT_LIMITS, width=16):
 
 
 def test_noise_is_not_extracted_unless_asked_to():
-    few = Limits(surface_cells=4)
-    with pytest.raises(ConfigError, match=r"crosses \d+ cells or more at resolution 16; at most 1"):
+    few = Limits(surface_cells=2)
+    with pytest.raises(ConfigError, match=r"crosses \d+ cells or more at resolution 16; at most 5"):
         noisy_field(few).to_mesh(16)
     mesh = noisy_field(Limits.of_format()).to_mesh(16)
     assert mesh.is_watertight

@@ -35,16 +35,16 @@ def slow_hadamard(latent, sizes, seed):
         block *= 2
     matrix = sylvester(block)
     out = []
-    for layer, size in enumerate(sizes):
-        blocks = -(-size // block)
-        d1 = random_signs(seed, layer, Stream.INPUT_SIGNS, 0, blocks * block).astype(int)
-        d2 = random_signs(seed, layer, Stream.OUTPUT_SIGNS, 0, size).astype(int)
-        keys = random_words(seed, layer, Stream.PERMUTATION, 0, blocks * block).tolist()
-        for p in range(size):
-            k, i = divmod(p, block)
-            order = sorted(range(block), key=lambda j, k=k: (keys[k * block + j], j))
-            flipped = d1[k * block : k * block + n] * latent
-            out.append(int(d2[p] * (matrix[order[i]][:n] @ flipped)))
+    size = sum(sizes)
+    blocks = -(-size // block)
+    d1 = random_signs(seed, 0, Stream.INPUT_SIGNS, 0, blocks * block).astype(int)
+    d2 = random_signs(seed, 0, Stream.OUTPUT_SIGNS, 0, size).astype(int)
+    keys = random_words(seed, 0, Stream.PERMUTATION, 0, blocks * block).tolist()
+    for p in range(size):
+        k, i = divmod(p, block)
+        order = sorted(range(block), key=lambda j, k=k: (keys[k * block + j], j))
+        flipped = d1[k * block : k * block + n] * latent
+        out.append(int(d2[p] * (matrix[order[i]][:n] @ flipped)))
     return out
 
 
