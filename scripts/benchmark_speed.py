@@ -128,7 +128,7 @@ def measure_projection(latent: int, mesh: Path) -> Values:
     architecture = Architecture(width=plan.width, octaves=plan.octaves)
     values = projection_seconds("hadamard", latent, architecture.layer_sizes)
     weights = architecture.weight_count
-    work = (weights + latent * len(architecture.layer_sizes)) * math.log2(latent)
+    work = (weights + latent) * math.log2(latent)
     values["note"] = f"{1e9 * float(values['seconds']) / work:.3f} ns for each of (P + sum n) log n"
     # A gigabyte of the dense matrix is enough to see it grow.
     if latent * weights <= 2**28:
