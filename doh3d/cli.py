@@ -22,6 +22,7 @@ from doh3d.commands import (
     info,
     sweep,
 )
+from doh3d.commands.log import be_verbose, log_to_stderr
 from doh3d.errors import Doh3dError, TargetError
 from doh3d.interrupts import exit_on_signals
 
@@ -47,8 +48,14 @@ def _root(
         bool,
         typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
     ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", "-v", help="Say on standard error what is done."),
+    ] = False,
 ) -> None:
     """Options of the command itself."""
+    if verbose:
+        be_verbose()
 
 
 app.command("check", epilog=check.EXAMPLES)(check.check)
@@ -72,7 +79,7 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        with exit_on_signals():
+        with exit_on_signals(), log_to_stderr():
             # Typer returns the status of an Exit rather than raising it.
             status = app(standalone_mode=False)
     except TargetError as error:
