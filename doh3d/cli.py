@@ -20,6 +20,7 @@ from doh3d.commands import (
     evaluate,
     image,
     info,
+    report,
     sweep,
 )
 from doh3d.commands.log import be_verbose, log_to_stderr
@@ -68,6 +69,7 @@ app.command("batch", epilog=batch.EXAMPLES)(batch.batch)
 app.command("batch-export", epilog=batch_export.EXAMPLES)(batch_export.batch_export)
 app.command("batch-eval", epilog=batch_eval.EXAMPLES)(batch_eval.batch_eval)
 app.command("sweep", epilog=sweep.EXAMPLES)(sweep.sweep)
+app.command("report", epilog=report.EXAMPLES)(report.report)
 
 
 def main() -> None:

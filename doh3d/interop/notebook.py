@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from doh3d.codec.inspection import describe
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
 
 # Fine enough for a picture of this size, and a fraction of a second.
 _RESOLUTION = 96
-_PIXELS = (320, 320)
+_PIXELS = 320
 
 
 def summary(kind: str, description: Mapping[str, Any]) -> str:
@@ -42,7 +40,7 @@ def field_html(field: OccupancyField) -> str | None:
     )
     return (
         '<div style="display: flex; flex-wrap: wrap; align-items: center; gap: 1em">'
-        f'<img alt="the decoded shape" width="{_PIXELS[0] // 2}" height="{_PIXELS[1] // 2}" '
+        f'<img alt="the decoded shape" width="{_PIXELS // 2}" height="{_PIXELS // 2}" '
         f'src="data:image/png;base64,{base64.b64encode(picture).decode()}">'
         f"<table>{rows}</table></div>"
     )
@@ -62,10 +60,6 @@ def _facts(description: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _picture(field: OccupancyField) -> bytes:
-    from doh3d.view.picture import side_by_side
+    from doh3d.view.thumbnail import draw_panels, to_bytes
 
-    mesh = field.to_mesh(_RESOLUTION)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "shape.png"
-        side_by_side([mesh], [""], path, size=_PIXELS)
-        return path.read_bytes()
+    return to_bytes(draw_panels([field.to_mesh(_RESOLUTION)], pixels=_PIXELS)[0], "PNG")
