@@ -38,7 +38,7 @@ _COLUMNS = {
     "chamfer_l1": Column("Chamfer-L1", 5),
     "f_score": Column("F-score", 4),
     "normal_consistency": Column("Normals", 4),
-    "seconds": Column("Seconds", 1),
+    "seconds": Column("Fit seconds", 1),
 }
 
 # Shapes of each kind that get pictures.
@@ -80,14 +80,14 @@ def batch_section(paths: Sequence[Path]) -> Section:
     protocols = sorted({dataset.protocol for dataset in datasets})
     scatter = {dataset.name: _points(dataset) for dataset in datasets}
     figures = [("IoU against bytes", points_figure(scatter, lines=False))]
-    for metric, title in (
-        ("iou", "IoU"),
-        ("chamfer_l1", "Chamfer-L1, half the longest side = 1"),
-        ("bytes", "Size of the file in bytes"),
+    for metric, name, title in (
+        ("iou", "IoU", "IoU"),
+        ("chamfer_l1", "Chamfer-L1", "Chamfer-L1, half the longest side = 1"),
+        ("bytes", "size", "Size of the file in bytes"),
     ):
         counted = histogram({d.name: d.values[metric] for d in datasets}, title)
         if counted is not None:
-            figures.append((f"How many shapes have which {title.split(',')[0]}", counted))
+            figures.append((f"How many shapes have which {name}", counted))
     return Section(
         title=f"Collection{'s' * several} {', '.join(d.name for d in datasets)}",
         facts=_facts(datasets, protocols),
@@ -101,7 +101,8 @@ def batch_section(paths: Sequence[Path]) -> Section:
 def _read(path: Path) -> _Dataset:
     own = ["id", "error", "protocol", "points", "iou_of", "bytes", "iou", "chamfer_l1", "seconds"]
     measured = PartFolder(path / FOLDER / EvaluationRow.FOLDER, EvaluationRow)
-    wanted = ["id", "error", "protocol", "points", "resolution", *_METRICS]
+    # Its seconds are of decoding.
+    wanted = ["id", "error", "protocol", "points", *(m for m in _METRICS if m != "seconds")]
     ids: list[str] = []
     columns: dict[str, list[float]] = {metric: [] for metric in _METRICS}
     reasons: list[str] = []
@@ -137,7 +138,7 @@ def _read(path: Path) -> _Dataset:
 
 
 def _facts(datasets: Sequence[_Dataset], protocols: Sequence[str]) -> dict[str, str]:
-    facts = {"IoU": "; ".join(protocols)}
+    facts = {"IoU": "; ".join(protocols)} if len(protocols) == 1 else {}
     for dataset in datasets:
         values = dataset.values
         facts[dataset.name] = (
@@ -145,6 +146,8 @@ def _facts(datasets: Sequence[_Dataset], protocols: Sequence[str]) -> dict[str, 
             f"{values['bytes'].mean():.0f} bytes, IoU mean {values['iou'].mean():.4f}, median "
             f"{np.median(values['iou']):.4f}, lowest {values['iou'].min():.4f}"
         )
+        if not facts.get("IoU"):
+            facts[dataset.name] += f" ({dataset.protocol})"
     return facts
 
 

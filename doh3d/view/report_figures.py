@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 # Told apart with any colour vision, and seen on white and on near black.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#888888")
+COLOURS = ("#2b8cce", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#888888")
 _SYMBOLS = ("circle", "square", "triangle-up", "diamond", "triangle-down", "x", "star", "cross")
 # The part of viridis that does on both.
 _SHADES = (0.25, 0.85)
