@@ -34,7 +34,7 @@ is_there chromium || command -v chromium >/dev/null || browser=(chromium)
 [ ${#missing[@]} -gt 0 ] || [ ${#browser[@]} -gt 0 ] || exit 0
 
 by_hand() {
-    echo "doh3d: $1; pictures need these system packages: ${missing[*]}" >&2
+    echo "doh3d: $1; pictures, or tests, need these system packages: ${missing[*]} ${browser[*]}" >&2
     exit 0
 }
 
