@@ -13,7 +13,7 @@ import doh3d
 from doh3d.errors import ConfigError
 from doh3d.files import check_output, write_atomically
 from doh3d.view.report_batches import batch_section, is_dataset
-from doh3d.view.report_content import Section, Subject
+from doh3d.view.report_content import Section, Subject, shortened
 from doh3d.view.report_evals import eval_section, read_evaluations
 from doh3d.view.report_figures import check_plotly
 from doh3d.view.report_shapes import Progress, draw_subjects
@@ -183,7 +183,7 @@ def render(
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["cell"] = format_cell
+    environment.filters |= {"cell": format_cell, "short": shortened}
     data = {
         "figures": [json.loads(f.to_json()) for section in sections for _, f in section.figures],
         "shapes": [{"original": shape["original"], "levels": shape["levels"]} for shape in shapes],
@@ -208,7 +208,7 @@ def format_cell(value: Any, decimals: int | None) -> str:
     if value is None:
         return "–"
     if decimals is None or isinstance(value, str):
-        return str(value)
+        return shortened(str(value))
     return f"{value:,.{decimals}f}"
 
 

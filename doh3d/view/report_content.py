@@ -16,6 +16,7 @@ MOST_ROWS = 400
 MOST_POINTS = 2000
 MOST_LEVELS = 8
 _MOST_REASONS = 20
+_MOST_LETTERS = 300
 
 Item = TypeVar("Item")
 
@@ -121,6 +122,11 @@ def spread(items: Sequence[Item], most: int) -> list[Item]:
     if len(items) <= most:
         return list(items)
     return [items[index] for index in np.linspace(0, len(items) - 1, most).round().astype(int)]
+
+
+def shortened(text: str) -> str:
+    """Return a text's beginning where it is very long: names may be of any length."""
+    return text if len(text) <= _MOST_LETTERS else f"{text[: _MOST_LETTERS - 1]}…"
 
 
 def shown_reasons(reasons: Sequence[str]) -> list[str]:

@@ -109,7 +109,7 @@ def eval_section(evaluated: Sequence[Evaluated]) -> Section:
         {f"{each.values['protocol']}, {each.values['points']:,} points" for each in evaluated}
     )
     lines = len(by_shape) <= _MOST_GROUPS
-    groups = {name: _points(of_shape) for name, of_shape in by_shape.items()}
+    groups = {name: spread(_points(of_shape), MOST_POINTS) for name, of_shape in by_shape.items()}
     if not lines:
         # With a line for each there would be no telling them apart.
         groups = {"all": spread(_points(evaluated), MOST_POINTS)}

@@ -13,6 +13,7 @@ from doh3d.errors import ConfigError
 from doh3d.evaluation.rate_distortion import pareto_front
 from doh3d.evaluation.rate_table import Baseline
 from doh3d.evaluation.sweep_table import SweepRow, summarize
+from doh3d.view.report_content import shortened
 from doh3d.view.scales import bits_name, byte_ticks, error_bars, quality, quality_ticks
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def check_plotly() -> None:
 
 def escaped(text: str) -> str:
     """Text as plotly is to show it, which takes tags for markup."""
-    return html.escape(text)
+    return html.escape(shortened(text))
 
 
 def sweep_bytes(rows: Sequence[SweepRow], baselines: Sequence[Baseline]) -> Figure:

@@ -12,6 +12,7 @@ from doh3d.evaluation.rate_table import parse_baseline
 from doh3d.evaluation.sweep_table import SweepFolder, SweepRow
 from doh3d.view.report_content import (
     MOST_LEVELS,
+    MOST_POINTS,
     MOST_ROWS,
     Column,
     Level,
@@ -55,7 +56,7 @@ def sweep_section(path: Path, baselines: Sequence[str]) -> Section:
         raise ConfigError(f"{folder.table_path}: has no row; run doh3d sweep first")
     first = rows[0]
     others = [parse_baseline(text, first.mesh) for text in baselines]
-    figures = [("IoU against bytes", sweep_bytes(rows, others))]
+    figures = [("IoU against bytes", sweep_bytes(spread(rows, MOST_POINTS), others))]
     for against, name in (("latent", "latent length"), ("bits", "bits")):
         if len({getattr(row, against) for row in rows}) > 1:
             figures.append((f"IoU against {name}", sweep_lines(rows, against)))  # type: ignore[arg-type]

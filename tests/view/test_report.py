@@ -250,4 +250,5 @@ def test_cells():
     assert format_cell(None, 2) == "–"
     assert format_cell(1234.5678, 2) == "1,234.57"
     assert format_cell("a", None) == "a"
+    assert len(format_cell("a" * 10**6, None)) == 300
     assert format_cell(float("inf"), 2) == "inf"
