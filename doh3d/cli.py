@@ -20,7 +20,9 @@ from doh3d.commands import (
     evaluate,
     image,
     info,
+    render,
     sweep,
+    view,
 )
 from doh3d.errors import Doh3dError, TargetError
 from doh3d.interrupts import exit_on_signals
@@ -56,6 +58,8 @@ app.command("compress", epilog=compress.EXAMPLES)(compress.compress)
 app.command("decompress", epilog=decompress.EXAMPLES)(decompress.decompress)
 app.command("info", epilog=info.EXAMPLES)(info.info)
 app.command("eval", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+app.command("view", epilog=view.EXAMPLES)(view.view)
+app.command("render", epilog=render.EXAMPLES)(render.render)
 app.add_typer(image.app, name="image")
 app.command("batch", epilog=batch.EXAMPLES)(batch.batch)
 app.command("batch-export", epilog=batch_export.EXAMPLES)(batch_export.batch_export)
