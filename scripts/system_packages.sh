@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Installs the system libraries that pictures need (Open3D draws with Vulkan, in software where
-# there is no GPU), and Python's venv module where Debian has split it off.
+# there is no GPU), what the tests of the viewer need (a screen without a monitor, a hand on its
+# keys and a look at it; doh3d itself uses none of them), and Python's venv module where Debian
+# has split it off.
 #
 # usage: scripts/system_packages.sh [PYTHON]
 #
@@ -13,7 +15,7 @@ python=${1:-python3}
 # Other systems bring these libraries along, or name them differently.
 [ "$(uname -s)" = Linux ] || exit 0
 
-wanted=(libusb-1.0-0 libgl1 libegl1 libvulkan1 mesa-vulkan-drivers)
+wanted=(libusb-1.0-0 libgl1 libegl1 libvulkan1 mesa-vulkan-drivers xvfb xdotool imagemagick)
 if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
     wanted+=("python$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv")
 fi
@@ -27,7 +29,7 @@ done
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 by_hand() {
-    echo "doh3d: $1; pictures need these system packages: ${missing[*]}" >&2
+    echo "doh3d: $1; pictures and their tests need these system packages: ${missing[*]}" >&2
     exit 0
 }
 

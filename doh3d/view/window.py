@@ -11,6 +11,7 @@ import pickle
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from doh3d.view.scene3d import FIELD_OF_VIEW_DEG, Place, fill_scene, light_from_
 from doh3d.view.viewer import KEYS, Task
 
 _SIZE = (1280, 720)
-_LEGEND_SIZE = (560, 66)
+_LEGEND_EMS = 4.2
 _LINE_EMS = 1.5
 
 
@@ -55,17 +56,23 @@ class Window:
         self._cameras: list[npt.NDArray[np.float64]] = []
 
         panels = task.comparison.panels(task.meshes)
-        self._place = Place.of([panel.mesh for panel in panels])
+        self._place = Place.of([panel.mesh for panel in panels], task.camera.up)
         self._window = gui.Application.instance.create_window(
             printable(task.comparison.title), *_SIZE
         )
         self._em = self._window.theme.font_size
         self._scenes = [new_scene(self._window) for _ in panels]
-        self._captions = [gui.Label(printable("   ".join(panel.caption))) for panel in panels]
+        captions = ["  " + "   ".join(panel.caption) for panel in panels]
+        self._captions = [gui.Label(printable(caption)) for caption in captions]
         self._legend = gui.ImageWidget()
         self._status = gui.Label("")
         for widget in (*self._scenes, *self._captions, self._legend, self._status):
             self._window.add_child(widget)
+        # Nothing else clears what was drawn below them before.
+        for label in (*self._captions, self._status):
+            label.background_color = gui.Color(0.93, 0.93, 0.93)
+            label.text_color = gui.Color(0.15, 0.15, 0.15)
+        self._legend.background_color = gui.Color(1.0, 1.0, 1.0)
         self._legend.visible = False
         self._window.set_on_layout(self._lay_out)
         self._window.set_on_key(self._on_key)
@@ -89,35 +96,28 @@ class Window:
 
     def _show_status(self, message: str = "") -> None:
         keys = "   ".join(f"[{key}] {does}" for key, does in KEYS)
-        self._status.text = f"{message or f'resolution {self._resolution}'}      {keys}"
+        self._status.text = f"  {message or f'resolution {self._resolution}'}      {keys}"
         self._window.post_redraw()
 
     def _lay_out(self, _context: Any) -> None:
         area = self._window.content_rect
         line = round(_LINE_EMS * self._em)
-        legend_height = _LEGEND_SIZE[1] * self._legend.visible
+        legend_height = round(_LEGEND_EMS * self._em) * self._legend.visible
         height = area.height - 2 * line - legend_height
         shown = range(len(self._scenes)) if self._alone is None else [self._alone]
         width = area.width // len(shown)
         for column, index in enumerate(shown):
             left = area.x + column * width
             self._scenes[index].frame = gui.Rect(left, area.y, width, height)
-            self._captions[index].frame = gui.Rect(
-                left + self._em, area.y + height, width - self._em, line
-            )
-        self._legend.frame = gui.Rect(
-            area.x + (area.width - _LEGEND_SIZE[0]) // 2,
-            area.y + height + line,
-            _LEGEND_SIZE[0],
-            legend_height,
-        )
-        self._status.frame = gui.Rect(
-            area.x + self._em, area.y + area.height - line, area.width - self._em, line
-        )
+            self._captions[index].frame = gui.Rect(left, area.y + height, width, line)
+        below = area.y + height + line
+        self._legend.frame = gui.Rect(area.x, below, area.width, legend_height)
+        self._status.frame = gui.Rect(area.x, below + legend_height, area.width, line)
 
     def _reset_camera(self) -> None:
-        _, upward, backward = self._task.camera.axes
-        distance = 1.15 / np.sin(np.radians(FIELD_OF_VIEW_DEG / 2))
+        # The scene stands upright, whatever the shapes' vertical axis is.
+        _, upward, backward = replace(self._task.camera, up="y").axes
+        distance = 0.95 / np.sin(np.radians(FIELD_OF_VIEW_DEG / 2))
         for scene in self._scenes:
             bounds = scene.scene.bounding_box
             scene.setup_camera(FIELD_OF_VIEW_DEG, bounds, [0, 0, 0])
@@ -219,7 +219,8 @@ class Window:
         if self._heat is not None:
             from open3d.geometry import Image
 
-            picture = legend(_LEGEND_SIZE, self._heat.range_percent, round(0.8 * self._em))
+            size = (self._window.content_rect.width, round(_LEGEND_EMS * self._em))
+            picture = legend(size, self._heat.range_percent, round(0.8 * self._em))
             self._legend.update_image(Image(np.ascontiguousarray(picture)))
         self._draw()
         self._show_status()
