@@ -78,7 +78,8 @@ def main() -> None:
     try:
         with exit_on_signals():
             # Typer returns the status of an Exit rather than raising it.
-            status = app(standalone_mode=False)
+            # The name, so that `python -m doh3d` completes and explains itself as `doh3d` does.
+            status = app(standalone_mode=False, prog_name="doh3d")
     except TargetError as error:
         _fail(str(error), status=3)
     except Doh3dError as error:

@@ -36,10 +36,11 @@ def main() -> None:
 
     if options.mesh is None:
         options.mesh = Path(str(resources.files("pymeshfix") / "examples/StanfordBunny.ply"))
-    OUT.mkdir(parents=True, exist_ok=True)
+    folder = OUT / f"{options.mesh.stem}-{options.preset}"
+    folder.mkdir(parents=True, exist_ok=True)
     codes = []
     for max_bytes in map(int, options.bytes.split(",")):
-        code = OUT / f"{options.mesh.stem}-{options.preset}-{max_bytes}.doh"
+        code = folder / f"{max_bytes}.doh"
         if not code.exists():
             doh3d.compress(options.mesh, max_bytes=max_bytes, preset=options.preset).save(code)
         print(f"{code}: {code.stat().st_size:,} bytes", flush=True)

@@ -38,19 +38,22 @@ class Surface:
     @classmethod
     def of(cls, vertices: FloatArray, faces: IntArray) -> Surface:
         """Smooth a welded mesh over its curved parts, and keep its edges sharp."""
-        corners = vertices[faces]
-        # As long as twice the area, which weighs them.
-        of_faces = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-        index, weighed = faces.ravel(), np.repeat(of_faces, 3, axis=0)
+        corners = np.asarray(vertices)[faces]
+        forth = _unit(np.roll(corners, -1, axis=1) - corners)
+        flat = _unit(np.cross(forth[:, 0], forth[:, 1]))
+        # Weighed by angles, so that neither sizes nor the way faces are cut count.
+        cosines = -np.einsum("fij,fij->fi", forth, np.roll(forth, 1, axis=1))
+        weighed = np.arccos(np.clip(cosines, -1, 1))[..., None] * flat[:, None]
+        index, weighed = faces.ravel(), weighed.reshape(-1, 3)
         sums = [np.bincount(index, weighed[:, axis], len(vertices)) for axis in range(3)]
-        smooth, flat = _unit(np.stack(sums, axis=1)), _unit(of_faces)
+        smooth = _unit(np.stack(sums, axis=1))
         leaning = np.einsum("fij,fj->fi", smooth[faces], flat)
         on_edge = leaning < np.cos(np.radians(_CREASE_DEG))
         source = np.concatenate([np.arange(len(vertices)), faces[on_edge]])
         normals = np.concatenate([smooth, flat[np.nonzero(on_edge)[0]]])
         faces = faces.copy()
         faces[on_edge] = np.arange(len(vertices), len(source))
-        return cls(vertices[source], normals, faces, source)
+        return cls(np.asarray(vertices)[source], normals, faces, source)
 
 
 def shade(surface: Surface, colours: FloatArray | None = None) -> tuple[IntArray, FloatArray]:

@@ -6,6 +6,7 @@ standard output what nobody asked for.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pickle
 import subprocess
@@ -62,14 +63,26 @@ class Task:
 
 
 def check_screen() -> None:
-    """Raise ConfigError where no window can be opened, for use before long work."""
-    if sys.platform == "linux" and not any(
-        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
-    ):
+    """Raise ConfigError where no window can be opened, for use before long work.
+
+    Open3D itself would go on without a window, for ever.
+    """
+    # Elsewhere there always is one. Open3D has X11 windows only, Wayland's through XWayland.
+    if sys.platform != "linux":
+        return
+    name = os.environ.get("DISPLAY")
+    try:
+        x11 = ctypes.CDLL("libX11.so.6")
+    except OSError as error:
+        raise ConfigError("windows need the system package libx11-6; install it") from error
+    x11.XOpenDisplay.restype = ctypes.c_void_p
+    display = x11.XOpenDisplay(None) if name else None
+    if not display:
+        why = f"nothing answers at DISPLAY={name}" if name else "DISPLAY is not set"
         raise ConfigError(
-            "there is no screen to open a window on (neither DISPLAY nor WAYLAND_DISPLAY is set); "
-            "draw a picture instead: doh3d render"
+            f"there is no screen to open a window on ({why}); draw a picture instead: doh3d render"
         )
+    x11.XCloseDisplay(ctypes.c_void_p(display))
 
 
 def show(task: Task) -> None:
