@@ -49,7 +49,7 @@ def screen():
     """A display of its own; its environment."""
     read, write = os.pipe()
     server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(write), "-screen", "0", "1300x760x24", "-nolisten", "tcp"],
+        ["Xvfb", "-displayfd", str(write), "-screen", "0", "1300x760x24", "-noreset"],
         pass_fds=[write],
         stderr=subprocess.DEVNULL,
     )
@@ -89,14 +89,15 @@ class Viewer:
     def open(self):
         """Wait until the window shows something."""
         (window,) = wait_for("window", lambda: self.windows() or None, self.process)
-        self.tool("xdotool", "windowmove", window, "0", "0", "windowfocus", window)
+        self.window = window.decode()
+        self.tool("xdotool", "windowfocus", window)
         wait_for("picture", lambda: len(np.unique(self.look())) > 50, self.process)
 
     def look(self):
         """(720, 1280, 3) pixels of the window, as they are on the screen."""
-        picture = self.tool("import", "-window", "root", "-depth", "8", "png:-")
+        picture = self.tool("import", "-window", self.window, "-depth", "8", "png:-")
         with Image.open(io.BytesIO(picture)) as image:
-            return np.asarray(image.convert("RGB"))[:720, :1280].astype(int)
+            return np.asarray(image.convert("RGB")).astype(int)
 
     def press(self, key, seen):
         """Press a key, and wait for a picture that differs from the last and is as expected."""
