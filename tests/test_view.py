@@ -116,7 +116,7 @@ BAD = {
 BAD_RENDER = {
     "size": (["{code}", "--size", "3x"], "size is '3x'; it must be like 1200x600"),
     "too small": (["{code}", "--size", "9"], "size is 9 x 9; 1 shape needs more room"),
-    "too large": (["{code}", "--size", "99999"], "at most 8192"),
+    "too large": (["{code}", "--size", "99999"], "at most 4096"),
     "renderer": (["{code}", "--renderer", "vtk"], "renderer is 'vtk'"),
     "range": (["{code}", "{mesh}", "--heatmap", "--range", "0"], "range is 0.0"),
     "a range of nothing": (["{code}", "{mesh}", "--range", "1"], "--range is for --heatmap"),

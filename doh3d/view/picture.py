@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Renderer: TypeAlias = Literal["open3d", "raycast"]
 
-MAX_SIDE = 8192
+MAX_SIDE = 4096
 
 _BACKGROUND = (255, 255, 255)
 _INK = (40, 40, 40)
@@ -54,7 +54,7 @@ def draw_picture(
     path : path-like
         The PNG to write. It appears whole or not at all.
     size : (int, int)
-        Width and height of the whole picture in pixels, up to 8192 each.
+        Width and height of the whole picture in pixels, up to 4096 each.
     camera : Camera, optional
         A little from the right and from above, with y up, unless given.
     range_percent : float, optional

@@ -5,7 +5,6 @@ Runs as a process of its own; see `doh3d.view.viewer`.
 
 from __future__ import annotations
 
-import io
 import os
 import pickle
 import sys
@@ -21,13 +20,13 @@ import trimesh
 from open3d.visualization import gui
 
 from doh3d.errors import Doh3dError
-from doh3d.files import write_atomically
 from doh3d.limits import MAX_RESOLUTION, MIN_RESOLUTION
 from doh3d.view.comparison import Heat
 from doh3d.view.heatmap import SignedDistance
 from doh3d.view.offscreen import without_core_dump
-from doh3d.view.picture import Layout, legend, printable
+from doh3d.view.picture import legend, printable
 from doh3d.view.scene3d import FIELD_OF_VIEW_DEG, Place, fill_scene, light_from_camera, new_scene
+from doh3d.view.screenshot import write_screenshot
 from doh3d.view.viewer import KEYS, Task
 
 _SIZE = (1280, 720)
@@ -264,18 +263,14 @@ class Window:
             images[index] = np.asarray(image)[..., :3]
             if len(images) < len(shown):
                 return
-            drawing = np.concatenate([images[each] for each in shown], axis=1)
-            layout = Layout(
-                [panels[each] for each in shown],
-                (drawing.shape[1] // len(shown), drawing.shape[0]),
-                with_legend=self._heat is not None,
-            )
-            picture = io.BytesIO()
-            range_percent = None if self._heat is None else self._heat.range_percent
-            layout.compose(drawing, range_percent).save(picture, format="PNG")
-            path = self._free_name()
             try:
-                write_atomically(path, picture.getvalue())
+                path = write_screenshot(
+                    [images[each] for each in shown],
+                    [panels[each] for each in shown],
+                    self._task.screenshots,
+                    self._task.comparison.reconstructions[0].path.stem,
+                    None if self._heat is None else self._heat.range_percent,
+                )
             except Doh3dError as error:
                 self._show_status(str(error))
                 return
@@ -285,13 +280,6 @@ class Window:
         for index in shown:
             scene = self._scenes[index].scene.scene
             scene.render_to_image(lambda image, index=index: take(index, image))
-
-    def _free_name(self) -> Path:
-        stem = self._task.comparison.reconstructions[0].path.stem
-        number = 1
-        while (path := self._task.screenshots / f"{stem}-{number:02}.png").exists():
-            number += 1
-        return path
 
     def _on_close(self) -> bool:
         self._closed = True

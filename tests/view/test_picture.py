@@ -175,7 +175,7 @@ def test_what_a_graphics_process_died_of(output, returncode, reason):
         ([None], {}, "no faces"),
         (["box"], {"size": (10, 500)}, "size is 10 x 500; 1 shape needs more room"),
         (["box"] * 3, {"size": (90, 500)}, "size is 90 x 500; 3 shapes need more room"),
-        (["box"], {"size": (9000, 500)}, "at most 8192 pixels"),
+        (["box"], {"size": (9000, 500)}, "at most 4096 pixels"),
         (["box"], {"renderer": "vtk"}, "renderer is 'vtk'; it must be open3d or raycast"),
     ],
 )
