@@ -91,7 +91,14 @@ class Viewer:
         (window,) = wait_for("window", lambda: self.windows() or None, self.process)
         self.window = window.decode()
         self.tool("xdotool", "windowfocus", window)
-        wait_for("picture", lambda: len(np.unique(self.look())) > 50, self.process)
+        wait_for("picture", self.is_drawn, self.process)
+
+    def is_drawn(self):
+        """Whether there is a picture, and not a half-made one."""
+        before = self.look()
+        time.sleep(1)
+        now = self.look()
+        return len(np.unique(now)) > 50 and (now == before).all()
 
     def look(self):
         """(720, 1280, 3) pixels of the window, as they are on the screen."""
@@ -183,6 +190,7 @@ def test_cameras_move_together(viewer, torus_files):
     mesh, code = torus_files
     view = viewer(code, mesh, "--resolution", 64)
     before = view.look()
+    assert (shapes(before)[:, :640] != shapes(before)[:, 640:]).mean() < 0.02
     # Slower than the window takes them in, or they become one.
     steps = [("mousemove", "300", "250"), ("mousedown", "1")]
     steps += [("mousemove", str(300 + 30 * i), str(250 + 20 * i)) for i in range(1, 5)]
@@ -193,7 +201,7 @@ def test_cameras_move_together(viewer, torus_files):
     def turned():
         now = shapes(view.look())
         left, right = now[:, :640], now[:, 640:]
-        moved = (left != shapes(before)[:, :640]).mean()
+        moved = (now != shapes(before)).mean()
         return moved > 0.05 and (left != right).mean() < 0.02
 
     wait_for("turned", turned, view.process)
