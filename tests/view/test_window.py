@@ -36,7 +36,7 @@ def wait_for(what, look, process=None):
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         seen = look()
-        if seen is not None and seen is not False:
+        if isinstance(seen, np.ndarray) or seen:
             return seen
         if process is not None and process.poll() is not None:
             pytest.fail(f"{what}: the viewer ended: {process.stderr.read()}")
