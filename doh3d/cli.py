@@ -20,8 +20,10 @@ from doh3d.commands import (
     evaluate,
     image,
     info,
+    render,
     report,
     sweep,
+    view,
 )
 from doh3d.commands.log import be_verbose, log_to_stderr
 from doh3d.errors import Doh3dError, TargetError
@@ -64,6 +66,8 @@ app.command("compress", epilog=compress.EXAMPLES)(compress.compress)
 app.command("decompress", epilog=decompress.EXAMPLES)(decompress.decompress)
 app.command("info", epilog=info.EXAMPLES)(info.info)
 app.command("eval", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+app.command("view", epilog=view.EXAMPLES)(view.view)
+app.command("render", epilog=render.EXAMPLES)(render.render)
 app.add_typer(image.app, name="image")
 app.command("batch", epilog=batch.EXAMPLES)(batch.batch)
 app.command("batch-export", epilog=batch_export.EXAMPLES)(batch_export.batch_export)
@@ -83,7 +87,8 @@ def main() -> None:
     try:
         with exit_on_signals(), log_to_stderr():
             # Typer returns the status of an Exit rather than raising it.
-            status = app(standalone_mode=False)
+            # The name, so that `python -m doh3d` completes and explains itself as `doh3d` does.
+            status = app(standalone_mode=False, prog_name="doh3d")
     except TargetError as error:
         _fail(str(error), status=3)
     except Doh3dError as error:

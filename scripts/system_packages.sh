@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs the system libraries that pictures need (Open3D draws with Vulkan, in software where
-# there is no GPU), Python's venv module where Debian has split it off, and a browser that tests
-# open reports in, and skip where there is none.
+# there is no GPU), what the tests of the viewer and of reports need (a screen without a monitor, a
+# hand on its keys and a look at it, and a browser; doh3d itself uses none of them), and Python's
+# venv module where Debian has split it off.
 #
 # usage: scripts/system_packages.sh [PYTHON]
 #
@@ -14,7 +15,7 @@ python=${1:-python3}
 # Other systems bring these libraries along, or name them differently.
 [ "$(uname -s)" = Linux ] || exit 0
 
-wanted=(libusb-1.0-0 libgl1 libegl1 libvulkan1 mesa-vulkan-drivers)
+wanted=(libusb-1.0-0 libgl1 libegl1 libvulkan1 mesa-vulkan-drivers xvfb xdotool imagemagick)
 if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
     wanted+=("python$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv")
 fi

@@ -100,6 +100,12 @@ def test_nothing_heavy_loads_until_it_is_used(statement):
     assert not heavy & loaded
 
 
+@pytest.mark.parametrize("module", ["picture", "viewer", "comparison"])
+def test_what_draws_is_loaded_where_it_draws(module):
+    loaded = loaded_after(f"import doh3d.view.{module}")
+    assert not {"open3d", "matplotlib", "PIL.ImageDraw", "plotly"} & loaded
+
+
 def test_every_public_name_is_there():
     import doh3d
 

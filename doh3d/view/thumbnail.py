@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import io
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from doh3d.view.picture import side_by_side
+from doh3d.view.camera import Camera
+from doh3d.view.raycast import cast
+from doh3d.view.stage import Panel, set_stage
 
 if TYPE_CHECKING:
     import trimesh
     from PIL import Image
 
-# Of a panel's height, above the shape, where a larger picture has a title.
-_TITLE_SHARE = 0.09
+# Drawn at this many times the size and then reduced, which smooths the edges.
+_SUPERSAMPLING = 2
 
 
 def draw_panels(
@@ -30,15 +30,12 @@ def draw_panels(
     """
     from PIL import Image
 
-    height = round(pixels / (1 - _TITLE_SHARE))
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "panels.png"
-        size = (pixels * len(meshes), height)
-        side_by_side(meshes, [""] * len(meshes), path, size=size, up=up)
-        picture = Image.open(io.BytesIO(path.read_bytes()))
-    top = height - pixels
+    stage = set_stage([Panel(mesh, ()) for mesh in meshes], Camera(up=up), 1.0)
+    side = pixels * _SUPERSAMPLING
+    drawing = Image.fromarray(cast(stage, (side * len(meshes), side)))
+    picture = drawing.resize((pixels * len(meshes), pixels), Image.Resampling.LANCZOS)
     return [
-        picture.crop((index * pixels, top, (index + 1) * pixels, height))
+        picture.crop((index * pixels, 0, (index + 1) * pixels, pixels))
         for index in range(len(meshes))
     ]
 
