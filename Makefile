@@ -22,7 +22,7 @@ XDIST ?= -n auto
 # pytest-benchmark cannot time next to other workers, and says so with a warning.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q $(XDIST) --benchmark-disable
 
-.PHONY: help install venv demo test lint check clean
+.PHONY: help install venv demo test lint docs check clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,7 +52,11 @@ lint: $(STAMP)  ## ruff and mypy
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-check: lint  ## lint, then every test, the slow ones and the documentation's examples too
+docs: $(STAMP)  ## the site, into build/docs; warnings are errors
+	@$(BIN)/python scripts/build_docs.py
+	@echo "build/docs/index.html"
+
+check: lint docs  ## lint, the site, then every test, the slow ones and the documentation's examples too
 	@$(PYTEST) --doctest-glob='*.md' tests $(DOCUMENTS)
 
 clean:  ## remove what building, testing and the demo leave behind; .venv stays

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
@@ -33,9 +34,13 @@ if TYPE_CHECKING:
     from doh3d.fitting.many import fit_many
     from doh3d.geometry.mesh import load_mesh
     from doh3d.images.field import ImageField, load_image
+    from doh3d.interop.trimesh_formats import register_trimesh
     from doh3d.limits import Limits
 
 __version__ = _version("doh3d")
+
+# Quiet unless the program that uses the package, or `doh3d --verbose`, wants to hear.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 __all__ = [
     "CompressedImage",
@@ -62,6 +67,7 @@ __all__ = [
     "load",
     "load_image",
     "load_mesh",
+    "register_trimesh",
 ]
 
 # Where each public name lives. They are imported when first used, since torch and trimesh
@@ -84,6 +90,7 @@ _HOMES = {
     "load": "doh3d.field",
     "load_image": "doh3d.images.field",
     "load_mesh": "doh3d.geometry.mesh",
+    "register_trimesh": "doh3d.interop.trimesh_formats",
 }
 
 

@@ -20,8 +20,12 @@ from doh3d.commands import (
     evaluate,
     image,
     info,
+    render,
+    report,
     sweep,
+    view,
 )
+from doh3d.commands.log import be_verbose, log_to_stderr
 from doh3d.errors import Doh3dError, TargetError
 from doh3d.interrupts import exit_on_signals
 
@@ -47,8 +51,14 @@ def _root(
         bool,
         typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
     ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", "-v", help="Say on standard error what is done."),
+    ] = False,
 ) -> None:
     """Options of the command itself."""
+    if verbose:
+        be_verbose()
 
 
 app.command("check", epilog=check.EXAMPLES)(check.check)
@@ -56,11 +66,14 @@ app.command("compress", epilog=compress.EXAMPLES)(compress.compress)
 app.command("decompress", epilog=decompress.EXAMPLES)(decompress.decompress)
 app.command("info", epilog=info.EXAMPLES)(info.info)
 app.command("eval", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+app.command("view", epilog=view.EXAMPLES)(view.view)
+app.command("render", epilog=render.EXAMPLES)(render.render)
 app.add_typer(image.app, name="image")
 app.command("batch", epilog=batch.EXAMPLES)(batch.batch)
 app.command("batch-export", epilog=batch_export.EXAMPLES)(batch_export.batch_export)
 app.command("batch-eval", epilog=batch_eval.EXAMPLES)(batch_eval.batch_eval)
 app.command("sweep", epilog=sweep.EXAMPLES)(sweep.sweep)
+app.command("report", epilog=report.EXAMPLES)(report.report)
 
 
 def main() -> None:
@@ -72,9 +85,10 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        with exit_on_signals():
+        with exit_on_signals(), log_to_stderr():
             # Typer returns the status of an Exit rather than raising it.
-            status = app(standalone_mode=False)
+            # The name, so that `python -m doh3d` completes and explains itself as `doh3d` does.
+            status = app(standalone_mode=False, prog_name="doh3d")
     except TargetError as error:
         _fail(str(error), status=3)
     except Doh3dError as error:

@@ -121,6 +121,22 @@ def batch_progress() -> Iterator[Callable[[BatchProgress, Any], None]]:
 
 
 @contextmanager
+def count_progress(first: str, label: str) -> Iterator[Callable[[int, int], None]]:
+    """Show on a terminal how many of so many things are done; `first` until that is known."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda done, count: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(first, total=None)
+        yield lambda done, count: bar.update(task, description=label, completed=done, total=count)
+
+
+@contextmanager
 def spinner(label: str) -> Iterator[None]:
     """Show on a terminal that something is going on."""
     from rich.console import Console

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from doh3d.codec.container import read_code
+from doh3d.codec.inspection import describe
 from doh3d.codec.shape_code import ShapeCode
 from doh3d.codec.signal_code import SignalCode
 from doh3d.devices import one_thread, resolve_device
@@ -22,6 +23,7 @@ from doh3d.hypernetwork.decoder import generate_weights, generate_weights_exact
 from doh3d.hypernetwork.nodes import NodeLogits
 from doh3d.hypernetwork.projection import make_projection
 from doh3d.hypernetwork.target import TargetWeights, encode_points, target_forward
+from doh3d.interop.notebook import field_html, summary
 from doh3d.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
@@ -143,6 +145,47 @@ class OccupancyField:
             )
         vertices = self.code.transform.to_world(lattice.positions(vertices))
         return trimesh.Trimesh(vertices, faces, process=False)
+
+    def to_tensors(
+        self, resolution: int = 256, device: str | torch.device = "cpu"
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Extract as `to_mesh` does, to torch tensors.
+
+        Returns
+        -------
+        vertices : (V, 3) float64
+            In the mesh's own units; float32 on MPS, which has no float64.
+        faces : (F, 3) int64
+        """
+        mesh = self.to_mesh(resolution)
+        place = torch.device(device)
+        vertices = torch.from_numpy(np.array(mesh.vertices, dtype=np.float64))
+        if place.type == "mps":
+            vertices = vertices.float()
+        return vertices.to(place), torch.from_numpy(np.array(mesh.faces, np.int64)).to(place)
+
+    def to_open3d(self, resolution: int = 256) -> Any:
+        """Extract as `to_mesh` does, to an `open3d.t.geometry.TriangleMesh` on the CPU.
+
+        Positions are float32, as Open3D's ray casting wants them, or float64 where float32 cannot
+        hold a mesh of its place and size; indices are int64.
+
+        Raises
+        ------
+        ConfigError
+            As `to_mesh`; or Open3D is not installed.
+        """
+        from doh3d.interop.open3d_mesh import to_open3d
+
+        return to_open3d(self.to_mesh(resolution))
+
+    def __repr__(self) -> str:
+        """Bytes, latent and network in one line."""
+        return summary("OccupancyField", describe(self.code))
+
+    def _repr_html_(self) -> str | None:
+        """Show the shape and its sizes in a notebook; text without the extra `view`."""
+        return field_html(self)
 
     def _network_logits(self, points: torch.Tensor) -> torch.Tensor:
         """(N,) logits of (N, 3) float32 normalised points on the field's device."""

@@ -17,6 +17,8 @@ trap 'rm -rf "$work"' EXIT
 cp meshes/torus.obj "$work"
 cd "$work"
 venv/bin/python -c 'import open3d' 2>/dev/null && { echo "Open3D must not be here"; exit 1; }
+# What type checkers of those who import the package look for.
+venv/bin/python -c 'from importlib import resources; assert (resources.files("doh3d") / "py.typed").is_file()'
 venv/bin/doh3d compress torus.obj -o torus.doh --preset fast --latent 300 --width 16
 venv/bin/doh3d decompress torus.doh -o torus.ply --resolution 64
 venv/bin/doh3d eval torus.doh --reference torus.obj --resolution 64 --json >report.json

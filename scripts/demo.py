@@ -13,7 +13,9 @@ from pathlib import Path
 import doh3d
 from doh3d.evaluation.metrics import volumetric_iou
 from doh3d.geometry.occupancy import inside_test
-from doh3d.view.picture import side_by_side
+from doh3d.view.camera import Camera
+from doh3d.view.picture import draw_picture
+from doh3d.view.stage import Panel
 
 OUT = Path("out")
 RESOLUTION = 256
@@ -49,12 +51,13 @@ def main() -> None:
     )
 
     picture = OUT / "bunny.png"
-    titles = [
-        f"{path.name}: {reference_size:,} bytes",
-        f"{code.name}: {size:,} bytes, IoU {result.iou:.3f}",
+    panels = [
+        Panel(reference, (path.name, f"{reference_size:,} bytes")),
+        Panel(mesh, (code.name, f"{size:,} bytes, IoU {result.iou:.3f}")),
     ]
     try:
-        side_by_side([reference, mesh], titles, picture, up="z", azimuth_deg=-70)
+        # Works on machines without a graphics driver, too.
+        draw_picture(panels, picture, camera=Camera(azimuth_deg=-70, up="z"), renderer="raycast")
         print(f"{picture}: both, side by side")
     except doh3d.ConfigError as error:
         # Pictures need system libraries that not every machine lets one install.

@@ -1,13 +1,19 @@
-"""Meshes that many tests share."""
+"""Meshes, files and screens that many tests share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import pytest
 import trimesh
+from PIL import Image
+
+import doh3d
+
+_FAST = {"preset": "fast", "width": 16, "depth": 2, "device": "cpu"}
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +49,59 @@ def crossed() -> Callable[[np.ndarray], np.ndarray]:
         return corners.any(axis=(3, 4, 5)) & ~corners.all(axis=(3, 4, 5))
 
     return of_values
+
+
+@pytest.fixture(scope="session")
+def require_open3d() -> None:
+    try:
+        import open3d  # noqa: F401
+    except (ImportError, OSError) as error:
+        pytest.skip(f"Open3D cannot be imported: {error}")
+
+
+@pytest.fixture(scope="session")
+def require_driver(require_open3d: None) -> None:
+    """Skip where Open3D's off-screen renderer finds no graphics driver."""
+    from doh3d.view.camera import Camera
+    from doh3d.view.offscreen import render
+    from doh3d.view.stage import Panel, set_stage
+
+    stage = set_stage([Panel(trimesh.creation.box(), ())], Camera(), 1.0)
+    try:
+        render(stage, (64, 64), time_limit_s=120)
+    except doh3d.ConfigError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def torus_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A torus in millimetres, off the origin, and its .doh file."""
+    folder = tmp_path_factory.mktemp("torus")
+    mesh = trimesh.creation.torus(65.0, 25.0, major_sections=48, minor_sections=24)
+    mesh.apply_translation([1000, 0, -50])
+    mesh.export(folder / "torus.ply")
+    doh3d.compress(folder / "torus.ply", latent=200, **_FAST).save(folder / "torus.doh")
+    return folder / "torus.ply", folder / "torus.doh"
+
+
+@pytest.fixture(scope="session")
+def bunny_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The Stanford bunny, holes and all, and its .doh file."""
+    folder = tmp_path_factory.mktemp("bunny")
+    mesh = Path(str(resources.files("pymeshfix") / "examples/StanfordBunny.ply"))
+    doh3d.compress(mesh, latent=400, **_FAST).save(folder / "bunny.doh")
+    return mesh, folder / "bunny.doh"
+
+
+@pytest.fixture(scope="session")
+def dhash():
+    """The difference hash of a picture: 256 bits, which of two neighbouring blocks is lighter."""
+
+    def of_picture(path: Path) -> np.ndarray:
+        with Image.open(path) as picture:
+            grey = picture.convert("L").resize((17, 16), Image.Resampling.BOX)
+        values = np.asarray(grey).astype(int)
+        # Neither the white around a shape nor a rounding error is a difference.
+        return np.diff(values, axis=1) > 2
+
+    return of_picture

@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -368,7 +369,16 @@ def test_bad_input_is_one_line_exit_2_and_nothing_written(run, tmp_path, torus_f
 
 
 def test_help_and_version(run):
-    for command in ([], ["compress"], ["decompress"], ["info"], ["eval"], ["sweep"]):
+    for command in (
+        [],
+        ["compress"],
+        ["decompress"],
+        ["info"],
+        ["eval"],
+        ["sweep"],
+        ["view"],
+        ["render"],
+    ):
         status, out, _ = run(*command, "--help")
         assert status == 0
         assert "Usage" in out
@@ -389,6 +399,32 @@ def test_module_runs_as_the_command(torus_file):
     assert json.loads(result.stdout)["file"] == str(file)
     # In a pipe there is nothing but the report.
     assert result.stderr == ""
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+def test_completion_is_installed_and_completes(tmp_path):
+    program = tmp_path / "doh3d"
+    program.write_text(f"#!/bin/sh\nexec '{sys.executable}' -m doh3d \"$@\"\n")
+    program.chmod(0o755)
+    script = f"""
+        {program} --install-completion >/dev/null || exit 1
+        . ~/.bashrc
+        for words in 'doh3d dec' 'doh3d render --elev'; do
+            COMP_WORDS=($words); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+            _doh3d_completion '{program}'
+            echo "${{COMPREPLY[@]}}"
+        done
+    """
+    result = subprocess.run(
+        ["bash", "-c", script],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"HOME": str(tmp_path)},
+        timeout=120,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == "decompress\n--elevation\n"
 
 
 def test_a_terminal_sees_progress(monkeypatch, torus_file, tmp_path):

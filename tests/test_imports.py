@@ -68,8 +68,9 @@ def test_data_flows_one_way(module):
     if not under(module, ["cli.py", "__main__.py", "commands", "view"]):
         assert not uses("doh3d.cli")
         assert not uses("doh3d.commands")
-        assert not uses("doh3d.view")
-    if not under(module, ["view", "evaluation/simplification.py"]):
+        # What a notebook shows of a shape is a picture.
+        assert module == "interop/notebook.py" or not uses("doh3d.view")
+    if not under(module, ["view", "evaluation/simplification.py", "interop/open3d_mesh.py"]):
         assert not uses("open3d"), "Open3D is for looking at things"
     if module != "dataset/ray_engine.py":
         assert not uses("ray"), "everything but its engine works without Ray"
@@ -97,6 +98,12 @@ def test_nothing_heavy_loads_until_it_is_used(statement):
     loaded = loaded_after(statement)
     heavy = {"torch", "open3d", "trimesh", "skimage", "scipy", "igl", "pyarrow", "fsspec", "ray"}
     assert not heavy & loaded
+
+
+@pytest.mark.parametrize("module", ["picture", "viewer", "comparison"])
+def test_what_draws_is_loaded_where_it_draws(module):
+    loaded = loaded_after(f"import doh3d.view.{module}")
+    assert not {"open3d", "matplotlib", "PIL.ImageDraw", "plotly"} & loaded
 
 
 def test_every_public_name_is_there():

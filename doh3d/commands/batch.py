@@ -19,7 +19,7 @@ from doh3d.commands.engines import (
     make_engine,
 )
 from doh3d.commands.options import DeviceOption, JsonOption
-from doh3d.console import batch_progress, print_json
+from doh3d.console import batch_progress, print_json, spinner
 
 if TYPE_CHECKING:
     from doh3d.dataset.batch import BatchSummary
@@ -139,7 +139,8 @@ def batch(
         mirror=mirror,
         seed=seed,
     )
-    options.check(batch_fit)
+    with spinner("loading"):
+        options.check(batch_fit)
     runner = make_engine(
         engine,
         workers=workers,
@@ -152,7 +153,8 @@ def batch(
     if engine == "local":
         from doh3d.devices import resolve_device
 
-        resolve_device(device)
+        with spinner("loading"):
+            resolve_device(device)
     with closing(runner), open_log(json_log) as log, batch_progress() as show:
         summary = run_batch(
             collection,

@@ -20,7 +20,7 @@ from doh3d.commands.engines import (
     make_engine,
 )
 from doh3d.commands.options import DeviceOption, JsonOption, ResolutionOption
-from doh3d.console import batch_progress, print_json, print_tables
+from doh3d.console import batch_progress, print_json, print_tables, spinner
 from doh3d.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -115,7 +115,8 @@ def batch_eval(
     folder = datasets[0] / FOLDER if output is None else output
     written = write_report(measured, folder)
     if figures:
-        written.append(draw_histograms(measured, folder / "histogram.png"))
+        with spinner("drawing"):
+            written.append(draw_histograms(measured, folder / "histogram.png"))
     if as_json:
         print_json({"files": [str(path) for path in written]} | _report(measured))
     else:

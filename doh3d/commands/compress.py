@@ -12,7 +12,7 @@ import typer
 
 import doh3d
 from doh3d.commands.options import DeviceOption, JsonOption
-from doh3d.console import fit_progress, print_json
+from doh3d.console import fit_progress, print_json, spinner
 from doh3d.errors import ConfigError, FormatError
 from doh3d.limits import Limits
 
@@ -78,7 +78,6 @@ def compress(
     written file, read back, has low IoU, or other bodies or holes than the mesh.
     """
     from doh3d.files import check_output
-    from doh3d.fitting.compress import compress as compress_mesh
 
     check_output(output)
     if checkpoint is not None and checkpoint.resolve() == output.resolve():
@@ -87,7 +86,8 @@ def compress(
         raise ConfigError(f"{output}: is the mesh itself; name another file to write")
     started = time.perf_counter()
     with fit_progress() as progress:
-        shape = compress_mesh(
+        # Loaded only here, with the bar to look at: it takes seconds.
+        shape = doh3d.compress(
             mesh,
             max_bytes=max_bytes,
             min_iou=min_iou,
@@ -109,10 +109,11 @@ def compress(
     shape.save(output)
     seconds = time.perf_counter() - started
 
-    from doh3d.evaluation.fidelity import measure_fidelity
+    with spinner("measuring"):
+        from doh3d.evaluation.fidelity import measure_fidelity
 
-    field = doh3d.load(output, device, limits=Limits.of_format())
-    fidelity = measure_fidelity(doh3d.load_mesh(mesh), field, min_iou=min_iou)
+        field = doh3d.load(output, device, limits=Limits.of_format())
+        fidelity = measure_fidelity(doh3d.load_mesh(mesh), field, min_iou=min_iou)
     size, source_size = output.stat().st_size, mesh.stat().st_size
     for warning in (*fidelity.warnings, *_beyond_limits(shape.data)):
         print(f"doh3d: warning: {output}: {warning}", file=sys.stderr)

@@ -53,6 +53,6 @@ def evaluate(
             limits=limits_for(allow_large),
         ).to_dict()
     if as_json:
-        print_json(result)
+        print_json({"file": str(shape), "reference": str(reference)} | result)
     else:
         print_tables(f"{shape} against {reference}", {"evaluation": result})

@@ -49,7 +49,6 @@ def compress(
 
     Exits with status 3, and writes nothing, where --min-psnr is out of reach.
     """
-    from doh3d.evaluation.image import evaluate_image
     from doh3d.files import check_output
 
     check_output(output)
@@ -69,7 +68,10 @@ def compress(
         )
     compressed.save(output)
     seconds = time.perf_counter() - started
-    measured = evaluate_image(output, image, device=device, limits=Limits.of_format()).to_dict()
+    with spinner("measuring"):
+        measured = doh3d.evaluate_image(
+            output, image, device=device, limits=Limits.of_format()
+        ).to_dict()
     if as_json:
         report = {"output": str(output)} | measured
         print_json(report | {"latent": compressed.config.latent, "seconds": seconds})

@@ -20,6 +20,14 @@ DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 ResolutionOption = Annotated[
     int, typer.Option(help="Cells along the domain's longest side when extracting, 8 to 1024.")
 ]
+AzimuthOption = Annotated[
+    float,
+    typer.Option(help="Angle of the camera around the vertical axis, in degrees."),
+]
+ElevationOption = Annotated[
+    float, typer.Option(help="Angle of the camera above the horizon, -90 to 90 degrees.")
+]
+UpOption = Annotated[str, typer.Option(help="The vertical axis: x, y or z.")]
 
 
 def limits_for(allow_large: bool) -> Limits:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from doh3d.commands.options import DeviceOption, JsonOption
-from doh3d.console import fit_progress, print_json, print_tables
+from doh3d.console import fit_progress, print_json, print_tables, spinner
 
 EXAMPLES = (
     "Examples:  doh3d sweep bunny.ply -o sweep  |  "
@@ -67,7 +67,8 @@ def sweep(
             device=device,
             progress=progress,
         )
-    drawn = draw_sweep(result.rows, output, baselines) if figures else []
+    with spinner("drawing"):
+        drawn = draw_sweep(result.rows, output, baselines) if figures else []
     if as_json:
         print_json({**result.to_dict(), "figures": [str(path) for path in drawn]})
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,8 @@ from typing import TypeVar
 
 from doh3d.dataset.sources import is_url
 from doh3d.errors import Doh3dError
+
+_log = logging.getLogger(__name__)
 
 # Before a source is tried again, doubled each time.
 _FIRST_WAIT_SECONDS = 0.5
@@ -99,6 +102,7 @@ def _retried(read: Callable[[], _Found], source: str, retries: int) -> _Found:
                 reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
                 reason = " ".join(reason.split())
                 raise SourceError(f"{source}: cannot be read: {reason}") from error
+            _log.info("%s: cannot be read (%s); trying again in %.0f s", source, error, wait)
         time.sleep(wait)
         wait *= 2
     raise AssertionError

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import itertools
+import logging
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,6 +20,8 @@ from typing import Any, Generic
 from doh3d.dataset.engine import DEFAULT_RETRIES, Failure, Job, Outcome, Result, whole
 from doh3d.dataset.worker import prepare_process
 from doh3d.errors import ConfigError, Doh3dError
+
+_log = logging.getLogger(__name__)
 
 # Workers in a row that end before they are ready: something is wrong with all of them.
 _MOST_FALSE_STARTS = 3
@@ -94,6 +97,7 @@ class LocalEngine:
                         elif attempt is not None:
                             parts = split(attempt.job)
                             if len(parts) > 1 or attempt.number <= self._retries:
+                                _log.info("a worker died (%s); trying again", worker.ending())
                                 waiting.extend(attempt.again(parts))
                                 continue
                             failure = Failure("died", _died(worker.ending(), attempt.number))

@@ -158,7 +158,7 @@ def run_sweep(
         if shape is None:
             shape = prepare(mesh)
             # Only now, so that a mesh that is none leaves nothing behind.
-            out.create(identity)
+            out.create(identity, Path(mesh))
         served = [shape.adapt(config) for config in served]
         # Any of them: what differs, the bits of "ptq", does not enter the fit.
         config = served[0]

@@ -147,13 +147,28 @@ class SweepFolder:
                     "name another folder"
                 )
 
-    def create(self, identity: SweepIdentity) -> None:
-        """Make the folder ready for rows; a half-written last line is cut off."""
+    def source(self) -> tuple[str | None, str | None]:
+        """Path of the mesh as the sweep was given it, and its SHA-256; None where not told."""
+        try:
+            found = json.loads(self.identity_path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None, None
+        values = found if isinstance(found, dict) else {}
+        source, sha256 = values.get("source"), values.get("mesh_sha256")
+        return (
+            source if isinstance(source, str) else None,
+            sha256 if isinstance(sha256, str) else None,
+        )
+
+    def create(self, identity: SweepIdentity, source: Path) -> None:
+        """Make the folder ready for rows of a mesh; a half-written last line is cut off."""
         self.check(identity)
         try:
             (self.path / "files").mkdir(parents=True, exist_ok=True)
             if not self.identity_path.exists():
-                text = json.dumps(asdict(identity), indent=2) + "\n"
+                # Where the mesh was is no part of what it is: it may be moved between runs.
+                values = asdict(identity) | {"source": str(source.absolute())}
+                text = json.dumps(values, indent=2) + "\n"
                 write_atomically(self.identity_path, text.encode())
             if self.table_path.exists():
                 os.truncate(self.table_path, len(_whole_lines(self.table_path.read_bytes())))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from doh3d.codec.container import parse, serialize
+from doh3d.codec.inspection import describe
 from doh3d.codec.shape_code import ShapeCode
 from doh3d.devices import resolve_device
 from doh3d.errors import TargetError
@@ -33,11 +34,10 @@ from doh3d.fitting.rate_control import (
     fit_to_quality,
 )
 from doh3d.fitting.resumable import fit_signal, identity
+from doh3d.geometry.inputs import MeshInput
 from doh3d.hypernetwork.architecture import Activation, Architecture
+from doh3d.interop.notebook import field_html, summary
 from doh3d.limits import Limits
-
-if TYPE_CHECKING:
-    import trimesh
 
 _SINE_OMEGA = 30
 _DEFAULT_BITS = 7
@@ -84,6 +84,14 @@ class CompressedShape:
     def field(self, device: str = "auto") -> OccupancyField:
         """Decode the bytes to the field that anyone who loads the file gets."""
         return OccupancyField(self.code, device)
+
+    def __repr__(self) -> str:
+        """Bytes, latent and network in one line."""
+        return summary("CompressedShape", describe(self.code))
+
+    def _repr_html_(self) -> str | None:
+        """Show the decoded shape and its sizes in a notebook; text without the extra `view`."""
+        return field_html(self.field())
 
 
 def make_config(
@@ -134,7 +142,7 @@ def make_config(
 
 
 def compress(
-    mesh: str | Path | trimesh.Trimesh | PreparedShape,
+    mesh: MeshInput | PreparedShape,
     *,
     max_bytes: int | None = None,
     min_iou: float | None = None,
@@ -158,9 +166,11 @@ def compress(
 
     Parameters
     ----------
-    mesh : path, trimesh.Trimesh or PreparedShape
-        PLY, OBJ, STL, OFF, GLB, glTF or 3MF; or a mesh in memory, which is not changed; or one
-        that `doh3d.fitting.preparation.prepare` has prepared.
+    mesh : path, mesh, (vertices, faces) or PreparedShape
+        PLY, OBJ, STL, OFF, GLB, glTF or 3MF. Or a mesh in memory, which is not changed: a
+        `trimesh.Trimesh` or `Scene`, an Open3D mesh (of either of its APIs), or a pair of
+        vertices (V, 3) and faces (F, 3), numpy arrays or torch tensors. Or one that
+        `doh3d.fitting.preparation.prepare` has prepared.
     max_bytes : int, optional
         Make a file of at most so many bytes, 300 to 64,000, and of at least 95% of them.
     min_iou : float, optional
@@ -269,7 +279,7 @@ def compress(
 
 
 def compress_with(
-    mesh: str | Path | trimesh.Trimesh,
+    mesh: MeshInput,
     config: FitConfig,
     *,
     device: str = "auto",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 
 import torch
 
@@ -54,15 +55,28 @@ def fit_latent(
         If every repetition diverged too.
     """
     rates = [config.learning_rate * _RETRY_FACTOR**retry for retry in range(1 + _RETRIES)]
+    network = config.architecture
+    _log.info(
+        "fitting %d latents, %d bits, a network of %d x %d, in %d steps on %s",
+        config.latent,
+        config.bits,
+        network.depth,
+        network.width,
+        config.steps,
+        device,
+    )
+    started = time.perf_counter()
     for rate in rates:
         with one_thread():
             optimisation = Optimisation(samples, config, rate, device)
             saved = work.ongoing(optimisation.state()) if work is not None else None
             if saved is not None and saved["learning_rate"] == rate:
+                _log.info("going on from the checkpoint")
                 optimisation.restore(saved)
             # A checkpoint at a lower rate says that this one has diverged before.
             known = saved is not None and saved["learning_rate"] < rate
             if not known and optimisation.run(progress, payload_bits=payload_bits, work=work):
+                _log.info("fitted in %.1f s", time.perf_counter() - started)
                 return optimisation.result()
         _log.warning("the fit diverged at learning rate %.2g; trying a lower one", rate)
     tried = ", ".join(f"{rate:.2g}" for rate in rates)

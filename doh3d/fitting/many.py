@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -28,11 +28,9 @@ from doh3d.fitting.rate_control import (
     payload_bits_for,
 )
 from doh3d.fitting.results import FitResult, ProgressFunction
+from doh3d.geometry.inputs import MeshInput
 from doh3d.geometry.sampling import OccupancySamples
 from doh3d.hypernetwork.architecture import Activation, Architecture
-
-if TYPE_CHECKING:
-    import trimesh
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +40,7 @@ _POOL_BYTES = 2**29
 
 
 def fit_many(
-    meshes: Iterable[str | Path | trimesh.Trimesh],
+    meshes: Iterable[MeshInput],
     *,
     max_bytes: int | None = None,
     preset: str = "default",
@@ -68,7 +66,8 @@ def fit_many(
 
     Parameters
     ----------
-    meshes : paths or trimesh.Trimesh
+    meshes : iterable of paths or meshes
+        Each as `compress` takes it.
     max_bytes, preset, ..., device
         As of `compress`, for all meshes.
     progress : callable, optional

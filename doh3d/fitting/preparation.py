@@ -15,6 +15,7 @@ from doh3d.codec.signal_code import ParameterGroup
 from doh3d.errors import ConfigError
 from doh3d.fitting.config import FitConfig
 from doh3d.fitting.presets import OVERHEAD_BYTES, latent_for_bytes
+from doh3d.geometry.inputs import MeshInput, to_trimesh
 from doh3d.geometry.mesh import clean_mesh, load_mesh
 from doh3d.geometry.occupancy import InsideTest, inside_test
 from doh3d.geometry.sampling import OccupancySamples, sample_occupancy
@@ -147,7 +148,7 @@ class PreparedShape:
         return samples
 
 
-def prepare(mesh: str | Path | trimesh.Trimesh) -> PreparedShape:
+def prepare(mesh: MeshInput) -> PreparedShape:
     """Load, repair and normalise a mesh; one in memory is not changed.
 
     Raises
@@ -155,7 +156,10 @@ def prepare(mesh: str | Path | trimesh.Trimesh) -> PreparedShape:
     MeshError
         If the mesh cannot be read or encloses no volume.
     """
-    clean = load_mesh(mesh) if isinstance(mesh, str | Path) else clean_mesh(mesh, "mesh")
+    if isinstance(mesh, str | Path):
+        clean = load_mesh(mesh)
+    else:
+        clean = clean_mesh(to_trimesh(mesh), "mesh")
     transform = NormalizingTransform.from_bounds(clean.bounds)
     normalized = clean.copy()
     normalized.vertices = transform.to_normalized(clean.vertices)

@@ -58,7 +58,7 @@ def save_mesh(mesh: trimesh.Trimesh, path: str | Path) -> None:
     if extension in _DECIMALS:
         smaller = max(0, math.ceil(-math.log10(longest)))
         options["digits"] = min(_DECIMALS[extension] + smaller, _MOST_DECIMALS)
-    elif not _fits_float32(mesh, longest):
+    elif not fits_float32(mesh):
         if extension == ".ply":
             write_atomically(path, _ply_of_doubles(mesh))
             return
@@ -73,9 +73,12 @@ def save_mesh(mesh: trimesh.Trimesh, path: str | Path) -> None:
     write_atomically(path, data.encode() if isinstance(data, str) else data)
 
 
-def _fits_float32(mesh: trimesh.Trimesh, longest: float) -> bool:
+def fits_float32(mesh: trimesh.Trimesh) -> bool:
     """Whether float32 moves no vertex by more than a small share of the longest side."""
     vertices = np.asarray(mesh.vertices)
+    if not len(vertices):
+        return True
+    longest = float(np.ptp(vertices, axis=0).max())
     with np.errstate(over="ignore", under="ignore"):
         moved = np.abs(vertices.astype(np.float32) - vertices).max()
     return bool(moved <= _COARSEST * longest)

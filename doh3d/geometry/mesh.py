@@ -91,10 +91,18 @@ def load_mesh(path: str | Path) -> trimesh.Trimesh:
 def clean_mesh(mesh: trimesh.Trimesh, name: str) -> trimesh.Trimesh:
     """Weld, drop useless faces, and wind the rest outwards; see :func:`repair_mesh`.
 
-    Faces that are left out because a vertex is not finite are warned of in the log, and bodies
-    that are turned although they may be meant as cavities.
+    The log tells what was repaired, and warns of faces that are left out because a vertex is not
+    finite, and of bodies that are turned although they may be meant as cavities.
     """
     repaired = repair_mesh(mesh, name)
+    for count, what in (
+        (repaired.joined_vertices, "vertices joined to others in the same place"),
+        (repaired.degenerate_faces, "faces without area left out"),
+        (repaired.duplicate_faces, "doubled faces left out"),
+        (repaired.turned_faces, "faces turned"),
+    ):
+        if count:
+            _log.info("%s: %d %s", name, count, what)
     if repaired.not_finite_faces:
         _log.warning(
             "%s: %d faces use vertices that are not finite; they are left out",

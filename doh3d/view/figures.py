@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -13,8 +12,16 @@ import numpy as np
 from doh3d.errors import ConfigError
 from doh3d.evaluation.rate_distortion import pareto_front
 from doh3d.evaluation.rate_table import Baseline
-from doh3d.evaluation.sweep_table import SweepPoint, SweepRow, summarize
+from doh3d.evaluation.sweep_table import SweepRow, summarize
 from doh3d.files import write_atomically
+from doh3d.view.scales import (
+    FLOAT_BITS,
+    bits_name,
+    byte_ticks,
+    error_bars,
+    quality,
+    quality_ticks,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,14 +39,6 @@ _MARKERS = ("o", "s", "^", "D", "v", "<", ">", "p")
 _SHIFT = 0.006
 # Where viridis ends, being too light on white beyond.
 _LIGHTEST = 0.86
-
-# Of the leading digit of 1 - IoU, between labels of a narrow axis.
-_TICK_STEPS = (1, 0.5, 0.2, 0.1, 0.05, 0.02)
-
-# An IoU of 1 has no place on a logarithmic axis of the error.
-_LEAST_ERROR = 1e-6
-
-_FLOAT_BITS = 32
 
 
 def check_figures() -> None:
@@ -100,16 +99,16 @@ def draw_lines(rows: Sequence[SweepRow], against: Literal["latent", "bits"]) -> 
         shift = (index - (len(levels) - 1) / 2) * _SHIFT * repeated
         factor = (ticks[-1] / ticks[0]) ** shift
         places = [(p.latent if against == "latent" else p.bits) * factor for p in line]
-        qualities = [_quality(p.iou.mean) for p in line]
+        qualities = [quality(p.iou.mean) for p in line]
         colour, marker = styles[level]
-        bars = _error_bars(line)
+        bars = error_bars(line)
         axes.errorbar(
             places, qualities, yerr=bars, fmt="none", ecolor=colour, alpha=0.55, capsize=2
         )
         axes.plot(
             places,
             qualities,
-            label=_bits_name(level) if against == "latent" else f"{level}",
+            label=bits_name(level) if against == "latent" else f"{level}",
             color=colour,
             marker=marker,
             markersize=6,
@@ -117,7 +116,7 @@ def draw_lines(rows: Sequence[SweepRow], against: Literal["latent", "bits"]) -> 
             markeredgewidth=0.5,
             linewidth=1.5,
         )
-    names = ["float32" if against == "bits" and t == _FLOAT_BITS else f"{t}" for t in ticks]
+    names = ["float32" if against == "bits" and t == FLOAT_BITS else f"{t}" for t in ticks]
     _size_axis(axes, ticks, ticks, names)
     _quality_axis(axes, [p.iou.mean for p in points], rows[0])
     axes.set_xlabel(
@@ -136,7 +135,7 @@ def draw_bytes(rows: Sequence[SweepRow], baselines: Sequence[Baseline] = ()) -> 
     front = pareto_front(rows)
     axes.plot(
         [row.bytes for row in front],
-        [_quality(row.iou) for row in front],
+        [quality(row.iou) for row in front],
         color=_INK,
         linewidth=1.3,
         label="Pareto front",
@@ -147,21 +146,21 @@ def draw_bytes(rows: Sequence[SweepRow], baselines: Sequence[Baseline] = ()) -> 
         colour, marker = styles[level]
         axes.plot(
             [row.bytes for row in of_level],
-            [_quality(row.iou) for row in of_level],
+            [quality(row.iou) for row in of_level],
             color=colour,
             marker=marker,
             linestyle="none",
             markersize=6,
             markeredgecolor="white",
             markeredgewidth=0.5,
-            label=_bits_name(level),
+            label=bits_name(level),
             zorder=3,
         )
     for index, baseline in enumerate(baselines):
         best = pareto_front(baseline.points)
         axes.plot(
             [point.bytes for point in best],
-            [_quality(point.iou) for point in best],
+            [quality(point.iou) for point in best],
             color=_BASELINE_COLOURS[index % len(_BASELINE_COLOURS)],
             linestyle="--",
             linewidth=1.3,
@@ -174,7 +173,7 @@ def draw_bytes(rows: Sequence[SweepRow], baselines: Sequence[Baseline] = ()) -> 
         )
     others = [point for baseline in baselines for point in pareto_front(baseline.points)]
     sizes = [point.bytes for point in others] + [row.bytes for row in rows]
-    ticks = _byte_ticks(sizes)
+    ticks = byte_ticks(sizes)
     _size_axis(axes, sizes, ticks, [f"{tick:g}" for tick in ticks])
     _quality_axis(axes, [point.iou for point in others] + [row.iou for row in rows], rows[0])
     axes.set_xlabel("Size of the file in bytes")
@@ -215,33 +214,6 @@ def _styles(levels: Sequence[int]) -> dict[int, tuple[str, str]]:
     }
 
 
-def _quality(iou: float) -> float:
-    """Place of an IoU on the axis: -log10(1 - IoU)."""
-    return -math.log10(max(1 - iou, _LEAST_ERROR))
-
-
-def _error_bars(line: Sequence[SweepPoint]) -> list[list[float]] | None:
-    """Lengths below and above the means, unequal on this axis; None where no seed repeats."""
-    below, above = [], []
-    for point in line:
-        mean, half_width = point.iou.mean, point.iou.half_width or 0.0
-        below.append(_quality(mean) - _quality(max(mean - half_width, 0.0)))
-        above.append(_quality(min(mean + half_width, 1.0)) - _quality(mean))
-    return [below, above] if any(below) or any(above) else None
-
-
-def _bits_name(bits: int) -> str:
-    return "float32" if bits == _FLOAT_BITS else f"{bits} bits"
-
-
-def _byte_ticks(sizes: Sequence[float]) -> list[float]:
-    """Powers of two around the sizes, with steps between where there are few."""
-    low, high = math.log2(min(sizes)), math.log2(max(sizes))
-    parts = 1 if high - low > 2.5 else 2 if high - low > 1.2 else 4
-    powers = range(math.floor(low) - 1, math.ceil(high) + 1)
-    return [2.0**power * (1 + part / parts) for power in powers for part in range(parts)]
-
-
 def _size_axis(
     axes: Axes, places: Sequence[float], ticks: Sequence[float], names: Sequence[str]
 ) -> None:
@@ -257,25 +229,13 @@ def _size_axis(
 
 def _quality_axis(axes: Axes, ious: Sequence[float], row: SweepRow) -> None:
     """Set limits by the means, which long error bars may leave, and label in IoU."""
-    low, high = _quality(min(ious)), _quality(max(ious))
+    low, high = quality(min(ious)), quality(max(ious))
     margin = max(0.06 * (high - low), 0.02)
     low, high = max(low - margin, -0.02), high + margin
     axes.set_ylim(low, high)
     ticks = quality_ticks(low, high)
-    axes.set_yticks([_quality(tick) for tick in ticks], [f"{tick:.9g}" for tick in ticks])
+    axes.set_yticks([quality(tick) for tick in ticks], [f"{tick:.9g}" for tick in ticks])
     axes.set_ylabel(f"IoU of the {row.iou_of} ({row.protocol}, {row.points} points)")
-
-
-def quality_ticks(low: float, high: float) -> list[float]:
-    """IoUs to label between two places on the axis: the roundest of which four or more fit."""
-    ticks: list[float] = []
-    for leading in ((1.0,), (1.0, 2.0, 5.0), *(np.arange(1, 10, step) for step in _TICK_STEPS)):
-        errors = [float(first) * 10.0**-power for power in range(7) for first in leading]
-        ticks = sorted({round(1 - error, 9) for error in errors if error <= 1})
-        ticks = [tick for tick in ticks if low <= _quality(tick) <= high]
-        if len(ticks) >= 4:
-            break
-    return ticks
 
 
 def _legend(axes: Axes, title: str | None) -> None:

@@ -1,9 +1,7 @@
-"""Pictures of meshes side by side, drawn by Open3D's ray casting on the CPU.
+"""Pictures of shapes side by side, with captions below and a legend where colours mean something.
 
-Its off-screen renderer is not used: on two busy cores with a software driver it took about
-a minute for one lit picture of 600 x 500 pixels, had not finished a larger one after ten, and
-hung on some meshes even without lights (Open3D 0.20, Mesa 22.3; cause unknown). Casting a ray
-for each pixel takes a fraction of a second, and needs neither display nor graphics driver.
+Two renderers draw the same: Open3D's off-screen renderer, and ray casting, which needs no
+graphics driver.
 """
 
 from __future__ import annotations
@@ -11,214 +9,244 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from doh3d.errors import ConfigError
-from doh3d.files import write_atomically
+from doh3d.files import check_output, write_atomically
+from doh3d.view.camera import Camera
+from doh3d.view.heatmap import heat_colours
+from doh3d.view.stage import Panel, set_stage
 
 if TYPE_CHECKING:
-    import trimesh
-    from PIL import Image
+    from PIL import Image, ImageDraw, ImageFont
 
-FloatArray: TypeAlias = npt.NDArray[np.float64]
+Renderer: TypeAlias = Literal["open3d", "raycast"]
 
-SYSTEM_PACKAGES = "libusb-1.0-0 libgl1 libegl1 libvulkan1 mesa-vulkan-drivers"
+MAX_SIDE = 4096
 
-# Of each panel's width and height, left free around the meshes.
-_MARGIN = 0.06
-_TITLE_HEIGHT = 0.09
 _BACKGROUND = (255, 255, 255)
 _INK = (40, 40, 40)
-# Warm grey: dark enough to stand out on white, light enough to show its shading.
-_CLAY = np.array([0.86, 0.82, 0.76])
-# Where a face leans further from the mean normal at its corner than this, there is an edge.
-_CREASE_DEG = 30.0
+_FAINT = (110, 110, 110)
 # Drawn at this many times the size and then reduced, which smooths the edges.
 _SUPERSAMPLING = 2
+_LEAST_PANEL = 32
+_LEAST_FONT = 8
 
 
-def side_by_side(
-    meshes: Sequence[trimesh.Trimesh],
-    titles: Sequence[str],
+def draw_picture(
+    panels: Sequence[Panel],
     path: str | Path,
     *,
     size: tuple[int, int] = (1200, 600),
-    azimuth_deg: float = 20.0,
-    elevation_deg: float = 15.0,
-    up: Literal["x", "y", "z"] = "y",
+    camera: Camera | None = None,
+    range_percent: float | None = None,
+    renderer: Renderer = "open3d",
 ) -> None:
-    """Draw meshes next to each other, all by the same parallel projection, into one PNG.
+    """Draw shapes next to each other, all by the same parallel projection, into one PNG.
 
     Parameters
     ----------
-    meshes : sequence of trimesh.Trimesh
-        At least one, in the same unit and place; one without faces leaves its panel empty.
-    titles : sequence of str
-        One line above each mesh.
+    panels : sequence of Panel
+        At least one.
     path : path-like
         The PNG to write. It appears whole or not at all.
     size : (int, int)
-        Width and height of the whole picture in pixels.
-    azimuth_deg : float
-        Angle of the camera around the vertical axis, degrees; 0 looks against the axis that
-        follows the vertical one in the order x, y, z, x (along -z where y is up).
-    elevation_deg : float
-        Angle of the camera above the horizon, degrees in [-90, 90].
-    up : {"x", "y", "z"}
-        The vertical axis.
+        Width and height of the whole picture in pixels, up to 4096 each.
+    camera : Camera, optional
+        A little from the right and from above, with y up, unless given.
+    range_percent : float, optional
+        How far a heatmap's colours reach to either side; adds its legend.
+    renderer : {"open3d", "raycast"}
 
     Raises
     ------
     ConfigError
-        Open3D, or a system library that it needs, is not installed; an argument is out of its
-        range; or the file cannot be written.
+        Open3D, or a system library or graphics driver that it needs, is not there; an argument
+        is out of its range; or the file cannot be written.
     """
-    width, height = size
-    panel_width, title_height = width // max(len(meshes), 1), round(height * _TITLE_HEIGHT)
-    panel_size = (panel_width, height - title_height)
-    if not meshes or len(meshes) != len(titles):
-        raise ConfigError(f"there are {len(meshes)} meshes and {len(titles)} titles; say one each")
-    if panel_width < 16 or panel_size[1] < 16:
-        raise ConfigError(f"size is {width} x {height}; {len(meshes)} meshes need more room")
-    if not -90 <= elevation_deg <= 90:
-        raise ConfigError(f"elevation_deg is {elevation_deg}; it must be -90 to 90")
-    if up not in ("x", "y", "z"):
-        raise ConfigError(f"up is {up!r}; it must be one of x, y, z")
-    corners = np.concatenate([np.asarray(mesh.triangles).reshape(-1, 3) for mesh in meshes])
-    if not len(corners):
-        raise ConfigError("the meshes have no faces; at least one must have some")
+    check_output(path)
+    check_renderer(renderer)
+    layout = Layout.within(size, panels, with_legend=range_percent is not None)
+    width, height = layout.drawing_size
+    stage = set_stage(panels, camera or Camera(), layout.panel_size[0] / height)
+    drawn = (width * _SUPERSAMPLING, height * _SUPERSAMPLING)
+    if renderer == "raycast":
+        from doh3d.view.raycast import cast
 
-    to_view = _view_axes(azimuth_deg, elevation_deg, up).T
-    # From float64 places of any size to a scene around the origin of about size one.
-    middle = corners.min(axis=0) / 2 + corners.max(axis=0) / 2
-    view = (corners - middle) @ to_view
-    low, high = view.min(axis=0), view.max(axis=0)
-    half_width, half_height = (high - low)[:2] / 2 / (1 - 2 * _MARGIN)
-    aspect = panel_width / (height - title_height)
-    scale = max(half_width / aspect, half_height) or 1.0
-    panels = []
-    for index, mesh in enumerate(meshes):
-        triangles = ((np.asarray(mesh.triangles) - middle) @ to_view - (low + high) / 2) / scale
-        panels.append(triangles + [(2 * index + 1 - len(meshes)) * aspect, 0, 0])
-    drawing = _draw(
-        np.concatenate(panels),
-        half_width=len(meshes) * aspect,
-        size=(
-            panel_width * len(meshes) * _SUPERSAMPLING,
-            (height - title_height) * _SUPERSAMPLING,
-        ),
-    )
+        drawing = cast(stage, drawn)
+    else:
+        from doh3d.view.offscreen import render
+
+        drawing = render(stage, drawn)
     picture = io.BytesIO()
-    _compose(drawing, titles, size, title_height).save(picture, format="PNG")
+    layout.compose(drawing, range_percent).save(picture, format="PNG")
     write_atomically(path, picture.getvalue())
 
 
-def _view_axes(azimuth_deg: float, elevation_deg: float, up: str) -> FloatArray:
-    """Return the rows right, upward and backward, as the viewer has them."""
-    axis = "xyz".index(up)
-    vertical, front, side = (np.eye(3)[(axis + step) % 3] for step in range(3))
-    azimuth, elevation = np.radians([azimuth_deg, elevation_deg])
-    backward = np.cos(elevation) * (np.cos(azimuth) * front + np.sin(azimuth) * side)
-    backward = backward + np.sin(elevation) * vertical
-    # Not a cross product with the vertical, which vanishes for a view straight from above.
-    right = np.cos(azimuth) * side - np.sin(azimuth) * front
-    axes: FloatArray = np.stack([right, np.cross(backward, right), backward])
-    return axes
+def check_renderer(renderer: str) -> None:
+    """Raise ConfigError unless there is a renderer of this name."""
+    if renderer not in get_args(Renderer):
+        raise ConfigError(f"renderer is {renderer!r}; it must be {' or '.join(get_args(Renderer))}")
 
 
-def _open3d() -> Any:
-    try:
-        import open3d
-    except (ImportError, OSError) as error:
-        # OSError is what a missing system library looks like.
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "unknown reason"
-        raise ConfigError(
-            f"pictures need Open3D, which cannot be loaded ({reason}); install it with: "
-            f'pip install "doh3d[view]", and the system packages {SYSTEM_PACKAGES}'
-        ) from error
-    return open3d
+class Layout:
+    """Where a picture's parts go: the panels' drawing, their captions below, a legend last.
+
+    Parameters
+    ----------
+    panels : sequence of Panel
+        At least one.
+    panel_size : (int, int)
+        Width and height of each, without its caption.
+    font_size : int, optional
+        Of the captions, in pixels; follows the panel's size unless given.
+    with_legend : bool
+
+    Attributes
+    ----------
+    panel_size, drawing_size, size : (int, int)
+        Width and height of one panel, of all panels, and of the whole picture.
+    """
+
+    def __init__(
+        self,
+        panels: Sequence[Panel],
+        panel_size: tuple[int, int],
+        *,
+        font_size: int | None = None,
+        with_legend: bool = False,
+    ) -> None:
+        self.font_size = font_size or _font_size(*panel_size)
+        self._line = round(self.font_size * 1.35)
+        self._captions = [panel.caption for panel in panels]
+        lines = max(len(caption) for caption in self._captions)
+        self._legend_height = round(3.2 * self._line) if with_legend else 0
+        below = self._line * lines + round(0.6 * self._line) * bool(lines) + self._legend_height
+        self.panel_size = panel_size
+        self.drawing_size = (panel_size[0] * len(panels), panel_size[1])
+        self.size = (self.drawing_size[0], panel_size[1] + below)
+
+    @classmethod
+    def within(
+        cls, size: tuple[int, int], panels: Sequence[Panel], *, with_legend: bool = False
+    ) -> Layout:
+        """Lay out a picture of this whole size.
+
+        Raises
+        ------
+        ConfigError
+            There is no panel, or too little room.
+        """
+        width, height = size
+        if not panels:
+            raise ConfigError("there is nothing to draw; name at least one shape")
+        if max(size) > MAX_SIDE:
+            raise ConfigError(f"size is {width} x {height}; at most {MAX_SIDE} pixels a side")
+        panel_width = width // len(panels)
+        font_size = _font_size(panel_width, height)
+        texts = cls(panels, (panel_width, 0), font_size=font_size, with_legend=with_legend).size[1]
+        if min(panel_width, height - texts) < _LEAST_PANEL:
+            raise ConfigError(
+                f"size is {width} x {height}; {len(panels)} "
+                f"{'shape needs' if len(panels) == 1 else 'shapes need'} more room"
+            )
+        panel_size = (panel_width, height - texts)
+        layout = cls(panels, panel_size, font_size=font_size, with_legend=with_legend)
+        # What is left of the width by the division.
+        layout.size = size
+        return layout
+
+    def compose(
+        self, drawing: npt.NDArray[np.uint8], range_percent: float | None = None
+    ) -> Image.Image:
+        """Reduce a drawing of all panels to its size, and put the texts below it."""
+        from PIL import Image, ImageDraw
+
+        picture = Image.new("RGB", self.size, _BACKGROUND)
+        reduced = Image.fromarray(drawing).resize(self.drawing_size, Image.Resampling.LANCZOS)
+        left = (self.size[0] - self.drawing_size[0]) // 2
+        picture.paste(reduced, (left, 0))
+        draw = ImageDraw.Draw(picture)
+        panel_width, panel_height = self.panel_size
+        for index, caption in enumerate(self._captions):
+            centre = left + (index + 0.5) * panel_width
+            for row, text in enumerate(caption):
+                place = (centre, panel_height + (row + 0.7) * self._line)
+                ink = _INK if row == 0 else _FAINT
+                self._write(draw, place, text, ink, panel_width * 0.96)
+        if range_percent is not None:
+            picture.paste(
+                legend((self.size[0], self._legend_height), range_percent, self.font_size),
+                (0, self.size[1] - self._legend_height),
+            )
+        return picture
+
+    def _write(
+        self,
+        draw: ImageDraw.ImageDraw,
+        place: tuple[float, float],
+        text: str,
+        ink: tuple[int, int, int],
+        room: float,
+    ) -> None:
+        """Write a line, smaller or shortened in its middle where it is too long."""
+        text = printable(text)
+        size = self.font_size
+        while size > _LEAST_FONT and _font(size).getlength(text) > room:
+            size -= 1
+        kept = len(text)
+        shown = text
+        while kept > 2 and _font(size).getlength(shown) > room:
+            kept -= 1
+            shown = text[: (kept + 1) // 2] + "…" + text[len(text) - kept // 2 :]
+        draw.text(place, shown, ink, font=_font(size), anchor="mm")
 
 
-def _draw(
-    triangles: FloatArray, *, half_width: float, size: tuple[int, int]
-) -> npt.NDArray[np.uint8]:
-    """Draw (F, 3, 3) triangles in view axes, from y = -1 to 1, as a (H, W, 3) picture."""
-    open3d = _open3d()
-    scene = open3d.t.geometry.RaycastingScene()
-    vertices = triangles.reshape(-1, 3)
-    scene.add_triangles(
-        np.array(vertices, dtype=np.float32),
-        np.arange(len(vertices), dtype=np.uint32).reshape(-1, 3),
-    )
+def legend(size: tuple[int, int], range_percent: float, font_size: int) -> Image.Image:
+    """Draw the colours of distances from -range to +range, with numbers and words below."""
+    from PIL import Image, ImageDraw
+
     width, height = size
-    rays = np.zeros((height, width, 6), dtype=np.float32)
-    rays[..., 0] = ((np.arange(width) + 0.5) / width * 2 - 1) * half_width
-    rays[..., 1] = (1 - (np.arange(height) + 0.5) / height * 2)[:, None]
-    rays[..., 2] = vertices[:, 2].max() + 1
-    rays[..., 5] = -1
-    hits = scene.cast_rays(open3d.core.Tensor(rays))
-    hit = np.isfinite(hits["t_hit"].numpy())
-    face = hits["primitive_ids"].numpy()[hit]
-    second, third = hits["primitive_uvs"].numpy()[hit].astype(np.float64).T
-    weights = np.stack([1 - second - third, second, third], axis=1)
-    normals = _corner_normals(triangles).reshape(-1, 3, 3)[face]
-    drawing = np.full((height, width, 3), _BACKGROUND, dtype=np.uint8)
-    drawing[hit] = np.round(255 * _shade(_unit(np.einsum("ij,ijk->ik", weights, normals))))
-    return drawing
-
-
-def _corner_normals(triangles: FloatArray) -> FloatArray:
-    """Return (3 F, 3) unit normals: smooth over curved parts, the face's own at its edges."""
-    corners = triangles.reshape(-1, 3)
-    edges = triangles[:, 1:] - triangles[:, :1]
-    # As long as twice the area, which weighs them.
-    of_faces = np.repeat(np.cross(edges[:, 0], edges[:, 1]), 3, axis=0)
-    _, vertex = np.unique(corners, axis=0, return_inverse=True)
-    sums = [np.bincount(vertex.ravel(), of_faces[:, axis]) for axis in range(3)]
-    smooth = _unit(np.stack(sums, axis=1))[vertex.ravel()]
-    of_faces = _unit(of_faces)
-    on_edge = np.einsum("ij,ij->i", smooth, of_faces) < np.cos(np.radians(_CREASE_DEG))
-    return np.where(on_edge[:, None], of_faces, smooth)
-
-
-def _unit(vectors: FloatArray) -> FloatArray:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(lengths > 0, lengths, 1)
-
-
-def _shade(normals: FloatArray) -> FloatArray:
-    """Return (M, 3) colours in [0, 1] of matt clay, from (M, 3) normals in view axes."""
-    # A back side is seen only through a hole; it is lit like a front one.
-    normals = np.where(normals[:, 2:] < -0.2, -normals, normals)
-    # Over the viewer's left shoulder, weakly from the right, and from the sky.
-    key_light = np.maximum(normals @ _unit(np.array([[-0.9, 0.9, 1.0]]))[0], 0)
-    fill_light = np.maximum(normals @ _unit(np.array([[1.5, 0.0, 1.0]]))[0], 0)
-    sky_light = (normals[:, 1] + 1) / 2
-    brightness = 0.24 + 0.62 * key_light + 0.16 * fill_light + 0.16 * sky_light
-    return np.asarray(np.clip(brightness[:, None] * _CLAY, 0, 1), dtype=np.float64)
-
-
-def _compose(
-    drawing: npt.NDArray[np.uint8],
-    titles: Sequence[str],
-    size: tuple[int, int],
-    title_height: int,
-) -> Image.Image:
-    """Reduce the drawing and put the titles above it."""
-    from PIL import Image, ImageDraw, ImageFont
-
     picture = Image.new("RGB", size, _BACKGROUND)
-    panel_width, below = size[0] // len(titles), size[1] - title_height
-    reduced = Image.fromarray(drawing).resize(
-        (panel_width * len(titles), below), Image.Resampling.LANCZOS
-    )
-    picture.paste(reduced, (0, title_height))
+    bar_width, bar_height = round(min(width * 0.6, 24 * font_size)), max(4, round(0.25 * height))
+    left, top = (width - bar_width) // 2, round(0.1 * height)
+    row = heat_colours(np.linspace(-range_percent, range_percent, bar_width), range_percent)
+    bar = np.broadcast_to(np.round(255 * row).astype(np.uint8), (bar_height, bar_width, 3))
+    picture.paste(Image.fromarray(np.ascontiguousarray(bar)), (left, top))
     draw = ImageDraw.Draw(picture)
-    font = ImageFont.load_default(size=max(8, round(title_height * 0.42)))
-    for index, title in enumerate(titles):
-        centre = ((index + 0.5) * panel_width, title_height * 0.6)
-        draw.text(centre, title, _INK, font=font, anchor="mm")
+    below = top + bar_height
+    draw.rectangle([left, top, left + bar_width - 1, below - 1], outline=_FAINT)
+    font = _font(max(_LEAST_FONT, round(0.85 * font_size)))
+    for share in (-1.0, -0.5, 0.0, 0.5, 1.0):
+        place = (left + (share + 1) / 2 * bar_width, below + 0.17 * height)
+        text = f"{share * range_percent:+g}%" if share else "0"
+        draw.text(place, text, _INK, font=font, anchor="mm")
+    draw.text(
+        (width / 2, below + 0.47 * height),
+        "distance to the original in % of its longest side (- inside, + outside)",
+        _FAINT,
+        font=font,
+        anchor="mm",
+    )
     return picture
+
+
+def printable(text: str) -> str:
+    """Replace what cannot be drawn: line breaks, control characters, names beyond UTF-8."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _font_size(width: int, height: int) -> int:
+    return max(_LEAST_FONT, round(min(width * 0.045, height * 0.036)))
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    from PIL import ImageFont
+
+    font = ImageFont.load_default(size=size)
+    # Pillow's wheels bring FreeType; without it there is one bitmap font of one size.
+    assert isinstance(font, ImageFont.FreeTypeFont)
+    return font

@@ -1,0 +1,224 @@
+"""A report's shapes: small pictures, and meshes light enough to go into a page."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from doh3d.codec.container import parse
+from doh3d.errors import Doh3dError
+from doh3d.view.report_content import Level, Subject, is_file_of, spread
+
+if TYPE_CHECKING:
+    import trimesh
+
+# Of all meshes of a page, in base64; with plotly's own 5 MB a page stays below 10 MB.
+_MESH_BYTES = 3_000_000
+# Of a face and the half vertex that comes with it, in base64.
+_BYTES_A_FACE = (6 + 3) * 4 / 3
+_MOST_FACES = 20_000
+_LEAST_FACES = 500
+# Shapes that can be turned are fewer than those that are pictured where there are very many.
+_MOST_MESHES = 80
+# Of the extraction, for few faces and for many.
+_RESOLUTIONS = (64, 96)
+_FINE_FACES = 10_000
+_PIXELS = 220
+# Pictures of a shape: the original, and so many of its levels.
+_PICTURED_LEVELS = 3
+# Quantised coordinates are from -_STEPS to _STEPS.
+_STEPS = 32_000
+
+Progress = Callable[[int, int], None]
+
+
+def draw_subjects(
+    subjects: Sequence[Subject],
+    *,
+    reference: Path | None,
+    up: Literal["x", "y", "z"],
+    progress: Progress,
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Decode, draw and pack shapes.
+
+    Parameters
+    ----------
+    subjects : sequence of Subject
+    reference : Path, optional
+        An original, or a folder of them by name, for what is no longer where it was.
+    up : {"x", "y", "z"}
+        The upright axis.
+    progress : callable
+        Called with shapes done, and how many there are.
+
+    Returns
+    -------
+    shapes : list of dict
+        Ready for the page's template and its data; see `_drawn`.
+    notes : list of str
+        What could not be shown, and why.
+    """
+    subjects = _within(subjects)
+    count = sum(1 + len(subject.levels) for subject in subjects)
+    budget = int(_MESH_BYTES / _BYTES_A_FACE / max(count, 1))
+    faces = min(max(budget, _LEAST_FACES), _MOST_FACES)
+    resolution = _RESOLUTIONS[faces >= _FINE_FACES]
+    shapes: list[dict[str, Any]] = []
+    notes: list[str] = []
+    for done, subject in enumerate(subjects):
+        progress(done, len(subjects))
+        original = _original(subject, reference, notes)
+        found = [(level, _decode(level, resolution, notes)) for level in subject.levels]
+        decoded = [(level, mesh) for level, mesh in found if mesh is not None]
+        if decoded:
+            shapes.append(_drawn(subject, original, decoded, faces, up))
+    return shapes, notes
+
+
+def _within(subjects: Sequence[Subject]) -> list[Subject]:
+    """Those whose meshes go into a page: the first of them."""
+    kept: list[Subject] = []
+    for subject in subjects:
+        if sum(1 + len(each.levels) for each in [*kept, subject]) > _MOST_MESHES:
+            break
+        kept.append(subject)
+    return kept
+
+
+def _original(subject: Subject, reference: Path | None, notes: list[str]) -> trimesh.Trimesh | None:
+    from doh3d.geometry.mesh import load_mesh
+
+    places = []
+    if reference is not None:
+        places.append(reference / subject.name if reference.is_dir() else reference)
+    elif subject.original is not None:
+        places.append(Path(subject.original))
+    for place in places:
+        if is_file_of(place, subject.original_sha256):
+            try:
+                return load_mesh(place)
+            except Doh3dError as error:
+                notes.append(str(error))
+                return None
+    where = f"{places[0]} is not there, or another mesh" if places else "it is not recorded where"
+    notes.append(f"{subject.name}: shown without its original: {where}; name it with --reference")
+    return None
+
+
+def _decode(level: Level, resolution: int, notes: list[str]) -> trimesh.Trimesh | None:
+    from doh3d.field import OccupancyField
+
+    try:
+        return OccupancyField(parse(level.read()), "cpu").to_mesh(resolution)
+    except Doh3dError as error:
+        notes.append(f"{level.label}: not shown: {error}")
+        return None
+
+
+def _drawn(
+    subject: Subject,
+    original: trimesh.Trimesh | None,
+    decoded: Sequence[tuple[Level, trimesh.Trimesh]],
+    faces: int,
+    up: Literal["x", "y", "z"],
+) -> dict[str, Any]:
+    """Return names, pictures as data URIs, and packed meshes in one frame."""
+    box = original if original is not None else decoded[-1][1]
+    corners = np.array(box.bounds) if len(box.faces) else np.array([[-1.0] * 3, [1.0] * 3])
+    centre, half = corners.mean(axis=0), float((corners[1] - corners[0]).max()) / 2 or 1.0
+
+    def packed(mesh: trimesh.Trimesh) -> dict[str, str]:
+        return pack(mesh, centre, half, faces)
+
+    pictured = spread(decoded, _PICTURED_LEVELS)
+    return {
+        "name": subject.name,
+        "note": subject.note,
+        "pictures": _pictures(original, pictured, up),
+        "original": None if original is None else packed(original),
+        "levels": [{"text": level_text(level), "mesh": packed(mesh)} for level, mesh in decoded],
+    }
+
+
+def level_text(level: Level) -> str:
+    """Return what the page says of a level: bytes, IoU, and what made it."""
+    iou = "" if level.iou is None else f", IoU {level.iou:.4f}"
+    return f"{level.size:,} bytes{iou} ({level.label})"
+
+
+def _pictures(
+    original: trimesh.Trimesh | None,
+    decoded: Sequence[tuple[Level, trimesh.Trimesh]],
+    up: Literal["x", "y", "z"],
+) -> list[dict[str, str]]:
+    from doh3d.view.thumbnail import draw_panels, to_bytes
+
+    meshes = [mesh for _, mesh in decoded]
+    captions = [f"{level.size:,} bytes" for level, _ in decoded]
+    if original is not None:
+        meshes, captions = [original, *meshes], ["original", *captions]
+    if not any(len(mesh.faces) for mesh in meshes):
+        return []
+    return [
+        {
+            "caption": caption,
+            "uri": f"data:image/webp;base64,{base64.b64encode(to_bytes(panel, 'WEBP')).decode()}",
+        }
+        for caption, panel in zip(captions, draw_panels(meshes, pixels=_PIXELS, up=up), strict=True)
+    ]
+
+
+def pack(
+    mesh: trimesh.Trimesh, centre: npt.NDArray[np.float64], half: float, faces: int
+) -> dict[str, str]:
+    """Simplify a mesh and write it as int16 places and uint16 corners, in base64.
+
+    Parameters
+    ----------
+    mesh : trimesh.Trimesh
+    centre : (3,) float64
+        What becomes the origin.
+    half : float
+        What becomes 1, up to the step of 1/32000.
+    faces : int
+        About how many to keep, at most 20,000.
+    """
+    from doh3d.evaluation.simplification import simplify
+
+    simpler = simplify(mesh, faces, "open3d_qem")
+    places = np.asarray(simpler.vertices, dtype=np.float64)
+    corners = np.asarray(simpler.faces, dtype=np.int64)
+    # What it could not simplify, such as a cloud of specks, is drawn on a coarser and coarser grid.
+    cells = 256
+    while len(corners) > 1.5 * faces and cells >= 4:
+        places, corners = _on_grid(places, corners, half / cells)
+        cells //= 2
+    places = np.clip((places - centre) / half, -1.02, 1.02) * (_STEPS / 1.02)
+    used, corners = np.unique(corners, return_inverse=True)
+    return {
+        "places": _base64(np.round(places[used]).astype("<i2")),
+        "corners": _base64(corners.reshape(-1, 3).astype("<u2")),
+    }
+
+
+def _on_grid(
+    places: npt.NDArray[np.float64], corners: npt.NDArray[np.int64], spacing: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Join what falls into one cell; faces that vanish or repeat are dropped."""
+    _, first, cell = np.unique(
+        np.floor(places / spacing), axis=0, return_index=True, return_inverse=True
+    )
+    joined = cell.reshape(-1)[corners]
+    a, b, c = joined.T
+    joined = joined[(a != b) & (b != c) & (a != c)]
+    _, kept = np.unique(np.sort(joined, axis=1), axis=0, return_index=True)
+    return places[first], joined[kept]
+
+
+def _base64(array: npt.NDArray[Any]) -> str:
+    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()

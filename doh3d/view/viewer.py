@@ -1,0 +1,130 @@
+"""Opening the window that shows files beside their original, in a process of its own.
+
+Where there is no graphics driver the graphics library aborts its process, and it writes to
+standard output what nobody asked for.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from doh3d.errors import ConfigError
+from doh3d.view.camera import Camera
+from doh3d.view.comparison import Comparison
+from doh3d.view.offscreen import failure_reason, graphics_environment
+from doh3d.view.raycast import SYSTEM_PACKAGES, import_open3d
+
+if TYPE_CHECKING:
+    import trimesh
+
+KEYS = (
+    ("Space", "all, then each alone"),
+    ("H", "heatmap"),
+    ("W", "wireframe"),
+    ("+ -", "resolution"),
+    ("S", "screenshot"),
+    ("R", "reset the camera"),
+    ("Q", "quit"),
+)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a viewer starts with.
+
+    Attributes
+    ----------
+    comparison : Comparison
+    meshes : list of trimesh.Trimesh
+        Of its files, in their order.
+    resolution : int
+        That they were extracted at.
+    camera : Camera
+    heatmap : bool
+        Whether the window opens in colours; needs a reference.
+    screenshots : Path
+        The folder that pictures of the window go to.
+    """
+
+    comparison: Comparison
+    meshes: list[trimesh.Trimesh]
+    resolution: int
+    camera: Camera
+    heatmap: bool
+    screenshots: Path
+
+
+def check_screen() -> None:
+    """Raise ConfigError where no window can be opened, for use before long work.
+
+    Open3D itself would go on without a window, for ever.
+    """
+    # Elsewhere there always is one. Open3D has X11 windows only, Wayland's through XWayland.
+    if sys.platform != "linux":
+        return
+    name = os.environ.get("DISPLAY")
+    try:
+        x11 = ctypes.CDLL("libX11.so.6")
+    except OSError as error:
+        raise ConfigError("windows need the system package libx11-6; install it") from error
+    x11.XOpenDisplay.restype = ctypes.c_void_p
+    display = x11.XOpenDisplay(None) if name else None
+    if not display:
+        why = f"nothing answers at DISPLAY={name}" if name else "DISPLAY is not set"
+        raise ConfigError(
+            f"there is no screen to open a window on ({why}); draw a picture instead: doh3d render"
+        )
+    x11.XCloseDisplay(ctypes.c_void_p(display))
+
+
+def show(task: Task) -> None:
+    """Open a window and return when it is closed.
+
+    What the viewer has to say, such as where a screenshot went, is printed a line each.
+
+    Raises
+    ------
+    ConfigError
+        There is no screen, no graphics driver, or no Open3D.
+    """
+    check_screen()
+    with tempfile.TemporaryDirectory(prefix="doh3d-") as name:
+        started = Path(name) / "task.pickle"
+        started.write_bytes(pickle.dumps(task))
+        with (Path(name) / "log").open("w+b") as log:
+            read, write = os.pipe()
+            with subprocess.Popen(
+                [sys.executable, "-m", "doh3d.view.window", str(started), str(write)],
+                env=graphics_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                pass_fds=[write],
+            ) as process:
+                os.close(write)
+                try:
+                    with open(read, encoding="utf-8") as messages:
+                        for line in messages:
+                            print(line, end="", flush=True)
+                    process.wait()
+                except BaseException:
+                    # Without its parent the window would stay.
+                    process.kill()
+                    raise
+            log.seek(0)
+            output = log.read()
+    if process.returncode:
+        import_open3d()
+        done = subprocess.CompletedProcess(process.args, process.returncode, output)
+        raise ConfigError(
+            f"Open3D cannot open a window ({failure_reason(done)}); install the system packages "
+            f"{SYSTEM_PACKAGES}, or draw a picture instead: doh3d render"
+        )
