@@ -9,10 +9,12 @@ import os
 import pickle
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from queue import SimpleQueue
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +33,14 @@ from doh3d.view.viewer import KEYS, Task
 
 _SIZE = (1280, 720)
 _LEGEND_EMS = 4.2
+# Of each tick: enough to compute, too little to be felt when turning a shape.
+_THREAD_SECONDS = 0.05
 _LINE_EMS = 1.5
+
+
+# Meshes of all files, and their colours.
+Drawn: TypeAlias = tuple[list[trimesh.Trimesh], Heat | None]
+Result: TypeAlias = Drawn | Doh3dError
 
 
 class Window:
@@ -49,7 +58,9 @@ class Window:
         self._meshes, self._resolution = task.meshes, task.resolution
         self._heat: Heat | None = None
         self._distance: SignedDistance | None = None
-        self._wireframe = self._busy = self._closed = False
+        self._wireframe = self._busy = False
+        # What a thread has computed, for the window's own thread to show.
+        self._results: SimpleQueue[Result] = SimpleQueue()
         # The only panel that is shown, or all of them.
         self._alone: int | None = None
         self._cameras: list[npt.NDArray[np.float64]] = []
@@ -75,8 +86,7 @@ class Window:
         self._legend.visible = False
         self._window.set_on_layout(self._lay_out)
         self._window.set_on_key(self._on_key)
-        self._window.set_on_tick_event(self._link_cameras)
-        self._window.set_on_close(self._on_close)
+        self._window.set_on_tick_event(self._on_tick)
         self._draw()
         self._reset_camera()
         self._show_status()
@@ -125,6 +135,16 @@ class Window:
             light_from_camera(scene.scene)
         self._cameras = []
         self._window.post_redraw()
+
+    def _on_tick(self) -> bool:
+        """Do what is due; whether to draw again."""
+        if self._busy:
+            # Open3D keeps Python's lock between two ticks; the thread that computes needs it.
+            time.sleep(_THREAD_SECONDS)
+        finished = not self._results.empty()
+        if finished:
+            self._finish(self._results.get())
+        return self._link_cameras() or finished
 
     def _link_cameras(self) -> bool:
         """Let all cameras follow the one that was moved; whether to draw again."""
@@ -197,7 +217,7 @@ class Window:
         resolution = int(min(max(self._resolution * factor, MIN_RESOLUTION), MAX_RESOLUTION))
         coloured = self._heat is not None
 
-        def extract() -> tuple[list[trimesh.Trimesh], Heat | None]:
+        def extract() -> Drawn:
             meshes = self._task.comparison.extract(resolution)
             heat = self._measure(meshes) if coloured else None
             self._resolution = resolution
@@ -225,33 +245,28 @@ class Window:
         self._show_status()
         self._window.set_needs_layout()
 
-    def _work(
-        self, label: str, job: Callable[[], tuple[list[trimesh.Trimesh], Heat | None]]
-    ) -> None:
+    def _work(self, label: str, job: Callable[[], Drawn]) -> None:
         """Compute beside the window, which can still be turned, and show what comes out."""
         if self._busy:
             return
         self._busy = True
         self._show_status(f"{label} ...")
 
-        def finish(result: tuple[list[trimesh.Trimesh], Heat | None] | Doh3dError) -> None:
-            self._busy = False
-            if isinstance(result, Doh3dError):
-                self._show_status(str(result))
-                return
-            self._meshes, self._heat = result
-            self._show_heat()
-
         def run() -> None:
-            result: tuple[list[trimesh.Trimesh], Heat | None] | Doh3dError
             try:
-                result = job()
+                self._results.put(job())
             except Doh3dError as error:
-                result = error
-            if not self._closed:
-                gui.Application.instance.post_to_main_thread(self._window, lambda: finish(result))
+                self._results.put(error)
 
         threading.Thread(target=run, daemon=True).start()
+
+    def _finish(self, result: Result) -> None:
+        self._busy = False
+        if isinstance(result, Doh3dError):
+            self._show_status(str(result))
+            return
+        self._meshes, self._heat = result
+        self._show_heat()
 
     def _screenshot(self) -> None:
         """Write what the panels show, with captions and legend, to the next free name."""
@@ -280,10 +295,6 @@ class Window:
         for index in shown:
             scene = self._scenes[index].scene.scene
             scene.render_to_image(lambda image, index=index: take(index, image))
-
-    def _on_close(self) -> bool:
-        self._closed = True
-        return True
 
 
 def main(started: Path, messages: int) -> None:
