@@ -35,6 +35,8 @@ _SIZE = (1280, 720)
 _LEGEND_EMS = 4.2
 # Of each tick: enough to compute, too little to be felt when turning a shape.
 _THREAD_SECONDS = 0.05
+_REDRAWS = 3
+_REDRAW_SECONDS = 0.2
 _LINE_EMS = 1.5
 
 
@@ -61,6 +63,7 @@ class Window:
         self._wireframe = self._busy = False
         # What a thread has computed, for the window's own thread to show.
         self._results: SimpleQueue[Result] = SimpleQueue()
+        self._redraws, self._next_redraw = 0, 0.0
         # The only panel that is shown, or all of them.
         self._alone: int | None = None
         self._cameras: list[npt.NDArray[np.float64]] = []
@@ -101,12 +104,12 @@ class Window:
         for scene, panel in zip(self._scenes, panels, strict=True):
             fill_scene(scene.scene, panel, self._place, wireframe=self._wireframe)
             scene.force_redraw()
-        self._window.post_redraw()
+        self._redraw()
 
     def _show_status(self, message: str = "") -> None:
         keys = "   ".join(f"[{key}] {does}" for key, does in KEYS)
         self._status.text = f"  {message or f'resolution {self._resolution}'}      {keys}"
-        self._window.post_redraw()
+        self._redraw()
 
     def _lay_out(self, _context: Any) -> None:
         area = self._window.content_rect
@@ -134,7 +137,7 @@ class Window:
             scene.center_of_rotation = [0, 0, 0]
             light_from_camera(scene.scene)
         self._cameras = []
-        self._window.post_redraw()
+        self._redraw()
 
     def _on_tick(self) -> bool:
         """Do what is due; whether to draw again."""
@@ -144,7 +147,18 @@ class Window:
         finished = not self._results.empty()
         if finished:
             self._finish(self._results.get())
-        return self._link_cameras() or finished
+        if self._link_cameras() or finished:
+            self._redraw()
+        if self._redraws and time.monotonic() > self._next_redraw:
+            self._redraws -= 1
+            self._next_redraw = time.monotonic() + _REDRAW_SECONDS
+            return True
+        return False
+
+    def _redraw(self) -> None:
+        """Draw again, more than once: the renderer drops frames that come too soon."""
+        self._redraws = _REDRAWS
+        self._window.post_redraw()
 
     def _link_cameras(self) -> bool:
         """Let all cameras follow the one that was moved; whether to draw again."""
@@ -197,7 +211,7 @@ class Window:
         for index, (scene, caption) in enumerate(zip(self._scenes, self._captions, strict=True)):
             scene.visible = caption.visible = self._alone in (None, index)
         self._window.set_needs_layout()
-        self._window.post_redraw()
+        self._redraw()
 
     def _toggle_wireframe(self) -> None:
         self._wireframe = not self._wireframe
