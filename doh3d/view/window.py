@@ -8,12 +8,9 @@ from __future__ import annotations
 import os
 import pickle
 import sys
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -23,6 +20,7 @@ from open3d.visualization import gui
 
 from doh3d.errors import Doh3dError
 from doh3d.limits import MAX_RESOLUTION, MIN_RESOLUTION
+from doh3d.view.background import Background, Redraws
 from doh3d.view.comparison import Heat
 from doh3d.view.heatmap import SignedDistance
 from doh3d.view.offscreen import without_core_dump
@@ -33,16 +31,11 @@ from doh3d.view.viewer import KEYS, Task
 
 _SIZE = (1280, 720)
 _LEGEND_EMS = 4.2
-# Of each tick: enough to compute, too little to be felt when turning a shape.
-_THREAD_SECONDS = 0.05
-_REDRAWS = 3
-_REDRAW_SECONDS = 0.2
 _LINE_EMS = 1.5
 
 
 # Meshes of all files, and their colours.
 Drawn: TypeAlias = tuple[list[trimesh.Trimesh], Heat | None]
-Result: TypeAlias = Drawn | Doh3dError
 
 
 class Window:
@@ -60,10 +53,9 @@ class Window:
         self._meshes, self._resolution = task.meshes, task.resolution
         self._heat: Heat | None = None
         self._distance: SignedDistance | None = None
-        self._wireframe = self._busy = False
-        # What a thread has computed, for the window's own thread to show.
-        self._results: SimpleQueue[Result] = SimpleQueue()
-        self._redraws, self._next_redraw = 0, 0.0
+        self._wireframe = False
+        self._background: Background[Drawn] = Background()
+        self._redraws = Redraws()
         # The only panel that is shown, or all of them.
         self._alone: int | None = None
         self._cameras: list[npt.NDArray[np.float64]] = []
@@ -141,27 +133,19 @@ class Window:
 
     def _on_tick(self) -> bool:
         """Do what is due; whether to draw again."""
-        if self._busy:
-            # Open3D keeps Python's lock between two ticks; the thread that computes needs it.
-            time.sleep(_THREAD_SECONDS)
-        finished = not self._results.empty()
-        if finished:
-            self._finish(self._results.get())
-        if self._link_cameras() or finished:
-            self._redraw()
-        if self._redraws and time.monotonic() > self._next_redraw:
-            self._redraws -= 1
-            self._next_redraw = time.monotonic() + _REDRAW_SECONDS
-            return True
-        return False
+        result = self._background.poll()
+        if result is not None:
+            self._finish(result)
+        self._link_cameras()
+        return self._redraws.due()
 
     def _redraw(self) -> None:
         """Draw again, more than once: the renderer drops frames that come too soon."""
-        self._redraws = _REDRAWS
+        self._redraws.ask()
         self._window.post_redraw()
 
-    def _link_cameras(self) -> bool:
-        """Let all cameras follow the one that was moved; whether to draw again."""
+    def _link_cameras(self) -> None:
+        """Let all cameras follow the one that was moved."""
         matrices = [np.array(scene.scene.camera.get_model_matrix()) for scene in self._scenes]
         moved = [
             index
@@ -177,8 +161,8 @@ class Window:
                     scene.force_redraw()
             for scene in self._scenes:
                 light_from_camera(scene.scene)
+            self._redraw()
         self._cameras = [np.array(scene.scene.camera.get_model_matrix()) for scene in self._scenes]
-        return bool(moved)
 
     # What keys do.
 
@@ -261,22 +245,11 @@ class Window:
 
     def _work(self, label: str, job: Callable[[], Drawn]) -> None:
         """Compute beside the window, which can still be turned, and show what comes out."""
-        if self._busy:
-            return
-        self._busy = True
-        self._show_status(f"{label} ...")
+        if self._background.start(job):
+            self._show_status(f"{label} ...")
 
-        def run() -> None:
-            try:
-                self._results.put(job())
-            except Doh3dError as error:
-                self._results.put(error)
-
-        threading.Thread(target=run, daemon=True).start()
-
-    def _finish(self, result: Result) -> None:
-        self._busy = False
-        if isinstance(result, Doh3dError):
+    def _finish(self, result: Drawn | Exception) -> None:
+        if isinstance(result, Exception):
             self._show_status(str(result))
             return
         self._meshes, self._heat = result
