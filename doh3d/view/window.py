@@ -8,11 +8,10 @@ from __future__ import annotations
 import os
 import pickle
 import sys
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +20,7 @@ from open3d.visualization import gui
 
 from doh3d.errors import Doh3dError
 from doh3d.limits import MAX_RESOLUTION, MIN_RESOLUTION
+from doh3d.view.background import Background, Redraws
 from doh3d.view.comparison import Heat
 from doh3d.view.heatmap import SignedDistance
 from doh3d.view.offscreen import without_core_dump
@@ -32,6 +32,10 @@ from doh3d.view.viewer import KEYS, Task
 _SIZE = (1280, 720)
 _LEGEND_EMS = 4.2
 _LINE_EMS = 1.5
+
+
+# Meshes of all files, and their colours.
+Drawn: TypeAlias = tuple[list[trimesh.Trimesh], Heat | None]
 
 
 class Window:
@@ -49,7 +53,9 @@ class Window:
         self._meshes, self._resolution = task.meshes, task.resolution
         self._heat: Heat | None = None
         self._distance: SignedDistance | None = None
-        self._wireframe = self._busy = self._closed = False
+        self._wireframe = False
+        self._background: Background[Drawn] = Background()
+        self._redraws = Redraws()
         # The only panel that is shown, or all of them.
         self._alone: int | None = None
         self._cameras: list[npt.NDArray[np.float64]] = []
@@ -75,8 +81,7 @@ class Window:
         self._legend.visible = False
         self._window.set_on_layout(self._lay_out)
         self._window.set_on_key(self._on_key)
-        self._window.set_on_tick_event(self._link_cameras)
-        self._window.set_on_close(self._on_close)
+        self._window.set_on_tick_event(self._on_tick)
         self._draw()
         self._reset_camera()
         self._show_status()
@@ -91,12 +96,12 @@ class Window:
         for scene, panel in zip(self._scenes, panels, strict=True):
             fill_scene(scene.scene, panel, self._place, wireframe=self._wireframe)
             scene.force_redraw()
-        self._window.post_redraw()
+        self._redraw()
 
     def _show_status(self, message: str = "") -> None:
         keys = "   ".join(f"[{key}] {does}" for key, does in KEYS)
         self._status.text = f"  {message or f'resolution {self._resolution}'}      {keys}"
-        self._window.post_redraw()
+        self._redraw()
 
     def _lay_out(self, _context: Any) -> None:
         area = self._window.content_rect
@@ -124,10 +129,23 @@ class Window:
             scene.center_of_rotation = [0, 0, 0]
             light_from_camera(scene.scene)
         self._cameras = []
+        self._redraw()
+
+    def _on_tick(self) -> bool:
+        """Do what is due; whether to draw again."""
+        result = self._background.poll()
+        if result is not None:
+            self._finish(result)
+        self._link_cameras()
+        return self._redraws.due()
+
+    def _redraw(self) -> None:
+        """Draw again, more than once: the renderer drops frames that come too soon."""
+        self._redraws.ask()
         self._window.post_redraw()
 
-    def _link_cameras(self) -> bool:
-        """Let all cameras follow the one that was moved; whether to draw again."""
+    def _link_cameras(self) -> None:
+        """Let all cameras follow the one that was moved."""
         matrices = [np.array(scene.scene.camera.get_model_matrix()) for scene in self._scenes]
         moved = [
             index
@@ -143,8 +161,8 @@ class Window:
                     scene.force_redraw()
             for scene in self._scenes:
                 light_from_camera(scene.scene)
+            self._redraw()
         self._cameras = [np.array(scene.scene.camera.get_model_matrix()) for scene in self._scenes]
-        return bool(moved)
 
     # What keys do.
 
@@ -177,7 +195,7 @@ class Window:
         for index, (scene, caption) in enumerate(zip(self._scenes, self._captions, strict=True)):
             scene.visible = caption.visible = self._alone in (None, index)
         self._window.set_needs_layout()
-        self._window.post_redraw()
+        self._redraw()
 
     def _toggle_wireframe(self) -> None:
         self._wireframe = not self._wireframe
@@ -197,7 +215,7 @@ class Window:
         resolution = int(min(max(self._resolution * factor, MIN_RESOLUTION), MAX_RESOLUTION))
         coloured = self._heat is not None
 
-        def extract() -> tuple[list[trimesh.Trimesh], Heat | None]:
+        def extract() -> Drawn:
             meshes = self._task.comparison.extract(resolution)
             heat = self._measure(meshes) if coloured else None
             self._resolution = resolution
@@ -225,33 +243,17 @@ class Window:
         self._show_status()
         self._window.set_needs_layout()
 
-    def _work(
-        self, label: str, job: Callable[[], tuple[list[trimesh.Trimesh], Heat | None]]
-    ) -> None:
+    def _work(self, label: str, job: Callable[[], Drawn]) -> None:
         """Compute beside the window, which can still be turned, and show what comes out."""
-        if self._busy:
+        if self._background.start(job):
+            self._show_status(f"{label} ...")
+
+    def _finish(self, result: Drawn | Exception) -> None:
+        if isinstance(result, Exception):
+            self._show_status(str(result))
             return
-        self._busy = True
-        self._show_status(f"{label} ...")
-
-        def finish(result: tuple[list[trimesh.Trimesh], Heat | None] | Doh3dError) -> None:
-            self._busy = False
-            if isinstance(result, Doh3dError):
-                self._show_status(str(result))
-                return
-            self._meshes, self._heat = result
-            self._show_heat()
-
-        def run() -> None:
-            result: tuple[list[trimesh.Trimesh], Heat | None] | Doh3dError
-            try:
-                result = job()
-            except Doh3dError as error:
-                result = error
-            if not self._closed:
-                gui.Application.instance.post_to_main_thread(self._window, lambda: finish(result))
-
-        threading.Thread(target=run, daemon=True).start()
+        self._meshes, self._heat = result
+        self._show_heat()
 
     def _screenshot(self) -> None:
         """Write what the panels show, with captions and legend, to the next free name."""
@@ -280,10 +282,6 @@ class Window:
         for index in shown:
             scene = self._scenes[index].scene.scene
             scene.render_to_image(lambda image, index=index: take(index, image))
-
-    def _on_close(self) -> bool:
-        self._closed = True
-        return True
 
 
 def main(started: Path, messages: int) -> None:
