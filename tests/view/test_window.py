@@ -118,8 +118,9 @@ class Viewer:
         return wait_for(f"key {key}", changed, self.process)
 
     def close(self):
-        self.process.kill()
-        self.process.communicate()
+        # Tidily, so that its temporary folder goes, too.
+        self.process.terminate()
+        self.process.communicate(timeout=PATIENCE_S)
 
 
 @pytest.fixture
