@@ -1,6 +1,7 @@
 """The package against a decoder that was written from docs/format.md alone."""
 
 import zlib
+from functools import partial
 
 import numpy as np
 import pytest
@@ -192,8 +193,8 @@ def test_sums_beyond_float32_round_alike(reference, dense):
         biases=ParameterGroup(np.arange(15), 77, choose_model(np.arange(15))),
     )
     parsed = reference.parse(serialize(code))
-    project = reference.dense if dense else reference.hadamard
-    sums = project(parsed["seed"], 0, parsed["latent"], 63)
+    project = partial(reference.dense, layer=0) if dense else reference.hadamard
+    sums = project(parsed["seed"], latent=parsed["latent"], count=63)
     assert abs(sums[0]) == abs(levels).sum() > 2**24
     assert int(np.float32(sums[0])) != sums[0]
     assert_same_weights(OccupancyField(code, "cpu"), *reference.weights(parsed))

@@ -64,6 +64,7 @@ def make_shape_row(id_, data, iou, **others):
         "seconds": 2.0,
         "measure_seconds": 1.0,
         "attempts": 1,
+        "batch_fit": 1,
         "latent": 60,
         "device": "cpu",
         "warnings": None,
