@@ -19,10 +19,11 @@ from doh3d.errors import ConfigError
 from doh3d.geometry.extraction import extract
 from doh3d.geometry.lattice import Lattice, check_resolution
 from doh3d.hypernetwork.bounds import LogitBounds
+from doh3d.hypernetwork.cell_bounds import CellBounds
 from doh3d.hypernetwork.decoder import generate_weights, generate_weights_exact
-from doh3d.hypernetwork.nodes import NodeLogits
+from doh3d.hypernetwork.nodes import CellNodeLogits, NodeLogits
 from doh3d.hypernetwork.projection import make_projection
-from doh3d.hypernetwork.target import TargetWeights, encode_points, target_forward
+from doh3d.hypernetwork.target import TargetWeights, evaluate_points
 from doh3d.interop.notebook import field_html, summary
 from doh3d.limits import DEFAULT_LIMITS, Limits
 
@@ -190,11 +191,7 @@ class OccupancyField:
     def _network_logits(self, points: torch.Tensor) -> torch.Tensor:
         """(N,) logits of (N, 3) float32 normalised points on the field's device."""
         architecture = self.code.architecture
-        chunks = [
-            target_forward(architecture, self.weights, encode_points(architecture, chunk))
-            for chunk in points.split(self.chunk)
-        ]
-        values = torch.cat(chunks).squeeze(1)
+        values = evaluate_points(architecture, self.weights, points, self.chunk).squeeze(1)
         beyond = (points.abs() > self._half_extents).any(dim=1)
         return values.masked_fill(beyond, -torch.inf)
 
@@ -224,17 +221,19 @@ class OccupancyLattice:
         self._lattice = lattice
         self._device = field.weights.biases[0].device
         coordinates = [lattice.coordinates(axis, np.arange(n)) for axis, n in enumerate(self.shape)]
-        self._logits = NodeLogits(
-            field.code.architecture,
+        architecture = field.code.architecture
+        make = NodeLogits if architecture.partition is None else CellNodeLogits
+        self._logits = make(
+            architecture,
             field.weights,
             [self._tensor(axis) for axis in coordinates],
-            field.chunk,
+            max(1, field.chunk // architecture.cells),
         )
         half_extents = field.code.half_extents.astype(np.float32)
         self._beyond = [
             np.abs(axis) > half for axis, half in zip(coordinates, half_extents, strict=True)
         ]
-        self._bounds: dict[int, LogitBounds] = {}
+        self._bounds: dict[int, LogitBounds | CellBounds] = {}
 
     @torch.no_grad()
     def logits(self, nodes: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
@@ -254,18 +253,20 @@ class OccupancyLattice:
         return cast(npt.NDArray[np.float32], planes.cpu().numpy())
 
     def _spend(self, evaluations: int) -> None:
-        self._work += evaluations * self._field.code.architecture.weight_count
+        self._work += evaluations * self._field.code.architecture.evaluation_cost
         self._check(self._work)
 
-    def _bounds_over(self, size: int) -> LogitBounds:
+    def _bounds_over(self, size: int) -> LogitBounds | CellBounds:
         if size not in self._bounds:
             half = size * self._lattice.spacing / 2
             centres = [
                 origin + half + 2 * half * np.arange(-(-n // size))
                 for origin, n in zip(self._lattice.origin, self.shape, strict=True)
             ]
-            self._bounds[size] = LogitBounds(
-                self._field.code.architecture,
+            architecture = self._field.code.architecture
+            make = LogitBounds if architecture.partition is None else CellBounds
+            self._bounds[size] = make(
+                architecture,
                 self._field.weights,
                 [self._tensor(axis.astype(np.float32)) for axis in centres],
                 (half,) * 3,

@@ -16,12 +16,16 @@ MAX_WIDTH = 256
 MAX_DEPTH = 15
 MAX_OCTAVES = 15
 MAX_OMEGA = 255
+
+# Cuts between the whole domain and a cell with a network of its own.
+MAX_LEVELS = 6
 MAX_DENSE_FILE_ENTRIES = 2**27
 
 # Pixels along a side of an image.
 MAX_SIDE = 2**16
 
-# P of the widest and deepest network with the longest encoding.
+# P of the widest and deepest network with the longest encoding; networks of many cells have no more
+# together.
 MAX_WEIGHTS = (3 * (1 + 2 * MAX_OCTAVES) + (MAX_DEPTH - 1) * MAX_WIDTH + 1) * MAX_WIDTH
 
 # A value takes at most 24 + 12 + 16 bits (table symbol, low bits, escape); no file is as large.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,14 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from doh3d.codec.entropy import Family, SymbolModel, decode_groups, encode_groups
-from doh3d.codec.image_code import ImageCode
+from doh3d.codec.image_code import ImageCode, image_box
 from doh3d.codec.quantization import STEP_COUNT
-from doh3d.codec.shape_code import ShapeCode, check_transform
+from doh3d.codec.shape_code import ShapeCode, check_transform, shape_box
 from doh3d.codec.signal_code import ParameterGroup, SignalCode, check_dense_size
 from doh3d.errors import ConfigError, FormatError
 from doh3d.geometry.transform import NormalizingTransform
 from doh3d.hypernetwork.architecture import Architecture
-from doh3d.limits import DEFAULT_LIMITS, MAX_FILE_BYTES, MAX_LATENTS, Limits
+from doh3d.hypernetwork.partition import Partition
+from doh3d.limits import DEFAULT_LIMITS, MAX_FILE_BYTES, MAX_LATENTS, MAX_LEVELS, Limits
 
 MAGIC = b"\xd0OH"
 VERSION = 0
@@ -31,9 +33,12 @@ _FLAG_SINE = 1 << 3
 # Of a shape.
 _FLAG_DOUBLE = 1 << 4
 _FLAG_MIRRORED_X = 1 << 5
-# Of an image, whose other flags from bit 5 on are 0.
+# Of an image, whose other flags from bit 6 on are 0.
 _FLAG_COLOUR = 1 << 4
-_FIRST_UNUSED_BY_IMAGES = 5
+_FLAG_IMAGE_CELLS = 1 << 5
+_FIRST_UNUSED_BY_IMAGES = 6
+# A shape's, in its extents.
+_EXTENTS_CELLS = 1 << 15
 
 _KINDS: dict[int, type[SignalCode]] = {_KIND_OCCUPANCY: ShapeCode, _KIND_IMAGE: ImageCode}
 
@@ -186,21 +191,28 @@ def _header(code: SignalCode) -> bytes:
         bytes([code.latent.model.parameter, code.latent.step_index]),
         bytes([code.biases.model.parameter, code.biases.step_index]),
         of_the_kind,
+        b"" if architecture.partition is None else _cuts(architecture.partition),
     ]
     return b"".join(fields)
+
+
+def _cuts(partition: Partition) -> bytes:
+    return bytes([partition.levels, *(axis << 6 | position for axis, position in partition.cuts)])
 
 
 def _fields_of_the_kind(code: SignalCode) -> tuple[int, bytes]:
     """Return the flags and the last fields of the header, which depend on the kind of signal."""
     if isinstance(code, ImageCode):
         flags = _KIND_IMAGE | _FLAG_COLOUR * (code.channels == 3)
+        flags |= _FLAG_IMAGE_CELLS * (code.architecture.partition is not None)
         return flags, struct.pack("<HH", code.width - 1, code.height - 1)
     assert isinstance(code, ShapeCode)
     transform, extents = code.transform, code.extents
     flags = _KIND_OCCUPANCY | _FLAG_DOUBLE * transform.double
     flags |= sum(_FLAG_MIRRORED_X << axis for axis in code.architecture.mirrored)
     numbers = (*transform.centre, transform.scale)
-    packed = struct.pack("<H", extents[0] | extents[1] << 5 | extents[2] << 10)
+    cells = _EXTENTS_CELLS * (code.architecture.partition is not None)
+    packed = struct.pack("<H", extents[0] | extents[1] << 5 | extents[2] << 10 | cells)
     return flags, packed + struct.pack("<4d" if transform.double else "<4f", *numbers)
 
 
@@ -215,7 +227,7 @@ def _parse_body(reader: _Reader, limits: Limits, kind: type[CodeT]) -> CodeT:
         raise FormatError(f"holds {found.held}; use {found.decoded_by}")
     image = found is ImageCode
     if image and flags >> _FIRST_UNUSED_BY_IMAGES:
-        raise FormatError("an image has no mirror planes: flags 5 to 7 must be 0")
+        raise FormatError("an image has no mirror planes: flags 6 and 7 must be 0")
     layers = reader.byte()
     width = reader.byte() + 1
     sine = bool(flags & _FLAG_SINE)
@@ -232,9 +244,6 @@ def _parse_body(reader: _Reader, limits: Limits, kind: type[CodeT]) -> CodeT:
     n = reader.varint()
     if not 1 <= n <= MAX_LATENTS:
         raise FormatError(f"the latent has {n} numbers; 1 to {MAX_LATENTS} are allowed")
-    limits.check_header(n, architecture.weight_count)
-    dense = bool(flags & _FLAG_DENSE)
-    check_dense_size(dense, n, architecture)
     (seed,) = struct.unpack("<H", reader.take(2))
     families = reader.byte()
     latent_model, latent_step = _model(families & 15, reader.byte()), reader.byte()
@@ -244,8 +253,17 @@ def _parse_body(reader: _Reader, limits: Limits, kind: type[CodeT]) -> CodeT:
             raise FormatError(f"step index {step} beside raw float32 values must be 0")
     if image:
         of_the_kind = _image_fields(reader, limits)
+        box = image_box(of_the_kind["width"], of_the_kind["height"])
+        has_cells = bool(flags & _FLAG_IMAGE_CELLS)
     else:
-        of_the_kind = _shape_fields(reader, double=bool(flags & _FLAG_DOUBLE))
+        of_the_kind, has_cells = _shape_fields(reader, double=bool(flags & _FLAG_DOUBLE))
+        box = shape_box(of_the_kind["extents"], architecture.mirrored)
+    partition = _partition(reader, *box) if has_cells else None
+    if partition is not None:
+        architecture = replace(architecture, partition=partition)
+    limits.check_header(n, architecture.weight_count)
+    dense = bool(flags & _FLAG_DENSE)
+    check_dense_size(dense, n, architecture)
     values = _payload(reader, [(n, latent_model), (architecture.bias_count, bias_model)])
     code = found(
         architecture=architecture,
@@ -266,13 +284,20 @@ def _image_fields(reader: _Reader, limits: Limits) -> dict[str, Any]:
     return {"width": width, "height": height}
 
 
-def _shape_fields(reader: _Reader, *, double: bool) -> dict[str, Any]:
-    """Extents and transform of a shape, by name."""
+def _shape_fields(reader: _Reader, *, double: bool) -> tuple[dict[str, Any], bool]:
+    """Extents and transform of a shape, by name, and whether it has cells."""
     (packed,) = struct.unpack("<H", reader.take(2))
-    if packed >> 15:
-        raise FormatError("the highest bit of the extents must be 0")
-    extents = (packed & 31, packed >> 5 & 31, packed >> 10)
-    return {"extents": extents, "transform": _transform(reader, double=double)}
+    extents = (packed & 31, packed >> 5 & 31, packed >> 10 & 31)
+    fields = {"extents": extents, "transform": _transform(reader, double=double)}
+    return fields, bool(packed & _EXTENTS_CELLS)
+
+
+def _partition(reader: _Reader, low: tuple[float, ...], high: tuple[float, ...]) -> Partition:
+    levels = reader.byte()
+    if not 1 <= levels <= MAX_LEVELS:
+        raise FormatError(f"the cells have {levels} levels; 1 to {MAX_LEVELS} are allowed")
+    cuts = reader.take(2**levels - 1)
+    return Partition(low, high, tuple((cut >> 6, cut & 63) for cut in cuts))
 
 
 def _payload(reader: _Reader, groups: list[tuple[int, SymbolModel]]) -> list[npt.NDArray[Any]]:

@@ -43,6 +43,16 @@ class ImageCode(SignalCode):
             raise ConfigError("the target network must take 2 numbers and give 1 or 3")
         if architecture.mirrored:
             raise ConfigError("an image's network has no mirrored axes")
+        if architecture.partition is not None:
+            box = architecture.partition.low, architecture.partition.high
+            if box != image_box(self.width, self.height):
+                raise ConfigError("the cells are not those of the image")
         for name, side in (("width", self.width), ("height", self.height)):
             if not 1 <= side <= MAX_SIDE:
                 raise ConfigError(f"the image's {name} is {side}; it must be 1 to {MAX_SIDE}")
+
+
+def image_box(width: int, height: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Corners of what cells divide: of the image, whose longer side is -1 to 1."""
+    longest = max(width, height)
+    return (-width / longest, -height / longest), (width / longest, height / longest)

@@ -37,6 +37,7 @@ def describe(code: SignalCode) -> dict[str, Any]:
             "activation": architecture.activation,
             **({"omega": architecture.omega} if architecture.activation == "sine" else {}),
             **({"mirrored": mirrored} if isinstance(code, ShapeCode) else {}),
+            "cells": architecture.cells,
             "weights": architecture.weight_count,
             "biases": architecture.bias_count,
         },

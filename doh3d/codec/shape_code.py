@@ -43,6 +43,11 @@ class ShapeCode(SignalCode):
             raise ConfigError("the target network must take 3 numbers and give 1")
         if not all(0 <= extent < _EXTENT_STEPS for extent in self.extents):
             raise ConfigError(f"extents are {self.extents}; each must be 0 to {_EXTENT_STEPS - 1}")
+        partition = architecture.partition
+        if partition is not None and (partition.low, partition.high) != shape_box(
+            self.extents, architecture.mirrored
+        ):
+            raise ConfigError("the cells are not those of the shape's domain")
         check_transform(transform)
         if not transform.double:
             numbers = np.array([*transform.centre, transform.scale])
@@ -65,6 +70,14 @@ class ShapeCode(SignalCode):
 def domain_half_sides(extents: tuple[int, int, int]) -> npt.NDArray[np.float64]:
     """(3,) half sides of the domain box that extents stand for, in normalised coordinates."""
     return (np.asarray(extents, dtype=np.float64) + 1) / _EXTENT_STEPS
+
+
+def shape_box(
+    extents: tuple[int, int, int], mirrored: tuple[int, ...]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Corners of what cells divide: the domain box, of mirrored axes its upper half."""
+    high = domain_half_sides(extents).tolist()
+    return tuple(0.0 if axis in mirrored else -side for axis, side in enumerate(high)), tuple(high)
 
 
 def extents_for(half_sides: npt.ArrayLike) -> tuple[int, int, int]:

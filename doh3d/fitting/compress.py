@@ -105,10 +105,14 @@ def make_config(
     octaves: int | None = None,
     activation: Activation = "relu",
     omega: int | None = None,
+    levels: int | None = None,
     projection: ProjectionKind = "hadamard",
     seed: int = 0,
 ) -> FitConfig:
-    """Fill a fit's configuration from preset and plan; see `compress` for the parameters."""
+    """Fill a fit's configuration from preset and plan; see `compress` for the parameters.
+
+    Space is cut into 2^levels cells; as many as the plan has unless that is given.
+    """
     effort = find_preset(preset)
     latent = DEFAULT_LATENT if latent is None else latent
     # A latent out of range is the configuration's to refuse.
@@ -124,8 +128,12 @@ def make_config(
         activation=activation,
         omega=omega if omega is not None else (_SINE_OMEGA if sine else 0),
     )
+    if levels is None:
+        # A width that is asked for is that of one network, and sines are not for cells.
+        levels = plan.levels if width is None and not sine else 0
     return FitConfig(
         latent=latent,
+        levels=levels,
         bits=_DEFAULT_BITS if bits is None else bits,
         quantizer=quantizer,
         architecture=architecture,
@@ -229,7 +237,8 @@ def compress(
         "seed": seed,
     }
 
-    config = make_config(latent=latent, **options)
+    # Bad options are to be known before the mesh is read.
+    make_config(latent=latent, **options)
     torch_device = resolve_device(device)
     if max_bytes is not None or min_iou is not None:
         check_target(max_bytes, min_iou, latent, bits, quantizer)
@@ -238,8 +247,7 @@ def compress(
     shape = mesh if isinstance(mesh, PreparedShape) else prepare(mesh)
 
     def config_for_latent(n: int | None) -> FitConfig:
-        config = make_config(latent=n, **options)
-        return shape.adapt(config) if mirror else config
+        return shape.adapt(make_config(latent=n, **options), mirror=mirror)
 
     kept = None
     if checkpoint is not None:
@@ -288,6 +296,8 @@ def compress_with(
     """Compress a mesh under a full configuration; otherwise as `compress`."""
     torch_device = resolve_device(device)
     shape = prepare(mesh)
+    if config.levels:
+        config = shape.adapt(config, mirror=bool(config.architecture.mirrored))
     result = fit_signal(shape, config, device=torch_device, progress=progress)
     return CompressedShape(serialize(quantize_fit(result, config, shape)), config)
 

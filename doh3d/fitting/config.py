@@ -9,7 +9,7 @@ from typing import Literal
 from doh3d.codec.signal_code import check_dense_size
 from doh3d.errors import ConfigError
 from doh3d.hypernetwork.architecture import Architecture
-from doh3d.limits import MAX_LATENTS, MAX_SEED
+from doh3d.limits import MAX_LATENTS, MAX_LEVELS, MAX_SEED
 
 Quantizer = Literal["qat", "ptq"]
 ProjectionKind = Literal["hadamard", "dense"]
@@ -35,6 +35,10 @@ class FitConfig:
     quantizer : "qat" or "ptq"
         Quantisation-aware training, or rounding after it.
     architecture : Architecture
+        Where there are to be cells, without its partition at first: `PreparedShape.adapt` and
+        `PreparedImage.adapt` make it.
+    levels : int
+        Cuts between the whole domain and a cell: 2^levels cells, 0 to 6.
     projection : "hadamard" or "dense"
     seed : int
         Of the projection, the initial latent, the samples and the noise, 0 to 65535.
@@ -73,6 +77,7 @@ class FitConfig:
     bits: int = 7
     quantizer: Quantizer = "qat"
     architecture: Architecture = field(default_factory=Architecture)
+    levels: int = 0
     projection: ProjectionKind = "hadamard"
     seed: int = 0
     steps: int = 3000
@@ -99,6 +104,8 @@ class FitConfig:
             )
         if self.quantizer not in ("qat", "ptq"):
             raise ConfigError(f"quantizer is {self.quantizer!r}; it must be 'qat' or 'ptq'")
+        if not 0 <= self.levels <= MAX_LEVELS:
+            raise ConfigError(f"levels is {self.levels}; it must be 0 to {MAX_LEVELS}")
         if self.projection not in ("hadamard", "dense"):
             raise ConfigError(f"projection is {self.projection!r}; it must be hadamard or dense")
         if not 0 <= self.seed <= MAX_SEED:

@@ -39,15 +39,23 @@ class WeightCurvature:
     count : int, optional
         K networks of these shapes, each with a metric of its own. All (P,) tensors are then
         (K P,), each layer's K matrices one after the other, and a trace is (K, 1).
+    joint : bool
+        Whether the K networks are those of one latent: their metric is one, and so is its trace.
     """
 
     def __init__(
-        self, shapes: list[tuple[int, int]], device: torch.device, count: int | None = None
+        self,
+        shapes: list[tuple[int, int]],
+        device: torch.device,
+        count: int | None = None,
+        *,
+        joint: bool = False,
     ) -> None:
         leading = () if count is None else (count,)
         self._shapes = [(*leading, *shape) for shape in shapes]
         self._sizes = [math.prod(shape) for shape in self._shapes]
         self._count = count
+        self._joint = joint or count is None
         self._moments = [
             torch.zeros((*leading, size, size), device=device) for shape in shapes for size in shape
         ]
@@ -89,12 +97,12 @@ class WeightCurvature:
 
     def trace(self) -> torch.Tensor:
         """Sum of the metric's eigenvalues."""
-        if self._count is None:
+        if self._joint:
             return self._roots.sum()
         layers = self._roots.split(self._sizes)
-        return torch.stack([layer.view(self._count, -1).sum(dim=1) for layer in layers]).sum(0)[
-            :, None
-        ]
+        return torch.stack([layer.view(self._count or 1, -1).sum(dim=1) for layer in layers]).sum(
+            0
+        )[:, None]
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Everything learned, by name; copying into it restores it."""

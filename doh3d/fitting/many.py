@@ -140,7 +140,7 @@ def fit_shapes(
     """
 
     def alone(shape: PreparedShape) -> CompressedShape:
-        own = _adapted(shape, config, mirror)
+        own = shape.adapt(config, mirror=mirror)
         result = fit_latent(shape.sample(own), own, device=device)
         return CompressedShape(serialize(quantize_fit(result, own, shape)), own)
 
@@ -166,7 +166,7 @@ def fit_shapes_to_bytes(
         encoded = fit_to_bytes(
             shape,
             max_bytes,
-            lambda n: _adapted(shape, config_for_latent(n), mirror),
+            lambda n: shape.adapt(config_for_latent(n), mirror=mirror),
             device=device,
         )
         return CompressedShape(encoded.data, encoded.config)
@@ -211,7 +211,7 @@ def fit_together(
     groups: dict[Architecture, list[int]] = {}
     for number, shape in enumerate(shapes):
         try:
-            own = _adapted(shape, config, mirror)
+            own = shape.adapt(config, mirror=mirror)
         except Doh3dError as error:
             found[number] = error
         else:
@@ -299,10 +299,6 @@ def _encoded(
     if max_bytes is None:
         return serialize(quantize_fit(result, config, shape))
     return encode_to_bytes(result, config, shape, max_bytes)
-
-
-def _adapted(shape: PreparedShape, config: FitConfig, mirror: bool) -> FitConfig:
-    return shape.adapt(config) if mirror else config
 
 
 def _shapes_at_once(config: FitConfig) -> int:

@@ -1,12 +1,16 @@
-"""The loss's gradient of many target networks at once, as batched matrix products."""
+"""The loss's gradient of many target networks at once, as batched matrix products.
+
+Those of many shapes, each with a loss of its own, or those of one signal's cells.
+"""
 
 from __future__ import annotations
 
 import torch
 
-from doh3d.fitting.gradient import TargetGradient
+from doh3d.fitting.config import Loss
+from doh3d.fitting.gradient import LEAST_SQUARED_ERROR, TargetGradient
 from doh3d.hypernetwork.architecture import Architecture
-from doh3d.hypernetwork.target import TargetWeights
+from doh3d.hypernetwork.target import TargetWeights, split_many
 
 # Numbers in the activations of one layer that are held at a time on the CPU: with those of all
 # layers they stay in its cache.
@@ -16,12 +20,12 @@ _CACHED_ACTIVATIONS = 2**16
 class ManyBackward:
     """Forward and backward pass of K target networks of one architecture, each on its own batch.
 
-    Weights are flat as `HadamardProjection.for_many` makes them: each layer's K matrices, one
-    after the other.
+    The gradient by the weights is flat as `HadamardProjection.for_many` has them: each layer's K
+    matrices, one after the other.
 
     Attributes
     ----------
-    logits : (K, N, 1) float32
+    outputs : (K, N, out_dim) float32
         Of the last batch; a buffer that the next one overwrites.
     """
 
@@ -44,7 +48,7 @@ class ManyBackward:
         # A sine needs what went into it as well.
         self._angles = buffers(widths[:-1]) if architecture.activation == "sine" else []
         self._ones = torch.ones((self._at_once, 1, batch), device=device)
-        self.logits = torch.empty((count, batch, widths[-1]), device=device)
+        self.outputs = torch.empty((count, batch, widths[-1]), device=device)
         weights = torch.zeros(count * architecture.weight_count, device=device)
         biases = torch.zeros((count, architecture.bias_count), device=device)
         self._gradient = TargetGradient(weights, biases)
@@ -54,34 +58,33 @@ class ManyBackward:
     @torch.no_grad()
     def __call__(
         self,
-        weights: torch.Tensor,
-        biases: torch.Tensor,
+        weights: TargetWeights,
         features: torch.Tensor,
-        labels: torch.Tensor,
+        values: torch.Tensor,
     ) -> TargetGradient:
         """Differentiate each network's mean binary cross-entropy.
 
         Parameters
         ----------
-        weights : (K P,) float32
-        biases : (K, bias_count) float32
+        weights : TargetWeights
+            Of K networks.
         features : (K, N, encoded_dim) float32
             Encoded points, N being the batch size.
-        labels : (K, N, 1) float32
+        values : (K, N, out_dim) float32
+            What the networks should give.
 
         Returns
         -------
         TargetGradient
             (K P,) and (K, bias_count).
         """
-        split = split_many(self._architecture, weights, biases)
         for first in range(0, self._count, self._at_once):
             part = slice(first, min(first + self._at_once, self._count))
-            self._differentiate(split, part, features[part], labels[part])
+            self._differentiate(weights, part, features[part], values[part])
         return self._gradient
 
     def _differentiate(
-        self, target: TargetWeights, part: slice, features: torch.Tensor, labels: torch.Tensor
+        self, target: TargetWeights, part: slice, features: torch.Tensor, values: torch.Tensor
     ) -> None:
         count = len(features)
         matrices = [matrix[part] for matrix in target.matrices]
@@ -89,13 +92,11 @@ class ManyBackward:
         outputs = [output[:count] for output in self._outputs]
         deltas = [delta[:count] for delta in self._deltas]
         inputs = [features, *outputs]
-        for layer, output in enumerate([*outputs, self.logits[part]]):
+        for layer, output in enumerate([*outputs, self.outputs[part]]):
             torch.baddbmm(biases[layer], inputs[layer], matrices[layer].mT, out=output)
             if layer < len(outputs):
                 self._activate(layer, output)
-        # d/dlogit of the cross-entropy of a sigmoid.
-        torch.sigmoid(self.logits[part], out=deltas[-1])
-        deltas[-1].sub_(labels).div_(features.shape[1])
+        self._by_outputs(part, values, deltas[-1])
         for layer in range(len(deltas) - 1, -1, -1):
             delta = deltas[layer]
             torch.bmm(delta.mT, inputs[layer], out=self._matrix_gradients[layer][part])
@@ -103,6 +104,12 @@ class ManyBackward:
             if layer:
                 torch.bmm(delta, matrices[layer], out=deltas[layer - 1])
                 self._through_activation(layer - 1, deltas[layer - 1], outputs[layer - 1])
+
+    def _by_outputs(self, part: slice, values: torch.Tensor, delta: torch.Tensor) -> None:
+        """Differentiate the losses of some networks by their outputs, into `delta`."""
+        # d/dlogit of the cross-entropy of a sigmoid.
+        torch.sigmoid(self.outputs[part], out=delta)
+        delta.sub_(values).div_(values.shape[1])
 
     def _activate(self, layer: int, output: torch.Tensor) -> None:
         if self._angles:
@@ -122,17 +129,45 @@ class ManyBackward:
             torch.ops.aten.threshold_backward.grad_input(delta, output, 0, grad_input=delta)
 
 
-def split_many(
-    architecture: Architecture, weights: torch.Tensor, biases: torch.Tensor
-) -> TargetWeights:
-    """Cut (K P,) weights and (K, bias_count) biases into layers, as views.
+class CellsBackward(ManyBackward):
+    """The same for the K networks of one signal's cells, whose losses make one.
 
-    Matrices are (K, fan_out, fan_in) and biases (K, fan_out).
+    Parameters
+    ----------
+    shares : (K,) float32
+        Of each cell in the loss; their sum is 1.
     """
-    count = len(biases)
-    shapes = architecture.layer_shapes
-    matrices = weights.split([count * size for size in architecture.layer_sizes])
-    return TargetWeights(
-        tuple(flat.view(count, *shape) for flat, shape in zip(matrices, shapes, strict=True)),
-        tuple(biases.split([rows for rows, _ in shapes], dim=1)),
-    )
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        batch: int,
+        device: torch.device,
+        loss: Loss,
+        shares: torch.Tensor,
+    ) -> None:
+        super().__init__(architecture.of_a_cell, architecture.cells, batch, device)
+        self._loss = loss
+        self._shares = shares[:, None, None]
+
+    @torch.no_grad()
+    def __call__(
+        self, weights: TargetWeights, features: torch.Tensor, values: torch.Tensor
+    ) -> TargetGradient:
+        """Differentiate the loss of all cells: as `TargetBackward`, the gradient flat."""
+        gradient = super().__call__(weights, features, values)
+        if self._loss == "log-squared-error":
+            # d log(e + r^2) is d r^2 / (e + r^2), and the gradient is linear in the former.
+            error = ((self.outputs - values).square() * self._shares).sum()
+            error = error / values[0].numel() + LEAST_SQUARED_ERROR
+            gradient.weights.div_(error)
+            gradient.biases.div_(error)
+        return TargetGradient(gradient.weights, gradient.biases.view(-1))
+
+    def _by_outputs(self, part: slice, values: torch.Tensor, delta: torch.Tensor) -> None:
+        if self._loss == "cross-entropy":
+            super()._by_outputs(part, values, delta)
+            delta.mul_(self._shares[part])
+        else:
+            torch.sub(self.outputs[part], values, out=delta)
+            delta.mul_(self._shares[part] * (2 / values[0].numel()))

@@ -14,7 +14,7 @@ from doh3d.codec.quantization import STEPS, nearest_step_index
 from doh3d.fitting.config import MAX_BITS, FitConfig
 from doh3d.fitting.curvature import WeightCurvature
 from doh3d.fitting.descent import LatentDescent
-from doh3d.fitting.many_network import ManyBackward, split_many
+from doh3d.fitting.many_network import ManyBackward
 from doh3d.fitting.optimisation import (
     BIAS_LEARNING_RATE,
     CHECK_POINTS,
@@ -29,7 +29,7 @@ from doh3d.fitting.rounding import Rounded
 from doh3d.fitting.step_size import rate_weight_factor, step_index_for_bits
 from doh3d.geometry.sampling import OccupancySamples
 from doh3d.hypernetwork.projection import make_projection
-from doh3d.hypernetwork.target import TargetWeights, encode_points, target_forward
+from doh3d.hypernetwork.target import encode_points, split_many, target_forward
 
 _Floats = npt.NDArray[np.float32]
 
@@ -143,7 +143,8 @@ class ManyOptimisation:
         shape_of_schedule = one_cycle(step / config.steps)
         self._round_more(step)
         latents, biases = self._rounded(self._fixed)
-        gradient = self._backward(self._weights(latents), biases.values, features, labels)
+        target = split_many(config.architecture, self._weights(latents), biases.values)
+        gradient = self._backward(target, features, labels)
         of_weights = gradient.weights * self._gains
         of_latents = latents.gradient(self._projection.transpose(of_weights), self._rate_weights)
         self._biases.grad = biases.gradient(gradient.biases, self._rate_weights)
@@ -225,7 +226,7 @@ class ManyOptimisation:
     @torch.no_grad()
     def _progress(self, step: int) -> FitProgress:
         latents, biases, labels = self._last
-        loss = binary_cross_entropy_with_logits(self._backward.logits, labels)
+        loss = binary_cross_entropy_with_logits(self._backward.outputs, labels)
         size = 0.0
         if self.config.quantization_aware:
             bits = laplace_bits(latents.levels) + laplace_bits(biases.levels)
@@ -240,11 +241,7 @@ class ManyOptimisation:
         target = split_many(architecture, self._weights(latents), biases.values)
         found = []
         for k, features in enumerate(self._features):
-            one = TargetWeights(
-                tuple(matrices[k] for matrices in target.matrices),
-                tuple(biases[k] for biases in target.biases),
-            )
-            logits = target_forward(architecture, one, features[:CHECK_POINTS])
+            logits = target_forward(architecture, target.of_cell(k), features[:CHECK_POINTS])
             inside = logits > 0
             finite = bool(torch.isfinite(logits).all())
             found.append(finite and bool(inside.any()) and not bool(inside.all()))

@@ -10,11 +10,13 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
 from doh3d.codec.quantization import STEPS, nearest_step_index
+from doh3d.fitting.cell_samples import CellSamples, encode_chunks
 from doh3d.fitting.checkpoint import State, Work
 from doh3d.fitting.config import MAX_BITS, FitConfig
 from doh3d.fitting.curvature import WeightCurvature
 from doh3d.fitting.descent import LatentDescent
 from doh3d.fitting.gradient import TargetBackward
+from doh3d.fitting.many_network import CellsBackward
 from doh3d.fitting.rate import laplace_bits
 from doh3d.fitting.results import FitProgress, FitResult, ProgressFunction
 from doh3d.fitting.rounding import Rounded
@@ -24,7 +26,6 @@ from doh3d.hypernetwork.decoder import weight_gains
 from doh3d.hypernetwork.projection import Projection, make_projection
 from doh3d.hypernetwork.target import (
     TargetWeights,
-    encode_points,
     split_weights,
     target_forward,
 )
@@ -73,6 +74,7 @@ class Optimisation:
         descent: type[LatentDescent] = LatentDescent,
     ) -> None:
         architecture = config.architecture
+        partition = architecture.partition
         self.config = config
         self.learning_rate = learning_rate
         # On the CPU whatever the device, so that a seed means the same start everywhere.
@@ -95,18 +97,34 @@ class Optimisation:
         self._descent: LatentDescent | None = None
         by_adam = [self.latent, self.biases]
         if config.optimizer == "curvature":
-            self._curvature = WeightCurvature(architecture.layer_shapes, device)
+            count = None if partition is None else architecture.cells
+            self._curvature = WeightCurvature(architecture.layer_shapes, device, count, joint=True)
             self._descent = descent(self.projection, self._curvature, config.latent, device)
             by_adam = [self.biases]
         self._optimizer = torch.optim.Adam(by_adam, fused=device.type in FUSED_DEVICES)
         self._next_step = 0
         self._position = 0
-        self._batch_size = min(config.batch_size, len(samples))
-        self._backward = TargetBackward(architecture, self._batch_size, device, config.loss)
-        # The encoding of the whole pool, once: every batch is a slice of it.
-        points = torch.from_numpy(samples.points).to(device)
-        self._features = torch.cat([encode_points(architecture, p) for p in points.split(2**16)])
-        self._values = torch.from_numpy(samples.values).to(device)
+        self._take(samples)
+
+    def _take(self, samples: Samples) -> None:
+        """Encode the whole pool, once: every batch is a slice of it, of each cell if there are."""
+        config, architecture, device = self.config, self.config.architecture, self._device
+        partition = architecture.partition
+        self._backward: TargetBackward | CellsBackward
+        if partition is None:
+            self._batch_size = min(config.batch_size, len(samples))
+            self._backward = TargetBackward(architecture, self._batch_size, device, config.loss)
+            points = torch.from_numpy(samples.points).to(device)
+            self._features = encode_chunks(architecture, points)
+            self._values = torch.from_numpy(samples.values).to(device)
+            return
+        pool = CellSamples.of(architecture, samples)
+        cell = architecture.of_a_cell
+        self._features = torch.stack([encode_chunks(cell, p.to(device)) for p in pool.places])
+        self._values = pool.values.to(device)
+        shares = pool.shares.to(device)
+        self._batch_size = min(max(1, config.batch_size // partition.cells), self._values.shape[1])
+        self._backward = CellsBackward(architecture, self._batch_size, device, config.loss, shares)
 
     def run(
         self,
@@ -118,7 +136,7 @@ class Optimisation:
         """Take every step left; whether the end is finite and not constant."""
         config = self.config
         first_rounding = math.ceil(config.rounding_start * config.steps)
-        count = len(self._features)
+        count = self._features.shape[-2]
         batch = self._batch_size
         for step in range(self._next_step, config.steps):
             # The pool is in random order; each pass takes other slices than the last.
@@ -128,7 +146,7 @@ class Optimisation:
                 self._choose_step(payload_bits)
             window = slice(self._position, self._position + batch)
             self._position += batch
-            self.step(step, self._features[window], self._values[window])
+            self.step(step, self._features[..., window, :], self._values[..., window, :])
             if (step + 1) % REPORT_INTERVAL == 0 or step + 1 == config.steps:
                 self._next_step = step + 1
                 loss, bits = self.last_loss()
@@ -286,13 +304,14 @@ class Optimisation:
         Occupancy is neither empty nor full, values err no more than their mean would.
         """
         weights = self._weights(*self._rounded(self.config.latent))
-        features = self._features[:CHECK_POINTS]
+        some = slice(CHECK_POINTS // self.config.architecture.cells)
+        features = self._features[..., some, :]
         outputs = target_forward(self.config.architecture, weights, features)
         finite = bool(torch.isfinite(outputs).all())
         if self.config.loss == "log-squared-error":
-            values = self._values[:CHECK_POINTS]
+            values = self._values[..., some, :].flatten(0, -2)
             return finite and bool(
-                mse_loss(outputs, values)
+                mse_loss(outputs.flatten(0, -2), values)
                 <= mse_loss(values.mean(dim=0).expand_as(values), values) + _TINY_ERROR
             )
         inside = outputs > 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from doh3d.codec.shape_code import ShapeCode, domain_half_sides, extents_for
+from doh3d.codec.shape_code import ShapeCode, domain_half_sides, extents_for, shape_box
 from doh3d.codec.signal_code import ParameterGroup
 from doh3d.errors import ConfigError
 from doh3d.fitting.config import FitConfig
@@ -18,8 +18,9 @@ from doh3d.fitting.presets import OVERHEAD_BYTES, latent_for_bytes
 from doh3d.geometry.inputs import MeshInput, to_trimesh
 from doh3d.geometry.mesh import clean_mesh, load_mesh
 from doh3d.geometry.occupancy import InsideTest, inside_test
-from doh3d.geometry.sampling import OccupancySamples, sample_occupancy
+from doh3d.geometry.sampling import OccupancySamples, sample_occupancy, surface_points
 from doh3d.geometry.transform import NormalizingTransform
+from doh3d.hypernetwork.partition import Partition, balanced_partition
 
 if TYPE_CHECKING:
     import trimesh
@@ -30,6 +31,9 @@ DOMAIN_MARGIN = 0.045
 # Share of the volume that may differ between a shape and its mirror image: at no rate is a file so
 # good that half of it mattered.
 _MIRROR_TOLERANCE = 5e-4
+
+# Points on the surface by which cells are made.
+_SURFACE_POINTS = 2**14
 
 # Points that tell most shapes from their mirror images, and points that tell the others.
 _MIRROR_TRIALS = (2**11, 2**16)
@@ -106,10 +110,25 @@ class PreparedShape:
         image = self.inside(points * mirror)
         return int((inside != image).sum()) <= _MIRROR_TOLERANCE * int((inside | image).sum())
 
-    def adapt(self, config: FitConfig) -> FitConfig:
-        """Leave to the network only what its mirror planes do not tell."""
-        architecture = replace(config.architecture, mirrored=self.mirrored)
+    def adapt(self, config: FitConfig, *, mirror: bool = True) -> FitConfig:
+        """Leave to the networks only what mirror planes do not tell, and cut space into cells."""
+        architecture = replace(config.architecture, mirrored=self.mirrored if mirror else ())
+        if config.levels:
+            partition = self._partition(architecture.mirrored, config.levels)
+            architecture = replace(architecture, partition=partition)
         return replace(config, architecture=architecture)
+
+    def _partition(self, mirrored: tuple[int, ...], levels: int) -> Partition:
+        """Cut the domain, or the side of mirror planes that is stored, where the shape is."""
+        generator = np.random.Generator(np.random.PCG64(0))
+        low, high = shape_box(self.extents, mirrored)
+        half = domain_half_sides(self.extents)
+        surface = surface_points(self.normalized, _SURFACE_POINTS, generator)
+        # As samples are: some near the surface, some all over the box.
+        points = np.concatenate([surface, generator.uniform(-half, half, surface.shape)])
+        for axis in mirrored:
+            points[:, axis] = np.abs(points[:, axis])
+        return balanced_partition(low, high, points, levels)
 
     def sample(self, config: FitConfig) -> OccupancySamples:
         """Draw the points that a configuration asks for, in normalised coordinates.

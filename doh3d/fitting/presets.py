@@ -60,6 +60,8 @@ class Plan:
         Numbers in the latent, n.
     width, octaves : int
         Of a network of three hidden layers.
+    levels : int
+        Space is cut into 2^levels cells, with such a network each.
     rate_weight : float
         lambda of the rate term.
     learning_rate : float
@@ -73,6 +75,7 @@ class Plan:
     latent: int
     width: int
     octaves: int
+    levels: int
     rate_weight: float
     learning_rate: float
     near_surface_fraction: float
@@ -128,6 +131,7 @@ def plan_for_latent(latent: int) -> Plan:
         # Multiples of four fill the processor's vector units.
         width=4 * round(math.exp(width) / 4),
         octaves=round(octaves),
+        levels=0,
         rate_weight=_RATE_WEIGHT * growth ** _RATE_WEIGHT_EXPONENTS[growth > 1],
         learning_rate=_LEARNING_RATE,
         near_surface_fraction=float(np.interp(position, _NEAR_LATENTS, _NEAR_FRACTIONS)),

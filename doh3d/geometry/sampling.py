@@ -142,6 +142,12 @@ def sample_occupancy(
     return OccupancySamples(points, occupancy)
 
 
+def surface_points(mesh: trimesh.Trimesh, count: int, generator: np.random.Generator) -> FloatArray:
+    """Draw (count, 3) points on the surface, uniformly in area."""
+    triangles = np.asarray(mesh.vertices, dtype=np.float64)[np.asarray(mesh.faces)]
+    return _Surface.of(triangles).draw(count, generator)
+
+
 @dataclass(frozen=True)
 class _Surface:
     """Triangles to draw points from, uniformly in area."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from doh3d.errors import ConfigError
-from doh3d.limits import MAX_DEPTH, MAX_OCTAVES, MAX_OMEGA, MAX_WIDTH
+from doh3d.hypernetwork.partition import Partition
+from doh3d.limits import MAX_DEPTH, MAX_OCTAVES, MAX_OMEGA, MAX_WEIGHTS, MAX_WIDTH
 
 Activation = Literal["relu", "sine"]
 
@@ -37,6 +38,9 @@ class Architecture:
         Numbers a point and a value: 3 and 1 for occupancy.
     mirrored : tuple of int
         The mirrored axes, 0 to d - 1, ascending.
+    partition : Partition, optional
+        Cells of space that have a network of these layers each. It sees a point by its place in
+        the cell, -1 to 1 along each axis; of mirrored axes |x| is what lies in the cells.
     """
 
     width: int = 32
@@ -47,6 +51,7 @@ class Architecture:
     in_dim: int = 3
     out_dim: int = 1
     mirrored: tuple[int, ...] = ()
+    partition: Partition | None = None
 
     def __post_init__(self) -> None:
         """Check every range, so that whoever holds an architecture can trust it."""
@@ -62,6 +67,13 @@ class Architecture:
                 f"mirrored axes are {self.mirrored}; they must be ascending, of 0 to "
                 f"{self.in_dim - 1}"
             )
+        if self.partition is not None and len(self.partition.low) != self.in_dim:
+            raise ConfigError(f"the partition must be of {self.in_dim} axes")
+        if self.weight_count > MAX_WEIGHTS:
+            raise ConfigError(
+                f"the cells' networks have {self.weight_count} weights; at most {MAX_WEIGHTS} are "
+                "allowed"
+            )
         if self.activation == "sine":
             if not 1 <= self.omega <= MAX_OMEGA:
                 raise ConfigError(f"omega is {self.omega}; with sine it must be 1 to {MAX_OMEGA}")
@@ -72,20 +84,30 @@ class Architecture:
             raise ConfigError(f"activation is {self.activation!r}; it must be 'relu' or 'sine'")
 
     @property
+    def cells(self) -> int:
+        """Networks, one for each cell of the partition; 1 without one."""
+        return 1 if self.partition is None else self.partition.cells
+
+    @property
+    def of_a_cell(self) -> Architecture:
+        """One cell's network alone, which takes places in the cell."""
+        return replace(self, partition=None, mirrored=())
+
+    @property
     def encoded_dim(self) -> int:
         """Numbers that the positional encoding makes of one point."""
         return self.in_dim * (1 + 2 * self.octaves)
 
     @property
     def layer_shapes(self) -> list[tuple[int, int]]:
-        """(fan_out, fan_in) of each weight matrix, first layer first."""
+        """(fan_out, fan_in) of each weight matrix of a network, first layer first."""
         hidden = [(self.width, self.width)] * (self.depth - 1)
         return [(self.width, self.encoded_dim), *hidden, (self.out_dim, self.width)]
 
     @property
     def layer_sizes(self) -> list[int]:
-        """Weights in each layer."""
-        return [rows * columns for rows, columns in self.layer_shapes]
+        """Weights in each layer, of all cells."""
+        return [self.cells * rows * columns for rows, columns in self.layer_shapes]
 
     @property
     def weight_count(self) -> int:
@@ -95,7 +117,12 @@ class Architecture:
     @property
     def bias_count(self) -> int:
         """Biases, which are learned directly and travel in the file."""
-        return sum(rows for rows, _ in self.layer_shapes)
+        return self.cells * sum(rows for rows, _ in self.layer_shapes)
+
+    @property
+    def evaluation_cost(self) -> int:
+        """Multiplications that the value at a point takes: weights of one network."""
+        return self.weight_count // self.cells
 
     @property
     def layer_gains(self) -> list[float]:

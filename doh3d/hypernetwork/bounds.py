@@ -25,6 +25,7 @@ from torch.nn.functional import embedding_bag, one_hot
 
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.relaxation import (
+    AxisPlace,
     Lines,
     bent_encoding,
     mirrored_encoding,
@@ -58,6 +59,9 @@ class LogitBounds:
         The boxes' centres along each axis, normalised coordinates.
     half_sides : three floats
         Half the boxes' sides.
+    cell : int, optional
+        The cell whose network is bounded, where there is a partition; also over boxes that lie
+        elsewhere.
     """
 
     def __init__(
@@ -66,7 +70,18 @@ class LogitBounds:
         weights: TargetWeights,
         centres: Sequence[torch.Tensor],
         half_sides: Sequence[float],
+        cell: int | None = None,
     ) -> None:
+        self._places: list[AxisPlace | None] = [None] * len(centres)
+        if cell is not None:
+            assert architecture.partition is not None
+            weights = weights.of_cell(cell)
+            numbers = zip(
+                architecture.partition.centres[cell].tolist(),
+                architecture.partition.half_sides[cell].tolist(),
+                strict=True,
+            )
+            self._places = [AxisPlace(*pair) for pair in numbers]
         self._architecture = architecture
         self._matrices = weights.matrices
         self._biases = weights.biases
@@ -112,7 +127,7 @@ class LogitBounds:
         features, layer, sizes = [], [], []
         for d in range(dims):
             bend = mirrored_encoding if d in self._architecture.mirrored else bent_encoding
-            bends = bend(self._architecture, centres[d], half_sides[d])
+            bends = bend(self._architecture, centres[d], half_sides[d], self._places[d])
             size = bends.centre.abs() + bends.slope.abs() + bends.bend.abs() + bends.error
             size = size.amax(dim=0)
             sizes.append(size)

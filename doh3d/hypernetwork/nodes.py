@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch.nn.functional import embedding_bag, one_hot
 
@@ -54,3 +55,58 @@ class NodeLogits:
             features = embedding_bag(chunk, self._table, mode="sum")
             values.append(target_forward(self._architecture, self._weights, features))
         return torch.cat(values).squeeze(1).narrow(0, 0, count)
+
+
+class CellNodeLogits:
+    """The same of a network with cells: each node's by the network of its cell.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        With a partition.
+    weights, coordinates, chunk
+        As of `NodeLogits`; the chunk is that of one cell.
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        weights: TargetWeights,
+        coordinates: Sequence[torch.Tensor],
+        chunk: int,
+    ) -> None:
+        partition = architecture.partition
+        assert partition is not None
+        self._partition = partition
+        folded = [
+            axis.abs() if d in architecture.mirrored else axis for d, axis in enumerate(coordinates)
+        ]
+        self._folded = [axis.cpu().numpy() for axis in folded]
+        self._cells = [
+            NodeLogits(
+                architecture.of_a_cell,
+                weights.of_cell(cell),
+                [
+                    (axis - float(centre)) / float(half)
+                    for axis, centre, half in zip(
+                        folded, partition.centres[cell], partition.half_sides[cell], strict=True
+                    )
+                ],
+                chunk,
+            )
+            for cell in range(partition.cells)
+        ]
+
+    def __call__(self, nodes: torch.Tensor) -> torch.Tensor:
+        """(N,) float32 logits of (N, 3) int64 node indices."""
+        on_host = nodes.cpu().numpy()
+        points = np.stack([axis[on_host[:, d]] for d, axis in enumerate(self._folded)], axis=1)
+        cells = self._partition.cell_of(points)
+        order = np.argsort(cells, kind="stable")
+        ends = np.cumsum(np.bincount(cells, minlength=len(self._cells)))
+        logits = torch.empty(len(nodes), device=nodes.device)
+        for network, rows in zip(self._cells, np.split(order, ends[:-1]), strict=True):
+            if len(rows):
+                own = torch.from_numpy(rows).to(nodes.device)
+                logits[own] = network(nodes[own])
+        return logits

@@ -88,7 +88,20 @@ class Bends:
     error: torch.Tensor
 
 
-def bent_encoding(architecture: Architecture, centres: torch.Tensor, half_side: float) -> Bends:
+@dataclass(frozen=True)
+class AxisPlace:
+    """Where a network's coordinate of an axis is -1 and 1: at ``centre -+ half_side``."""
+
+    centre: float
+    half_side: float
+
+
+def bent_encoding(
+    architecture: Architecture,
+    centres: torch.Tensor,
+    half_side: float,
+    place: AxisPlace | None = None,
+) -> Bends:
     """Bound one axis' part of the positional encoding over intervals of equal length.
 
     What a sine lacks to its line is mostly a parabola, and the parabolas of all features of an
@@ -101,20 +114,29 @@ def bent_encoding(architecture: Architecture, centres: torch.Tensor, half_side: 
         Where the intervals have their centres.
     half_side : float
         Half their length; t in [-1, 1] runs over it.
+    place : AxisPlace, optional
+        Of the cell whose network it is; by default the coordinate is the axis' own.
 
     Returns
     -------
     Bends
         Of x, and for each octave of sine and cosine, (n, 1 + 2 L).
     """
+    point_error, reach = _POINT_ERROR, 1.0
+    if place is not None:
+        centres = (centres - place.centre) / place.half_side
+        half_side = half_side / place.half_side
+        # The places of other cells' points, too, are at most 2 / half_side, and a subtraction and
+        # a division more are rounded.
+        point_error, reach = 4 * _POINT_ERROR / place.half_side, 3 / place.half_side
     zero = torch.zeros_like(centres)
-    columns = [(centres, zero + half_side, zero, zero + _POINT_ERROR)]
+    columns = [(centres, zero + half_side, zero, zero + point_error)]
     for octave in range(architecture.octaves):
         frequency = math.pi * 2**octave
         r = half_side * frequency
         angle = centres * frequency
         sine, cosine = torch.sin(angle), torch.cos(angle)
-        rounding = _POINT_ERROR * frequency + _SINE_ERROR * (2.0 + frequency + r)
+        rounding = point_error * frequency + _SINE_ERROR * (2.0 + frequency * reach + r)
         for value, derivative in ((sine, cosine), (cosine, -sine)):
             if r > _SINE_BENT_RADIUS:
                 columns.append((zero, zero, zero, zero + (1.0 + rounding)))
@@ -137,15 +159,20 @@ def bent_encoding(architecture: Architecture, centres: torch.Tensor, half_side: 
     return Bends(centre, slope, bend, error)
 
 
-def mirrored_encoding(architecture: Architecture, centres: torch.Tensor, half_side: float) -> Bends:
+def mirrored_encoding(
+    architecture: Architecture,
+    centres: torch.Tensor,
+    half_side: float,
+    place: AxisPlace | None = None,
+) -> Bends:
     """Bound the encoding of |x| over intervals of equal length; otherwise as `bent_encoding`."""
-    bends = bent_encoding(architecture, centres.abs(), half_side)
+    bends = bent_encoding(architecture, centres.abs(), half_side, place)
     bends.slope.mul_(torch.where(centres < 0, -1.0, 1.0).unsqueeze(1))
     # On an interval around 0, two at the most, |x| is no smooth function of t.
     around = centres.abs() < half_side + _POINT_ERROR
     for index in around.nonzero().flatten().tolist():
         half = 0.5 * (float(centres[index].abs()) + half_side + _POINT_ERROR)
-        whole = bent_encoding(architecture, centres.new_full((1,), half), half)
+        whole = bent_encoding(architecture, centres.new_full((1,), half), half, place)
         bends.centre[index] = whole.centre[0]
         bends.error[index] = whole.error[0] + whole.slope[0].abs() + whole.bend[0].abs()
         bends.slope[index] = bends.bend[index] = 0.0

@@ -13,7 +13,7 @@ from doh3d.codec.image_code import ImageCode
 from doh3d.devices import resolve_device
 from doh3d.errors import ConfigError
 from doh3d.field import decode_weights
-from doh3d.hypernetwork.target import TargetWeights, encode_points, target_forward
+from doh3d.hypernetwork.target import TargetWeights, evaluate_points
 from doh3d.limits import DEFAULT_LIMITS, Limits
 
 # Pixels evaluated at a time: activations of this many stay within the cache.
@@ -38,6 +38,7 @@ class ImageField:
     def __init__(self, code: ImageCode, device: str | torch.device = "auto") -> None:
         self.code = code
         self._device = resolve_device(device)
+        self._chunk = _CPU_CHUNK if self._device.type == "cpu" else _DEVICE_CHUNK
         self.weights: TargetWeights = decode_weights(code, self._device)
 
     @property
@@ -49,7 +50,8 @@ class ImageField:
     def pixels(self) -> npt.NDArray[np.uint8]:
         """(height, width, channels) uint8: every pixel, the first row at the top."""
         height, width, channels = self.shape
-        chunk = _CPU_CHUNK if self._device.type == "cpu" else _DEVICE_CHUNK
+        # Cells are of many chunks each, so that few of these are cut short.
+        chunk = self._chunk * self.code.architecture.cells
         flat = np.empty((height * width, channels), dtype=np.uint8)
         for start in range(0, len(flat), chunk):
             numbers = np.arange(start, min(start + chunk, len(flat)))
@@ -79,9 +81,9 @@ class ImageField:
         if points.ndim != 2 or points.shape[1] != 2:
             raise ConfigError(f"points have shape {points.shape}; it must be (N, 2)")
         architecture = self.code.architecture
-        features = encode_points(architecture, torch.from_numpy(points).to(self._device))
+        on_device = torch.from_numpy(points).to(self._device)
         values: npt.NDArray[np.float32] = (
-            target_forward(architecture, self.weights, features).cpu().numpy()
+            evaluate_points(architecture, self.weights, on_device, self._chunk).cpu().numpy()
         )
         return values
 

@@ -1,0 +1,164 @@
+"""Where one latent makes many small networks: cells of space, the leaves of a k-d tree. No torch.
+
+A wide network spends all its weights on every point, though most of them say nothing about the
+part of the shape at hand. Cells with a small network each (as in KiloNeRF: Reiser et al., ICCV
+2021) cost a point a fraction of that, so that a fit sees many times as many samples. Here their
+weights all come from the one latent, whose bits thus go to the cells that need them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from doh3d.errors import ConfigError
+from doh3d.limits import MAX_LEVELS
+
+# A cut's position is a multiple of this share of the cell that it divides.
+CUT_STEPS = 64
+
+# Cuts leave at least this share of a cell on either side.
+_LEAST_SHARE = 0.125
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A box cut in two again and again: a complete k-d tree.
+
+    Attributes
+    ----------
+    low, high : d floats
+        The box's corners.
+    cuts : tuple of (axis, position)
+        Of the tree's inner nodes, level by level, 2^levels - 1 of them: the node's cell is cut
+        across the axis at ``low + (high - low) * (position / 64)``, position 1 to 63, in double
+        precision, rounded to float32. Children follow in order, the lower side first.
+    """
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    cuts: tuple[tuple[int, int], ...]
+
+    def __post_init__(self) -> None:
+        """Check the tree's shape and every cut."""
+        levels = (len(self.cuts) + 1).bit_length() - 1
+        if len(self.cuts) != 2**levels - 1 or not 1 <= levels <= MAX_LEVELS:
+            raise ConfigError(
+                f"the partition has {len(self.cuts)} cuts; it must have 2^levels - 1, of 1 to "
+                f"{MAX_LEVELS} levels"
+            )
+        for axis, position in self.cuts:
+            if not 0 <= axis < len(self.low):
+                raise ConfigError(f"a cut's axis is {axis}; it must be 0 to {len(self.low) - 1}")
+            if not 1 <= position < CUT_STEPS:
+                raise ConfigError(f"a cut's position is {position}; it must be 1 to 63")
+
+    @property
+    def levels(self) -> int:
+        """Cuts between the whole box and a cell."""
+        return (len(self.cuts) + 1).bit_length() - 1
+
+    @property
+    def cells(self) -> int:
+        """Number of cells, 2^levels."""
+        return len(self.cuts) + 1
+
+    @cached_property
+    def corners(self) -> npt.NDArray[np.float32]:
+        """(2, cells, d) float32: the cells' lowest and highest corners."""
+        boxes = [(np.array(self.low), np.array(self.high))]
+        for level in range(self.levels):
+            first = 2**level - 1
+            boxes = [
+                half
+                for box, cut in zip(boxes, self.cuts[first:], strict=False)
+                for half in _halves(box, *cut)
+            ]
+        return np.array(boxes, dtype=np.float32).swapaxes(0, 1)
+
+    @property
+    def centres(self) -> npt.NDArray[np.float32]:
+        """(cells, d) float32."""
+        low, high = self.corners.astype(np.float64)
+        middle: npt.NDArray[np.float32] = ((low + high) / 2).astype(np.float32)
+        return middle
+
+    @property
+    def half_sides(self) -> npt.NDArray[np.float32]:
+        """(cells, d) float32, above 0."""
+        low, high = self.corners.astype(np.float64)
+        half: npt.NDArray[np.float32] = ((high - low) / 2).astype(np.float32)
+        return half
+
+    @cached_property
+    def thresholds(self) -> npt.NDArray[np.float32]:
+        """(cuts,) float32: where each inner node's cut is on its axis."""
+        found = []
+        boxes = [(np.array(self.low), np.array(self.high))]
+        for axis, position in self.cuts:
+            box = boxes.pop(0)
+            lower, upper = _halves(box, axis, position)
+            found.append(lower[1][axis])
+            boxes += [lower, upper]
+        return np.array(found, dtype=np.float32)
+
+    def cell_of(self, points: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+        """(N,) cells of (N, d) float32 points: on the upper side where a coordinate is the cut's.
+
+        Beyond the box a point belongs to the cell that the cuts alone tell.
+        """
+        axes = np.array([axis for axis, _ in self.cuts])
+        node = np.zeros(len(points), dtype=np.int64)
+        rows = np.arange(len(points))
+        for _ in range(self.levels):
+            upper = points[rows, axes[node]] >= self.thresholds[node]
+            node = 2 * node + 1 + upper
+        return node - (self.cells - 1)
+
+
+def balanced_partition(
+    low: Sequence[float], high: Sequence[float], points: npt.NDArray[np.floating], levels: int
+) -> Partition:
+    """Cut a box so that each cell holds about as many of the points.
+
+    Each cell is cut across its longest side, near the points' median.
+
+    Parameters
+    ----------
+    low, high : d floats
+    points : (N, d)
+    levels : int
+        1 to 6.
+    """
+    cells = [(np.array(low, dtype=np.float64), np.array(high, dtype=np.float64), points)]
+    cuts = []
+    for _ in range(levels):
+        halves = []
+        for lowest, highest, inside in cells:
+            axis = int(np.argmax(highest - lowest))
+            share = 0.5
+            if len(inside):
+                share = (np.median(inside[:, axis]) - lowest[axis]) / (highest - lowest)[axis]
+            share = min(max(share, _LEAST_SHARE), 1 - _LEAST_SHARE)
+            position = round(float(share) * CUT_STEPS)
+            cuts.append((axis, position))
+            lower, upper = _halves((lowest, highest), axis, position)
+            below = inside[:, axis] < lower[1][axis]
+            halves += [(*lower, inside[below]), (*upper, inside[~below])]
+        cells = halves
+    return Partition(tuple(low), tuple(high), tuple(cuts))
+
+
+_Box = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
+
+
+def _halves(box: _Box, axis: int, position: int) -> tuple[_Box, _Box]:
+    low, high = box
+    cut = low[axis] + (high[axis] - low[axis]) * (position / CUT_STEPS)
+    middle_high, middle_low = high.copy(), low.copy()
+    middle_high[axis] = middle_low[axis] = cut
+    return (low, middle_high), (middle_low, high)
