@@ -239,7 +239,7 @@ def _parse_body(reader: _Reader, limits: Limits, kind: type[CodeT]) -> CodeT:
         omega=reader.byte() if sine else 0,
         in_dim=2 if image else 3,
         out_dim=3 if image and flags & _FLAG_COLOUR else 1,
-        mirrored=tuple(axis for axis in range(3) if flags & _FLAG_MIRRORED_X << axis),
+        mirrored=tuple(axis for axis in range(3) if not image and flags & _FLAG_MIRRORED_X << axis),
     )
     n = reader.varint()
     if not 1 <= n <= MAX_LATENTS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from doh3d.codec.container import parse_signal, serialize
-from doh3d.codec.image_code import CHANNELS, ImageCode
+from doh3d.codec.image_code import CHANNELS, ImageCode, image_box
 from doh3d.codec.signal_code import ParameterGroup
 from doh3d.devices import resolve_device
 from doh3d.errors import ConfigError, ImageError
@@ -36,6 +36,7 @@ from doh3d.fitting.rate_control import (
 )
 from doh3d.fitting.resumable import fit_signal
 from doh3d.hypernetwork.architecture import Architecture
+from doh3d.hypernetwork.partition import balanced_partition
 from doh3d.images.field import ImageField, pixel_points, pixels_to_values
 from doh3d.images.files import load_pixels
 from doh3d.limits import DEFAULT_LIMITS, MAX_SIDE, Limits
@@ -66,6 +67,14 @@ class PreparedImage:
     def latent_for_bytes(self, size: int) -> int:
         """Latent length whose file is expected to take `size` bytes."""
         return image_latent_for_bytes(size)
+
+    def adapt(self, config: FitConfig) -> FitConfig:
+        """Cut the plane into as many cells as the configuration asks for, all of one size."""
+        if not config.levels:
+            return config
+        height, width, _ = self.pixels.shape
+        partition = balanced_partition(*image_box(width, height), None, config.levels)
+        return replace(config, architecture=replace(config.architecture, partition=partition))
 
     def sample(self, config: FitConfig) -> PixelSamples:
         """Order the pixels, and keep as many as the configuration's pool holds.
@@ -165,6 +174,7 @@ def make_image_config(
     )
     return FitConfig(
         latent=latent,
+        levels=plan.levels,
         bits=plan.bits,
         architecture=architecture,
         seed=seed,
@@ -234,7 +244,7 @@ def compress_image(
     options: dict[str, Any] = {"channels": channels, "preset": preset, "seed": seed}
 
     def config_for_latent(n: int) -> FitConfig:
-        return make_image_config(latent=n, **options)
+        return prepared.adapt(make_image_config(latent=n, **options))
 
     if min_psnr is not None:
         if not min_psnr > 0:

@@ -63,6 +63,8 @@ class ImagePlan:
     ----------
     width, depth, octaves : int
         Of the network.
+    levels : int
+        The plane is cut into 2^levels cells, with such a network each.
     bits : int
         Of a latent's range.
     rate_weight : float
@@ -74,6 +76,7 @@ class ImagePlan:
     width: int
     depth: int
     octaves: int
+    levels: int
     bits: int
     rate_weight: float
     learning_rate: float
@@ -115,6 +118,7 @@ def plan_for_image(latent: int) -> ImagePlan:
         width=4 * round(math.exp(width) / 4),
         depth=_DEPTH,
         octaves=round(octaves),
+        levels=0,
         bits=_BITS,
         rate_weight=_RATE_WEIGHT / latent,
         learning_rate=_LEARNING_RATE

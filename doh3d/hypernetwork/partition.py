@@ -121,7 +121,10 @@ class Partition:
 
 
 def balanced_partition(
-    low: Sequence[float], high: Sequence[float], points: npt.NDArray[np.floating], levels: int
+    low: Sequence[float],
+    high: Sequence[float],
+    points: npt.NDArray[np.floating] | None,
+    levels: int,
 ) -> Partition:
     """Cut a box so that each cell holds about as many of the points.
 
@@ -130,10 +133,13 @@ def balanced_partition(
     Parameters
     ----------
     low, high : d floats
-    points : (N, d)
+    points : (N, d), optional
+        Cells are cut in the middle where there are none.
     levels : int
         1 to 6.
     """
+    if points is None:
+        points = np.empty((0, len(low)))
     cells = [(np.array(low, dtype=np.float64), np.array(high, dtype=np.float64), points)]
     cuts = []
     for _ in range(levels):
