@@ -147,7 +147,8 @@ def _fit_mlp(
     variant: tuple[int, float],
 ) -> PeerFit:
     bits, bits_each = variant
-    config = shape.adapt(config)
+    # One network, as whoever stores it directly would have it.
+    config = shape.adapt(replace(config, levels=0))
     weights = 8 * (target_bytes - _OVERHEAD_BYTES) / bits_each
     architecture = _network_of(weights, config.architecture)
     direct = replace(config, architecture=architecture, latent=architecture.weight_count, bits=bits)

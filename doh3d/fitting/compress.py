@@ -24,7 +24,7 @@ from doh3d.fitting.presets import (
     DEFAULT_LATENT,
     find_preset,
     plan_for_latent,
-    steps_for_width,
+    steps_for_latent,
 )
 from doh3d.fitting.rate_control import (
     IOU,
@@ -139,8 +139,8 @@ def make_config(
         architecture=architecture,
         projection=projection,
         seed=seed,
-        steps=steps_for_width(effort.steps, architecture.width),
-        batch_size=effort.batch_size,
+        steps=steps_for_latent(effort.steps, latent),
+        batch_size=effort.batch_size * (2 if levels else 1),
         learning_rate=plan.learning_rate,
         rate_weight=plan.rate_weight,
         pool_size=round(effort.pool_size * plan.pool_factor),

@@ -178,7 +178,7 @@ def make_image_config(
         bits=plan.bits,
         architecture=architecture,
         seed=seed,
-        steps=effort.steps_for(architecture.weight_count),
+        steps=effort.steps_for(2**plan.levels * architecture.weight_count),
         batch_size=effort.batch_size,
         learning_rate=plan.learning_rate,
         rate_weight=plan.rate_weight,

@@ -12,6 +12,7 @@ import numpy as np
 
 from doh3d.errors import ConfigError
 from doh3d.fitting.presets import PresetName
+from doh3d.limits import MAX_LEVELS
 
 # Bytes of an image's file that are neither latent nor biases.
 IMAGE_OVERHEAD_BYTES = 24
@@ -49,9 +50,9 @@ _WEIGHTS = 26_000
 _MOST_STEPS = 2.0
 
 _PRESETS: dict[PresetName, ImagePreset] = {
-    "fast": ImagePreset(steps=570, batch_size=8192),
-    "default": ImagePreset(steps=2600, batch_size=8192),
-    "best": ImagePreset(steps=10_000, batch_size=16_384),
+    "fast": ImagePreset(steps=610, batch_size=32_768),
+    "default": ImagePreset(steps=2600, batch_size=32_768),
+    "best": ImagePreset(steps=10_000, batch_size=32_768),
 }
 
 
@@ -82,19 +83,17 @@ class ImagePlan:
     learning_rate: float
 
 
-# Latent length, width, octaves, and bits that a latent number takes in the file.
-_PLAN = (
-    (300, 20, 5, 4.95),
-    (1200, 28, 6, 4.95),
-    (2500, 40, 7, 4.95),
-    (5800, 56, 8, 4.95),
-    (12_000, 76, 8, 4.95),
-    (24_000, 104, 8, 4.95),
-    (48_000, 140, 9, 4.95),
-    (100_000, 196, 9, 4.95),
-)
-_LOG_LATENTS = [math.log(row[0]) for row in _PLAN]
+# Numbers of the latent for each cell, about: a longer one has 2, 4, 8, ... cells.
+_LATENT_OF_A_CELL = 3000
 
+# Numbers of the latent for each cell, and width of its network.
+_WIDTHS = ((300, 20), (1200, 28), (3000, 40), (6000, 56))
+
+# Latent length, and octaves that the whole image has; a cell half as large needs one less.
+_OCTAVES = ((300, 5), (1200, 6), (2500, 7), (5800, 8))
+
+# Bits that a latent number takes in the file.
+_BITS_EACH = 4.95
 _DEPTH = 5
 _BITS = 7
 
@@ -110,15 +109,15 @@ _RATE_WEIGHT = 0.08
 
 def plan_for_image(latent: int) -> ImagePlan:
     """Sizes for a latent of n numbers, between the measured ones."""
-    position = math.log(latent)
-    width = float(np.interp(position, _LOG_LATENTS, [math.log(row[1]) for row in _PLAN]))
-    octaves = float(np.interp(position, _LOG_LATENTS, [row[2] for row in _PLAN]))
+    levels = min(max(round(math.log2(latent / _LATENT_OF_A_CELL)), 0), MAX_LEVELS)
+    octaves = _interpolated(latent, _OCTAVES) - levels / 2
+    width = _interpolated(latent / 2**levels, _WIDTHS)
     return ImagePlan(
         # Multiples of four fill the processor's vector units.
-        width=4 * round(math.exp(width) / 4),
+        width=4 * round(width / 4),
         depth=_DEPTH,
         octaves=round(octaves),
-        levels=0,
+        levels=levels,
         bits=_BITS,
         rate_weight=_RATE_WEIGHT / latent,
         learning_rate=_LEARNING_RATE
@@ -128,12 +127,7 @@ def plan_for_image(latent: int) -> ImagePlan:
 
 def image_latent_for_bytes(size: int) -> int:
     """Latent length whose file is expected to take `size` bytes."""
-    available = 8 * (size - IMAGE_OVERHEAD_BYTES)
-    latent = available / _PLAN[0][3]
-    for _ in range(8):
-        bits = np.interp(math.log(latent), _LOG_LATENTS, [row[3] for row in _PLAN])
-        latent = max(available / float(bits), 1.0)
-    return round(latent)
+    return max(1, round(8 * (size - IMAGE_OVERHEAD_BYTES) / _BITS_EACH))
 
 
 def find_image_preset(name: str) -> ImagePreset:
@@ -142,3 +136,9 @@ def find_image_preset(name: str) -> ImagePreset:
         if known == name:
             return preset
     raise ConfigError(f"preset is {name!r}; it must be one of {', '.join(_PRESETS)}")
+
+
+def _interpolated(latent: float, rows: tuple[tuple[int, int], ...]) -> float:
+    """Between rows of a latent's length and what goes with it, by the length's logarithm."""
+    lengths, values = zip(*rows, strict=True)
+    return float(np.interp(math.log(latent), np.log(lengths), values))

@@ -231,7 +231,7 @@ def fit_together(
                 continue
             bits = None
             if max_bytes is not None:
-                bits = [payload_bits_for(shapes[number], max_bytes) for number in pools]
+                bits = [payload_bits_for(shapes[number], own, max_bytes) for number in pools]
             results = fit_latents(
                 list(pools.values()), own, device=device, payload_bits=bits, progress=progress
             )

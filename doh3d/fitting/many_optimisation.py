@@ -20,6 +20,7 @@ from doh3d.fitting.optimisation import (
     CHECK_POINTS,
     FUSED_DEVICES,
     REPORT_INTERVAL,
+    is_steered,
     one_cycle,
     rounded_count,
 )
@@ -127,11 +128,11 @@ class ManyOptimisation:
             window = slice(position, position + batch)
             position += batch
             self.step(step, self._features[:, window], self._labels[:, window])
-            if (step + 1) % REPORT_INTERVAL == 0 or step + 1 == config.steps:
-                if payload_bits is not None and step >= first_rounding:
-                    self._steer(payload_bits)
-                if progress is not None:
-                    progress(self._progress(step + 1))
+            if payload_bits is not None and is_steered(config, step):
+                self._steer(payload_bits)
+            due = (step + 1) % REPORT_INTERVAL == 0 or step + 1 == config.steps
+            if due and progress is not None:
+                progress(self._progress(step + 1))
 
     @torch.no_grad()
     def step(self, step: int, features: torch.Tensor, labels: torch.Tensor) -> None:

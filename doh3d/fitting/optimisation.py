@@ -36,6 +36,10 @@ _MAX_GRADIENT_NORM = 1.0
 # Share of the steps after which the whole latent is rounded.
 _ROUNDING_END = 0.95
 
+# Into how many parts the times cut a fit at which the rate weight is turned towards a size, while
+# numbers are rounded.
+_STEERINGS = 64
+
 # Adam's peak rate for the biases where the latent has another optimiser.
 BIAS_LEARNING_RATE = 0.01
 
@@ -147,14 +151,14 @@ class Optimisation:
             window = slice(self._position, self._position + batch)
             self._position += batch
             self.step(step, self._features[..., window, :], self._values[..., window, :])
+            if payload_bits is not None and is_steered(config, step):
+                self._steer(payload_bits)
             if (step + 1) % REPORT_INTERVAL == 0 or step + 1 == config.steps:
                 self._next_step = step + 1
                 loss, bits = self.last_loss()
                 value = float(loss)
                 if not math.isfinite(value):
                     return False
-                if payload_bits is not None and step >= first_rounding:
-                    self._steer(payload_bits)
                 if work is not None and work.due:
                     work.keep(self.state())
                 if progress is not None:
@@ -316,6 +320,12 @@ class Optimisation:
             )
         inside = outputs > 0
         return finite and bool(inside.any()) and not bool(inside.all())
+
+
+def is_steered(config: FitConfig, step: int) -> bool:
+    """Whether the rate weight is turned after this step: so often while numbers are rounded."""
+    interval = max(1, config.steps // _STEERINGS)
+    return step >= config.rounding_start * config.steps and (step + 1) % interval == 0
 
 
 def rounded_count(config: FitConfig, step: int) -> int:

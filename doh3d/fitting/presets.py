@@ -14,6 +14,8 @@ from typing import Literal
 import numpy as np
 
 from doh3d.errors import ConfigError
+from doh3d.hypernetwork.architecture import Architecture
+from doh3d.limits import MAX_LEVELS
 
 PresetName = Literal["fast", "default", "best"]
 
@@ -31,9 +33,9 @@ class Preset:
     Attributes
     ----------
     steps : int
-        Optimiser steps, of networks up to 64 wide; wider ones take fewer.
+        Optimiser steps for latents of up to 1,500 numbers; longer ones take fewer.
     batch_size : int
-        Points a step.
+        Points a step of one network; of cells' twice as many.
     pool_size : int
         Points sampled.
     """
@@ -45,7 +47,7 @@ class Preset:
 
 PRESETS: dict[PresetName, Preset] = {
     "fast": Preset(steps=1200, batch_size=4096, pool_size=400_000),
-    "default": Preset(steps=3500, batch_size=8192, pool_size=800_000),
+    "default": Preset(steps=3300, batch_size=8192, pool_size=800_000),
     "best": Preset(steps=12_000, batch_size=16_384, pool_size=2_000_000),
 }
 
@@ -83,18 +85,17 @@ class Plan:
     pool_factor: float
 
 
-# Latent length, width, octaves, and bits that a latent number takes in the file. Bits beyond
-# n = 16,000 are extrapolated.
+# Latent length, weights of all cells' networks, and bits that a latent number takes in the file.
 _PLAN = (
-    (200, 24, 3, 5.35),
-    (350, 32, 3, 5.35),
-    (600, 36, 3, 5.40),
-    (1100, 44, 3, 5.30),
-    (2000, 56, 3, 5.35),
-    (4000, 72, 4, 5.30),
-    (8000, 92, 4, 5.35),
-    (16000, 120, 4, 5.40),
-    (80000, 200, 4, 6.05),
+    (200, 1_680, 5.35),
+    (350, 2_750, 5.35),
+    (600, 3_380, 5.40),
+    (1100, 4_840, 5.30),
+    (2000, 7_500, 5.35),
+    (4000, 11_300, 5.60),
+    (9500, 20_000, 5.75),
+    (21_500, 50_000, 5.85),
+    (80_000, 130_000, 6.05),
 )
 _LOG_LATENTS = [math.log(row[0]) for row in _PLAN]
 
@@ -104,8 +105,13 @@ _RATE_WEIGHT_LATENT = 1100
 _RATE_WEIGHT = 1.4e-5
 _RATE_WEIGHT_EXPONENTS = (-0.75, -1.4)
 
-# About the share by which a step changes the weights, at the schedule's peak.
-_LEARNING_RATE = 0.4
+# Numbers of the latent for each cell, about: a longer one has 2, 4, 8, ... cells.
+_LATENT_OF_A_CELL = 2200
+_OCTAVES = 3
+
+# About the share by which a step changes the weights, at the schedule's peak; each cell's samples
+# are fewer, and their gradient scatters more.
+_LEARNING_RATE, _LEARNING_RATE_OF_CELLS = 0.4, 0.3
 
 # A better shape errs in a thinner layer around the surface.
 _STD_LATENTS, _STDS = [math.log(600), math.log(1500), math.log(8000)], [0.02, 0.011, 0.005]
@@ -115,25 +121,30 @@ _NEAR_LATENTS, _NEAR_FRACTIONS = [math.log(600), math.log(1500)], [0.5, 0.7]
 
 # Latent above which a preset's samples are too few to tell shape from chance.
 _POOL_LATENT = 3000
-_MAX_POOL_FACTOR = 4.0
+_MAX_POOL_FACTOR = 2.0
 
-_WIDEST_AT_FULL_STEPS = 64
+# Latent above which the steps become fewer, as its length's power -1/2.
+_STEPS_LATENT = 1500
 
 
 def plan_for_latent(latent: int) -> Plan:
     """Sizes for a latent of n numbers, between the measured ones."""
     position = math.log(latent)
-    width = float(np.interp(position, _LOG_LATENTS, [math.log(row[1]) for row in _PLAN]))
-    octaves = float(np.interp(position, _LOG_LATENTS, [row[2] for row in _PLAN]))
+    log_weights = np.interp(position, _LOG_LATENTS, [math.log(row[1]) for row in _PLAN])
+    weights = math.exp(float(log_weights))
+    levels = min(max(round(math.log2(latent / _LATENT_OF_A_CELL)), 0), MAX_LEVELS)
+    features = Architecture(octaves=_OCTAVES).encoded_dim
+    # Of w neurons in each layer, 2 w^2 + (features + 1) w weights.
+    width = (math.hypot(features + 1, math.sqrt(8 * weights / 2**levels)) - features - 1) / 4
     growth = latent / _RATE_WEIGHT_LATENT
     return Plan(
         latent=latent,
         # Multiples of four fill the processor's vector units.
-        width=4 * round(math.exp(width) / 4),
-        octaves=round(octaves),
-        levels=0,
+        width=4 * max(1, round(width / 4)),
+        octaves=_OCTAVES,
+        levels=levels,
         rate_weight=_RATE_WEIGHT * growth ** _RATE_WEIGHT_EXPONENTS[growth > 1],
-        learning_rate=_LEARNING_RATE,
+        learning_rate=_LEARNING_RATE_OF_CELLS if levels else _LEARNING_RATE,
         near_surface_fraction=float(np.interp(position, _NEAR_LATENTS, _NEAR_FRACTIONS)),
         near_surface_std=float(np.interp(position, _STD_LATENTS, _STDS)),
         pool_factor=min(max(latent / _POOL_LATENT, 1.0), _MAX_POOL_FACTOR),
@@ -150,9 +161,9 @@ def latent_for_bytes(size: int) -> int:
     return round(latent)
 
 
-def steps_for_width(steps: int, width: int) -> int:
-    """Scale a preset's steps to a network of that width: wide networks pay more for each."""
-    return round(steps * min(1.0, _WIDEST_AT_FULL_STEPS / width))
+def steps_for_latent(steps: int, latent: int) -> int:
+    """Scale a preset's steps to a latent: long ones pay more for each."""
+    return max(1, round(steps * min(1.0, _STEPS_LATENT / latent) ** 0.5))
 
 
 def find_preset(name: str) -> Preset:
@@ -164,4 +175,4 @@ def find_preset(name: str) -> Preset:
 
 
 def _bits_each(latent: float) -> float:
-    return float(np.interp(math.log(latent), _LOG_LATENTS, [row[3] for row in _PLAN]))
+    return float(np.interp(math.log(latent), _LOG_LATENTS, [row[2] for row in _PLAN]))

@@ -23,6 +23,10 @@ _log = logging.getLogger(__name__)
 MIN_BYTES = 300
 MAX_BYTES = 64_000
 
+# Share of the bytes allowed that a fit aims at: where it ends above them, its latent is rounded
+# anew to a coarser step, for which no other number makes up.
+_AIMED_SHARE = 0.99
+
 # A file uses at least this share of the bytes allowed.
 _USED_SHARE = 0.95
 _MAX_SIZE_FITS = 4
@@ -123,7 +127,7 @@ def fit_to_bytes(
             signal,
             config,
             device=device,
-            payload_bits=asked * payload_bits_for(signal, max_bytes),
+            payload_bits=asked * payload_bits_for(signal, config, max_bytes),
             progress=progress,
             checkpoint=checkpoint,
         )
@@ -142,9 +146,10 @@ def fit_to_bytes(
     raise Doh3dError(f"no fit came to within 5% of {max_bytes} bytes: {', '.join(sizes)}")
 
 
-def payload_bits_for(signal: Signal[SignalCode], max_bytes: int) -> float:
-    """Bits that latent and biases may take in a file of `max_bytes`."""
-    return 8 * (max_bytes - signal.overhead_bytes)
+def payload_bits_for(signal: Signal[SignalCode], config: FitConfig, max_bytes: int) -> float:
+    """Bits that latent and biases are to take for a file of `max_bytes`."""
+    cuts = config.architecture.cells * (config.architecture.partition is not None)
+    return 8 * (_AIMED_SHARE * max_bytes - signal.overhead_bytes - cuts)
 
 
 def encode_to_bytes(

@@ -21,7 +21,7 @@ _LATE_GROWTH_BITS = 0.035
 
 # How many times as fast as the bits' excess the rate weight grows, each time it is looked at. A
 # percent is then a third more or less.
-_STEERING = 30.0
+_STEERING = 15.0
 
 
 def step_index_for_bits(
