@@ -40,7 +40,6 @@ from doh3d.interop.notebook import field_html, summary
 from doh3d.limits import Limits
 
 _SINE_OMEGA = 30
-_DEFAULT_BITS = 7
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ def make_config(
     return FitConfig(
         latent=latent,
         levels=levels,
-        bits=_DEFAULT_BITS if bits is None else bits,
+        bits=plan.bits if bits is None else bits,
         quantizer=quantizer,
         architecture=architecture,
         projection=projection,
@@ -190,8 +189,8 @@ def compress(
         Numbers in the latent, n, where neither size nor quality is asked for; 1370 (about a
         kilobyte) unless given.
     bits : int, optional
-        Bits of a latent's range, 2 to 16, before entropy coding; 32 keeps float32. 7 unless
-        given.
+        Bits of a latent's range, 2 to 16, before entropy coding; 32 keeps float32. 7 or,
+        above 3,100 numbers, 8 unless given.
     quantizer : "qat" or "ptq"
         Quantisation-aware training, or rounding afterwards.
     width, depth, octaves : int

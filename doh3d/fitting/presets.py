@@ -64,6 +64,8 @@ class Plan:
         Of a network of three hidden layers.
     levels : int
         Space is cut into 2^levels cells, with such a network each.
+    bits : int
+        Of a latent number's range.
     rate_weight : float
         lambda of the rate term.
     learning_rate : float
@@ -78,6 +80,7 @@ class Plan:
     width: int
     octaves: int
     levels: int
+    bits: int
     rate_weight: float
     learning_rate: float
     near_surface_fraction: float
@@ -108,6 +111,9 @@ _RATE_WEIGHT_EXPONENTS = (-0.75, -1.4)
 # Numbers of the latent for each cell, about: a longer one has 2, 4, 8, ... cells.
 _LATENT_OF_A_CELL = 2200
 _OCTAVES = 3
+
+# Of a latent's range; with cells the best step is about half as large.
+_BITS = 7
 
 # About the share by which a step changes the weights, at the schedule's peak; each cell's samples
 # are fewer, and their gradient scatters more.
@@ -143,6 +149,7 @@ def plan_for_latent(latent: int) -> Plan:
         width=4 * max(1, round(width / 4)),
         octaves=_OCTAVES,
         levels=levels,
+        bits=_BITS + (levels > 0),
         rate_weight=_RATE_WEIGHT * growth ** _RATE_WEIGHT_EXPONENTS[growth > 1],
         learning_rate=_LEARNING_RATE_OF_CELLS if levels else _LEARNING_RATE,
         near_surface_fraction=float(np.interp(position, _NEAR_LATENTS, _NEAR_FRACTIONS)),
@@ -163,7 +170,7 @@ def latent_for_bytes(size: int) -> int:
 
 def steps_for_latent(steps: int, latent: int) -> int:
     """Scale a preset's steps to a latent: long ones pay more for each."""
-    return max(1, round(steps * min(1.0, _STEPS_LATENT / latent) ** 0.5))
+    return max(1, round(steps * math.sqrt(min(1.0, _STEPS_LATENT / latent))))
 
 
 def find_preset(name: str) -> Preset:
