@@ -34,7 +34,7 @@ from doh3d.images.files import load_pixels
 RATES = (0.03, 0.07, 0.15, 0.3, 0.6)
 KODAK_IMAGES = 24
 COLUMNS = """
-image preset target_bpp bytes bpp psnr_db latent width depth octaves steps seconds
+image preset target_bpp bytes bpp psnr_db latent cells width depth octaves steps seconds
 version commit date
 """.split()  # noqa: SIM905
 
@@ -105,6 +105,7 @@ def measure(path: Path, bpp: float, preset: str, table: ResultTable) -> None:
         bpp=f"{8 * len(compressed.data) / (width * height):.5f}",
         psnr_db=f"{psnr(pixels, compressed.field().pixels()):.4f}",
         latent=config.latent,
+        cells=config.architecture.cells,
         width=config.architecture.width,
         depth=config.architecture.depth,
         octaves=config.architecture.octaves,

@@ -135,7 +135,8 @@ class MeshBenchmark:
         seconds = time.perf_counter() - started
         field = OccupancyField(parse(encoded.data))
         config = encoded.config
-        variant = f"n {config.latent}, width {config.architecture.width}"
+        network = config.architecture
+        variant = f"n {config.latent}, {network.cells} x width {network.width}"
         self._add("codec", size, variant, len(encoded.data), judge.iou(field).iou, seconds)
 
     def _peer(self, method: str, size: int) -> None:
