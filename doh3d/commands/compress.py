@@ -87,8 +87,11 @@ def compress(
     started = time.perf_counter()
     with fit_progress() as progress:
         # Loaded only here, with the bar to look at: it takes seconds.
+        from doh3d.fitting.preparation import prepare
+
+        prepared = prepare(mesh)
         shape = doh3d.compress(
-            mesh,
+            prepared,
             max_bytes=max_bytes,
             min_iou=min_iou,
             preset=preset,
@@ -113,7 +116,7 @@ def compress(
         from doh3d.evaluation.fidelity import measure_fidelity
 
         field = doh3d.load(output, device, limits=Limits.of_format())
-        fidelity = measure_fidelity(doh3d.load_mesh(mesh), field, min_iou=min_iou)
+        fidelity = measure_fidelity(prepared.mesh, field, min_iou=min_iou)
     size, source_size = output.stat().st_size, mesh.stat().st_size
     for warning in (*fidelity.warnings, *_beyond_limits(shape.data)):
         print(f"doh3d: warning: {output}: {warning}", file=sys.stderr)

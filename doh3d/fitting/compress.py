@@ -115,7 +115,8 @@ def make_config(
     effort = find_preset(preset)
     latent = DEFAULT_LATENT if latent is None else latent
     # A latent out of range is the configuration's to refuse.
-    plan = plan_for_latent(max(latent, 1))
+    known = max(latent, 1)
+    plan = plan_for_latent(known)
     sine = activation == "sine"
     if octaves is None:
         # A sine network encodes frequencies in its first layer.
@@ -138,7 +139,7 @@ def make_config(
         architecture=architecture,
         projection=projection,
         seed=seed,
-        steps=steps_for_latent(effort.steps, latent),
+        steps=steps_for_latent(effort.steps, known),
         batch_size=effort.batch_size * (2 if levels else 1),
         learning_rate=plan.learning_rate,
         rate_weight=plan.rate_weight,

@@ -11,6 +11,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from doh3d.codec.quantization import STEPS, nearest_step_index
+from doh3d.fitting.adam import Adam
 from doh3d.fitting.config import MAX_BITS, FitConfig
 from doh3d.fitting.curvature import WeightCurvature
 from doh3d.fitting.descent import LatentDescent
@@ -18,7 +19,6 @@ from doh3d.fitting.many_network import ManyBackward
 from doh3d.fitting.optimisation import (
     BIAS_LEARNING_RATE,
     CHECK_POINTS,
-    FUSED_DEVICES,
     REPORT_INTERVAL,
     is_steered,
     one_cycle,
@@ -87,7 +87,7 @@ class ManyOptimisation:
         self._biases = torch.zeros((count, architecture.bias_count), device=device)
         self._curvature = WeightCurvature(architecture.layer_shapes, device, count)
         self._descent = LatentDescent(self._projection, self._curvature, n, device, count)
-        self._optimizer = torch.optim.Adam([self._biases], fused=device.type in FUSED_DEVICES)
+        self._adam = Adam([self._biases])
         self._batch_size = min(config.batch_size, len(samples[0]))
         self._backward = ManyBackward(architecture, count, self._batch_size, device)
         self._features = torch.empty(
@@ -148,13 +148,12 @@ class ManyOptimisation:
         gradient = self._backward(target, features, labels)
         of_weights = gradient.weights * self._gains
         of_latents = latents.gradient(self._projection.transpose(of_weights), self._rate_weights)
-        self._biases.grad = biases.gradient(gradient.biases, self._rate_weights)
+        of_biases = biases.gradient(gradient.biases, self._rate_weights)
         self._curvature.update(of_weights)
         self._descent.step(
             self._latents, of_latents, config.learning_rate * shape_of_schedule, self._fixed
         )
-        self._optimizer.param_groups[0]["lr"] = BIAS_LEARNING_RATE * shape_of_schedule
-        self._optimizer.step()
+        self._adam.step([of_biases], BIAS_LEARNING_RATE * shape_of_schedule)
         self._last = latents, biases, labels
 
     def results(self) -> list[FitResult | None]:

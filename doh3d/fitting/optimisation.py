@@ -10,6 +10,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
 from doh3d.codec.quantization import STEPS, nearest_step_index
+from doh3d.fitting.adam import Adam
 from doh3d.fitting.cell_samples import CellSamples, encode_chunks
 from doh3d.fitting.checkpoint import State, Work
 from doh3d.fitting.config import MAX_BITS, FitConfig
@@ -51,11 +52,6 @@ CHECK_POINTS = 2**16
 
 # Squared error that no constant is refused for, of values in [-1, 1].
 _TINY_ERROR = 1e-3
-
-# Devices on which torch has Adam's update as one kernel.
-FUSED_DEVICES = ("cpu", "cuda", "mps")
-
-_ADAM_MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 class Optimisation:
@@ -105,7 +101,7 @@ class Optimisation:
             self._curvature = WeightCurvature(architecture.layer_shapes, device, count, joint=True)
             self._descent = descent(self.projection, self._curvature, config.latent, device)
             by_adam = [self.biases]
-        self._optimizer = torch.optim.Adam(by_adam, fused=device.type in FUSED_DEVICES)
+        self._adam = Adam(by_adam)
         self._next_step = 0
         self._position = 0
         self._take(samples)
@@ -187,8 +183,7 @@ class Optimisation:
         self._use_step(int(state["latent_step_index"]))
         for name, values in self._tensors().items():
             values.copy_(torch.from_numpy(state[name]))
-        for moments in self._optimizer.state.values():
-            moments["step"].fill_(self._next_step)
+        self._adam.updates = self._next_step
         if self._descent is not None:
             self._descent.updates = self._curvature.updates = self._next_step
 
@@ -198,13 +193,8 @@ class Optimisation:
         if self._descent is not None:
             named |= self._curvature.tensors()
             named |= {"momentum": self._descent.momentum, "direction": self._descent.direction}
-        for number, values in enumerate(self._optimizer.param_groups[0]["params"]):
-            moments = self._optimizer.state[values]
-            if not moments:
-                # As Adam makes them in its first step.
-                moments["step"] = torch.zeros((), device=values.device)
-                moments |= {key: torch.zeros_like(values) for key in _ADAM_MOMENTS}
-            named |= {f"{key} {number}": moments[key] for key in _ADAM_MOMENTS}
+        for number, moments in enumerate(self._adam.moments):
+            named |= {f"moment {order} by Adam {number}": m for order, m in enumerate(moments)}
         return named
 
     @torch.no_grad()
@@ -219,16 +209,17 @@ class Optimisation:
         of_weights = gradient.weights * self._gains
         of_latent = self.projection.transpose(of_weights)
         of_latent = latent.gradient(of_latent, self._rate_weight)
-        self.biases.grad = biases.gradient(gradient.biases, self._rate_weight)
+        by_adam = [biases.gradient(gradient.biases, self._rate_weight)]
         if self._descent is not None:
             self._curvature.update(of_weights)
             self._descent.step(self.latent, of_latent, rate, self._fixed)
             rate *= BIAS_LEARNING_RATE / self.learning_rate
         else:
-            self.latent.grad = of_latent
-            torch.nn.utils.clip_grad_norm_([self.latent], _MAX_GRADIENT_NORM)
-        self._optimizer.param_groups[0]["lr"] = rate
-        self._optimizer.step()
+            length = of_latent.norm()
+            by_adam.insert(
+                0, of_latent * (_MAX_GRADIENT_NORM / length.clamp_min(_MAX_GRADIENT_NORM))
+            )
+        self._adam.step(by_adam, rate)
         self._last = latent, biases, values
 
     def _round_more(self, step: int) -> None:

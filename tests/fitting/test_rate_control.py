@@ -11,7 +11,7 @@ from doh3d.fitting.presets import (
     DEFAULT_LATENT,
     latent_for_bytes,
     plan_for_latent,
-    steps_for_width,
+    steps_for_latent,
 )
 from doh3d.fitting.rate_control import _LADDER, IOU, fit_to_quality, search_ladder
 
@@ -110,9 +110,10 @@ def test_plans_grow_with_the_size(size):
     smaller, larger = latent_for_bytes(size), latent_for_bytes(size + 500)
     assert smaller < larger
     first, second = plan_for_latent(smaller), plan_for_latent(larger)
-    assert first.width <= second.width
+    assert first.levels <= second.levels
+    assert first.levels < second.levels or first.width <= second.width
     assert first.rate_weight > second.rate_weight
-    assert 0 < steps_for_width(3000, second.width) <= steps_for_width(3000, first.width) <= 3000
+    assert 0 < steps_for_latent(3000, larger) <= steps_for_latent(3000, smaller) <= 3000
 
 
 def test_the_default_latent_is_about_a_kilobyte():

@@ -1,0 +1,50 @@
+"""Adam (Kingma, Ba, ICLR 2015), for biases and for whatever else has a step size for each number.
+
+Written out, since making torch's own loads its compiler: two seconds, a tenth of a short fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+_MOMENTUM = 0.9
+_MOMENT_MEMORY = 0.999
+_EPSILON = 1e-8
+
+
+class Adam:
+    """First and second moments of some tensors' gradients, and steps by them.
+
+    Parameters
+    ----------
+    tensors : sequence of float32 tensors
+        Moved in place.
+
+    Attributes
+    ----------
+    moments : list of (first, second)
+        Of each tensor; with `updates` all that is carried from step to step.
+    updates : int
+        Steps taken.
+    """
+
+    def __init__(self, tensors: Sequence[torch.Tensor]) -> None:
+        self._tensors = list(tensors)
+        self.moments = [(torch.zeros_like(t), torch.zeros_like(t)) for t in self._tensors]
+        self.updates = 0
+
+    @torch.no_grad()
+    def step(self, gradients: Sequence[torch.Tensor], learning_rate: float) -> None:
+        """Move each tensor against its gradient. No value is read back from the device."""
+        self.updates += 1
+        first_share = 1 - _MOMENTUM**self.updates
+        second_share = 1 - _MOMENT_MEMORY**self.updates
+        for tensor, gradient, (first, second) in zip(
+            self._tensors, gradients, self.moments, strict=True
+        ):
+            first.lerp_(gradient, 1 - _MOMENTUM)
+            second.mul_(_MOMENT_MEMORY).addcmul_(gradient, gradient, value=1 - _MOMENT_MEMORY)
+            size = (second / second_share).sqrt_().add_(_EPSILON)
+            tensor.addcdiv_(first, size, value=-learning_rate / first_share)
