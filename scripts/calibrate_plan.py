@@ -2,9 +2,10 @@
 
     python scripts/calibrate_plan.py MESH... [--preset default] [--output TABLE.tsv]
 
-For each mesh and latent length a fit with the plan's network, and with one a quarter narrower
-and one a quarter wider. A row a fit, written as it is measured; a second run goes on where the
-first stopped. `_PLAN` in doh3d/fitting/presets.py is read off the table.
+For each mesh and latent length a fit as planned, with half and twice as many cells of as many
+weights together, and with networks a quarter narrower and wider. A row a fit, written as it is
+measured; a second run goes on where the first stopped. The figures of doh3d/fitting/presets.py are
+read off such tables.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import csv
 import datetime
+import math
 import time
 from pathlib import Path
 
@@ -22,8 +24,12 @@ from doh3d.fitting.compress import compress_with, make_config
 from doh3d.fitting.presets import plan_for_latent
 
 LATENTS = (200, 350, 600, 1100, 2000, 4000, 8000, 16_000, 40_000, 80_000)
-WIDTH_FACTORS = (1.0, 0.75, 1.25)
-COLUMNS = "mesh preset latent width octaves steps bytes bits_each iou seconds version date".split()  # noqa: SIM905
+COLUMNS = """
+mesh preset latent levels width weights steps bytes bits_each iou seconds version date
+""".split()  # noqa: SIM905
+
+# Cuts more than planned, and width times that of the plan.
+VARIATIONS = ((0, 1.0), (-1, math.sqrt(2)), (1, math.sqrt(0.5)), (0, 0.75), (0, 1.25))
 
 
 def main() -> None:
@@ -40,17 +46,22 @@ def main() -> None:
     if output.exists():
         with output.open() as file:
             rows = list(csv.DictReader(file, delimiter="\t"))
-        done = {(row["mesh"], row["preset"], row["latent"], row["width"]) for row in rows}
+        done = {tuple(row[name] for name in COLUMNS[:5]) for row in rows}
     with output.open("a", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, delimiter="\t", lineterminator="\n")
         if not done:
             writer.writeheader()
-        for factor in WIDTH_FACTORS[: 1 if arguments.plan_only else None]:
+        for more, factor in VARIATIONS[: 1 if arguments.plan_only else None]:
             for latent in (n for n in LATENTS if n <= arguments.largest):
-                width = 4 * round(plan_for_latent(latent).width * factor / 4)
-                config = make_config(preset=arguments.preset, latent=latent, width=width)
+                plan = plan_for_latent(latent)
+                levels, width = plan.levels + more, 4 * max(1, round(plan.width * factor / 4))
+                if levels < 0:
+                    continue
+                config = make_config(
+                    preset=arguments.preset, latent=latent, width=width, levels=levels
+                )
                 for path in arguments.meshes:
-                    key = (path.name, arguments.preset, str(latent), str(width))
+                    key = (path.name, arguments.preset, str(latent), str(levels), str(width))
                     if key in done:
                         continue
                     started = time.perf_counter()
@@ -59,8 +70,8 @@ def main() -> None:
                     group = shape.code.latent
                     bits = code_length_bits(group.values, group.model) / latent
                     iou = field_iou(doh3d.load_mesh(path), shape.field(), points=2**18).iou
-                    row = dict(zip(COLUMNS[:4], key, strict=True)) | {
-                        "octaves": config.architecture.octaves,
+                    row = dict(zip(COLUMNS[:5], key, strict=True)) | {
+                        "weights": 2**levels * config.architecture.weight_count,
                         "steps": config.steps,
                         "bytes": len(shape.data),
                         "bits_each": f"{bits:.3f}",

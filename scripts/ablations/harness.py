@@ -99,6 +99,7 @@ def _measure(
     fits: dict[str, tuple[FitResult, float]] = {}
     for variant, config in wanted.items():
         key = share_fit(variant)
+        config = shape.adapt(config)
         if key not in fits:
             started = time.perf_counter()
             result = fit_latent(shape.sample(config), config, device=torch.device("cpu"))
