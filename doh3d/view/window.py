@@ -27,7 +27,7 @@ from doh3d.view.offscreen import without_core_dump
 from doh3d.view.picture import legend, printable
 from doh3d.view.scene3d import FIELD_OF_VIEW_DEG, Place, fill_scene, light_from_camera, new_scene
 from doh3d.view.screenshot import write_screenshot
-from doh3d.view.viewer import KEYS, Task
+from doh3d.view.viewer import KEYS, OPENED, Task
 
 _SIZE = (1280, 720)
 _LEGEND_EMS = 4.2
@@ -306,6 +306,7 @@ def main(started: Path, messages: int) -> None:
         os.write(messages, os.fsencode(line) + b"\n")
 
     window = Window(task, say)
+    os.write(messages, OPENED.encode())
     gui.Application.instance.run()
     del window
     # Past the graphics library's own end, which has nothing left to do and may fail.
