@@ -1,4 +1,4 @@
-"""Draw the documentation's pictures: how it works, what the latent's length does, a report.
+"""Draw the documentation's pictures: how it works, latents of some lengths, a heatmap, a report.
 
 usage: python scripts/docs_figures.py    (some minutes; needs chromium for the report's)
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import shutil
 import tempfile
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -21,6 +22,11 @@ from playwright.sync_api import sync_playwright
 
 import doh3d
 from doh3d.evaluation.sweep import run_sweep
+from doh3d.evaluation.sweep_table import SweepRow
+from doh3d.view.camera import Camera
+from doh3d.view.comparison import Heat, load_comparison
+from doh3d.view.heatmap import SignedDistance
+from doh3d.view.picture import draw_picture
 from doh3d.view.report import write_report
 from doh3d.view.thumbnail import draw_panels
 
@@ -42,6 +48,7 @@ def main() -> None:
             mesh, OUT / "sweep", latents=LATENTS, bits=BITS, quantizer="ptq", preset="fast"
         )
         draw_latents(mesh, swept.rows, DOCS / "latent.png")
+        draw_heatmap(mesh, swept.rows, DOCS / "heatmap.png")
         write_report(OUT / "sweep", OUT / "report.html", up="z", reference=mesh)
     photograph(OUT / "report.html")
 
@@ -82,14 +89,13 @@ def draw_pipeline(path: Path) -> None:
     figure.savefig(path, metadata={"Date": None})
 
 
-def draw_latents(mesh: Path, rows: tuple[object, ...], path: Path) -> None:
+def draw_latents(mesh: Path, rows: Sequence[SweepRow], path: Path) -> None:
     """Draw the original, and what comes back from longer and longer latents of 8 bits."""
     chosen = [row for row in rows if row.bits == BITS[-1]]
     shapes = [doh3d.load_mesh(mesh)]
     captions = ["original"]
     for row in chosen:
-        file = OUT / "sweep" / "files" / f"latent{row.latent}-bits{row.bits}-seed{row.seed}.doh"
-        shapes.append(doh3d.load(file).to_mesh(128))
+        shapes.append(doh3d.load(file_of(row)).to_mesh(128))
         captions.append(f"latent {row.latent:,}: {row.bytes:,} bytes\nIoU {row.iou:.3f}")
     panels = draw_panels(shapes, pixels=PIXELS, up="z")
     columns = 3
@@ -102,6 +108,25 @@ def draw_latents(mesh: Path, rows: tuple[object, ...], path: Path) -> None:
         middle = (x + PIXELS / 2, y + PIXELS + 18)
         draw.multiline_text(middle, caption, INK, font=font, anchor="mm", align="center")
     save_small(picture, path)
+
+
+def file_of(row: SweepRow) -> Path:
+    return OUT / "sweep" / "files" / f"latent{row.latent}-bits{row.bits}-seed{row.seed}.doh"
+
+
+def draw_heatmap(mesh: Path, rows: Sequence[SweepRow], path: Path) -> None:
+    """Draw the original beside a short and a long latent in the colours of their distance."""
+    files = [file_of(row) for row in rows if row.bits == BITS[-1]][1:4:2]
+    comparison = load_comparison([*files, mesh])
+    meshes = comparison.extract(256)
+    heat = Heat.of(SignedDistance(comparison.reference.mesh), meshes)
+    draw_picture(
+        comparison.panels(meshes, heat),
+        path,
+        size=(1000, 420),
+        camera=Camera(azimuth_deg=-70, up="z"),
+        range_percent=heat.range_percent,
+    )
 
 
 def photograph(page_path: Path) -> None:
@@ -119,6 +144,9 @@ def photograph(page_path: Path) -> None:
             page.emulate_media(color_scheme=scheme)
             page.goto(page_path.resolve().as_uri())
             page.wait_for_function("document.querySelectorAll('.view canvas').length >= 2")
+            # From its side, as in the other pictures.
+            for _ in range(6):
+                page.get_by_role("button", name="Turn left").click()
             page.locator("#rate").focus()
             for _ in range(3):
                 page.keyboard.press("ArrowLeft")

@@ -1,6 +1,7 @@
 """The rules of who may import whom, and what importing costs."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -98,6 +99,56 @@ def test_nothing_heavy_loads_until_it_is_used(statement):
     loaded = loaded_after(statement)
     heavy = {"torch", "open3d", "trimesh", "skimage", "scipy", "igl", "pyarrow", "fsspec", "ray"}
     assert not heavy & loaded
+
+
+# What a command has loaded when it first shows on a terminal that it goes on.
+FIRST_SIGN = """
+import os, sys, rich.console, rich.progress
+from doh3d.cli import main
+from doh3d.view import viewer
+
+def stop(*_, **__):
+    os.write(1, " ".join(sys.modules).encode())
+    os._exit(0)
+
+rich.console.Console.status = rich.progress.Progress.start = stop
+# A window needs a screen; whether there is one is not the question here.
+viewer.check_screen = lambda: None
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "check a.ply",
+        "compress a.ply -o a.doh",
+        "decompress a.doh -o a.ply",
+        "eval a.doh -r a.ply",
+        "view a.doh a.ply",
+        "render a.doh a.ply -o a.png --heatmap",
+        "sweep a.ply -o swept",
+        "report . -o report.html",
+        "batch a.ply -o set --workers 1",
+        "batch-export set -o meshes --workers 1",
+        "image compress a.png -o a.doh",
+        "image decompress a.doh -o a.png",
+        "image eval a.doh -r a.png",
+    ],
+)
+def test_what_takes_seconds_to_load_is_loaded_with_a_sign_of_it(command, tmp_path):
+    for name in ("a.ply", "a.doh", "a.png"):
+        (tmp_path / name).touch()
+    result = subprocess.run(
+        [sys.executable, "-c", FIRST_SIGN, *command.split()],
+        cwd=tmp_path,
+        env=os.environ | {"FORCE_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "rich.console" in result.stdout.split()
+    assert not {"torch", "open3d", "ray", "trimesh"} & set(result.stdout.split())
 
 
 @pytest.mark.parametrize("module", ["picture", "viewer", "comparison"])

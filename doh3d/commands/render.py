@@ -66,8 +66,6 @@ def render(
     """Draw .doh files and their original side by side into a PNG; no screen is needed."""
     from doh3d.files import check_output
     from doh3d.view.camera import Camera
-    from doh3d.view.comparison import Heat, load_comparison
-    from doh3d.view.heatmap import SignedDistance
     from doh3d.view.picture import check_renderer, draw_picture
 
     started = time.perf_counter()
@@ -82,6 +80,10 @@ def render(
         raise ConfigError(f"range is {range_percent}; it must be more than 0, at most 100 percent")
     side = _parse_size(size)
     with spinner("drawing"):
+        # Loaded only here, with the spinner to look at: it takes seconds.
+        from doh3d.view.comparison import Heat, load_comparison
+        from doh3d.view.heatmap import SignedDistance
+
         comparison = load_comparison(files, device, limits=limits_for(allow_large))
         if heatmap and comparison.reference is None:
             raise ConfigError("--heatmap needs the original mesh; name it beside the .doh files")

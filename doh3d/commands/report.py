@@ -72,7 +72,12 @@ def report(
     if as_json:
         print_json(written.to_dict() | {"seconds": time.perf_counter() - started})
     else:
+        seconds = time.perf_counter() - started
         print(
-            f"{output}: {', '.join(written.sections)}; {written.rows} rows, {written.shapes} "
-            f"shapes, {written.bytes / 1e6:.1f} MB, {time.perf_counter() - started:.1f} s"
+            f"{output}: {', '.join(written.sections)}; {_counted(written.rows, 'row')}, "
+            f"{_counted(written.shapes, 'shape')}, {written.bytes / 1e6:.1f} MB, {seconds:.1f} s"
         )
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"

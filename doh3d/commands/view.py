@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -51,20 +52,24 @@ def view(
     Needs a screen; `doh3d render` does not.
     """
     from doh3d.view.camera import Camera
-    from doh3d.view.comparison import load_comparison
     from doh3d.view.viewer import Task, check_screen, show
 
     camera = Camera(azimuth, elevation, up)  # type: ignore[arg-type]
     if not screenshots.is_dir():
         raise ConfigError(f"{screenshots}: is no folder; name one for screenshots")
     check_screen()
-    with spinner(f"extracting at {resolution}"):
+    with ExitStack() as waiting:
+        waiting.enter_context(spinner(f"extracting at {resolution}"))
+        # Loaded only here, with the spinner to look at: it takes seconds.
+        from doh3d.view.comparison import load_comparison
+
         comparison = load_comparison(files, device, limits=limits_for(allow_large))
         if heatmap and comparison.reference is None:
             raise ConfigError("--heatmap needs the original mesh; name it beside the .doh files")
         meshes = comparison.extract(resolution)
-    if not any(len(mesh.faces) for mesh in meshes):
-        raise ConfigError(
-            f"{files[0]}: nothing to see at resolution {resolution}; try a higher one"
-        )
-    show(Task(comparison, meshes, resolution, camera, heatmap, screenshots))
+        if not any(len(mesh.faces) for mesh in meshes):
+            raise ConfigError(
+                f"{files[0]}: nothing to see at resolution {resolution}; try a higher one"
+            )
+        task = Task(comparison, meshes, resolution, camera, heatmap, screenshots)
+        show(task, opened=waiting.close)

@@ -140,9 +140,9 @@ def _read(path: Path) -> _Dataset:
 def _facts(datasets: Sequence[_Dataset], protocols: Sequence[str]) -> dict[str, str]:
     facts = {"IoU": "; ".join(protocols)} if len(protocols) == 1 else {}
     for dataset in datasets:
-        values = dataset.values
+        values, count = dataset.values, len(dataset.ids)
         facts[dataset.name] = (
-            f"{len(dataset.ids):,} shapes, {len(dataset.reasons):,} failed; mean "
+            f"{count:,} shape{'s' * (count != 1)}, {len(dataset.reasons):,} failed; mean "
             f"{values['bytes'].mean():.0f} bytes, IoU mean {values['iou'].mean():.4f}, median "
             f"{np.median(values['iou']):.4f}, lowest {values['iou'].min():.4f}"
         )

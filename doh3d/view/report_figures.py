@@ -19,11 +19,11 @@ from doh3d.view.scales import bits_name, byte_ticks, error_bars, quality, qualit
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-# Told apart with any colour vision, and seen on white and on near black.
-COLOURS = ("#2b8cce", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#888888")
+# Told apart with any colour vision, and at a contrast of 3 to 1 with white and with near black.
+COLOURS = ("#2b8cce", "#d55e00", "#009e73", "#cc79a7", "#b47b00", "#8a6fd1", "#888888")
+# What levels go along, by the same measure.
+_LEVELS = ("#2b8cce", "#8a6fd1", "#c9609f", "#c96a2a")
 _SYMBOLS = ("circle", "square", "triangle-up", "diamond", "triangle-down", "x", "star", "cross")
-# The part of viridis that does on both.
-_SHADES = (0.25, 0.85)
 _BINS = 30
 
 
@@ -56,7 +56,7 @@ def sweep_bytes(rows: Sequence[SweepRow], baselines: Sequence[Baseline]) -> Figu
         hoverinfo="skip",
     )
     levels = sorted({row.bits for row in rows}, reverse=True)
-    for style, level in zip(_styles(len(levels)), levels, strict=True):
+    for style, level in zip(level_styles(len(levels)), levels, strict=True):
         of_level = [row for row in rows if row.bits == level]
         figure.add_scatter(
             x=[row.bytes for row in of_level],
@@ -94,7 +94,7 @@ def sweep_lines(rows: Sequence[SweepRow], against: Literal["latent", "bits"]) ->
     figure, points = _figure(), summarize(rows)
     by_latent = against == "latent"
     levels = sorted({p.bits if by_latent else p.latent for p in points}, reverse=True)
-    for style, level in zip(_styles(len(levels)), levels, strict=True):
+    for style, level in zip(level_styles(len(levels)), levels, strict=True):
         line = [p for p in points if level == (p.bits if by_latent else p.latent)]
         bars = error_bars(line)
         figure.add_scatter(
@@ -151,10 +151,13 @@ def points_figure(
 
 
 def histogram(groups: Mapping[str, npt.NDArray[np.float64]], title: str) -> Figure | None:
-    """How many shapes have which value, counted here, so that no value goes into the page."""
+    """How many shapes have which value, counted here, so that no value goes into the page.
+
+    None where there are no two values.
+    """
     finite = {name: values[np.isfinite(values)] for name, values in groups.items()}
     every = np.concatenate(list(finite.values()))
-    if not len(every):
+    if not len(every) or not np.ptp(every):
         return None
     figure, edges = _figure(), np.histogram_bin_edges(every, bins=_BINS)
     for index, (name, values) in enumerate(finite.items()):
@@ -191,13 +194,14 @@ def _figure() -> Figure:
     return figure
 
 
-def _styles(count: int) -> list[dict[str, Any]]:
+def level_styles(count: int) -> list[dict[str, Any]]:
+    """Markers of so many levels, in an order that is seen."""
     from plotly.colors import sample_colorscale
 
-    places = np.linspace(*_SHADES, max(count, 2))[:count]
+    places = np.linspace(0, 1, max(count, 2))[:count]
     return [
         {"color": colour, "symbol": _SYMBOLS[index % len(_SYMBOLS)], "size": 8}
-        for index, colour in enumerate(sample_colorscale("Viridis", places.tolist()))
+        for index, colour in enumerate(sample_colorscale(list(_LEVELS), places.tolist()))
     ]
 
 

@@ -15,6 +15,9 @@ _TICK_STEPS = (1, 0.5, 0.2, 0.1, 0.05, 0.02)
 # An IoU of 1 has no place on a logarithmic axis of the error.
 _LEAST_ERROR = 1e-6
 
+# Of the largest to the smallest size that an axis has room for.
+_LEAST_AXIS_RATIO = 1.06
+
 FLOAT_BITS = 32
 
 
@@ -39,9 +42,11 @@ def bits_name(bits: int) -> str:
 
 
 def byte_ticks(sizes: Sequence[float]) -> list[float]:
-    """Powers of two around the sizes, with steps between where there are few."""
+    """Powers of two around the sizes, and the finer steps between the closer the sizes are."""
     low, high = math.log2(min(sizes)), math.log2(max(sizes))
-    parts = 1 if high - low > 2.5 else 2 if high - low > 1.2 else 4
+    # What axes reach at least.
+    span = max(high - low, math.log2(_LEAST_AXIS_RATIO))
+    parts = 2 ** max(0, math.ceil(math.log2(2.5 / span)))
     powers = range(math.floor(low) - 1, math.ceil(high) + 1)
     return [2.0**power * (1 + part / parts) for power in powers for part in range(parts)]
 

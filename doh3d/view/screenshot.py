@@ -26,7 +26,7 @@ def write_screenshot(
     Parameters
     ----------
     drawings : sequence of (H, W, 3) uint8
-        Of each panel, all of one size.
+        Of each panel, all of one height; what is wider than the narrowest is cut.
     panels : sequence of Panel
     folder, stem : Path, str
         The file is FOLDER/STEM-01.png, or the first of the numbers that follow.
@@ -43,10 +43,10 @@ def write_screenshot(
     ConfigError
         It cannot be written.
     """
-    height, width, _ = drawings[0].shape
+    height, width = len(drawings[0]), min(drawing.shape[1] for drawing in drawings)
     layout = Layout(panels, (width, height), with_legend=range_percent is not None)
     picture = io.BytesIO()
-    drawing = np.concatenate(drawings, axis=1)
+    drawing = np.concatenate([drawing[:, :width] for drawing in drawings], axis=1)
     layout.compose(drawing, range_percent).save(picture, format="PNG")
     number = 1
     while (path := folder / f"{stem}-{number:02}.png").exists():

@@ -12,18 +12,20 @@ import pickle
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from doh3d.errors import ConfigError
 from doh3d.view.camera import Camera
-from doh3d.view.comparison import Comparison
 from doh3d.view.offscreen import failure_reason, graphics_environment
 from doh3d.view.raycast import SYSTEM_PACKAGES, import_open3d
 
 if TYPE_CHECKING:
     import trimesh
+
+    from doh3d.view.comparison import Comparison
 
 KEYS = (
     ("Space", "all, then each alone"),
@@ -34,6 +36,9 @@ KEYS = (
     ("R", "reset the camera"),
     ("Q", "quit"),
 )
+
+# The window's first line. No path is empty.
+OPENED = "\n"
 
 
 @dataclass(frozen=True)
@@ -85,10 +90,16 @@ def check_screen() -> None:
     x11.XCloseDisplay(ctypes.c_void_p(display))
 
 
-def show(task: Task) -> None:
+def show(task: Task, opened: Callable[[], None] = lambda: None) -> None:
     """Open a window and return when it is closed.
 
     What the viewer has to say, such as where a screenshot went, is printed a line each.
+
+    Parameters
+    ----------
+    task : Task
+    opened : callable, optional
+        Called when the window is there, some seconds after the start.
 
     Raises
     ------
@@ -113,7 +124,10 @@ def show(task: Task) -> None:
                 try:
                     with open(read, encoding="utf-8") as messages:
                         for line in messages:
-                            print(line, end="", flush=True)
+                            if line == OPENED:
+                                opened()
+                            else:
+                                print(line, end="", flush=True)
                     process.wait()
                 except BaseException:
                     # Without its parent the window would stay.

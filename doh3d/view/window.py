@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import pickle
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -27,7 +27,7 @@ from doh3d.view.offscreen import without_core_dump
 from doh3d.view.picture import legend, printable
 from doh3d.view.scene3d import FIELD_OF_VIEW_DEG, Place, fill_scene, light_from_camera, new_scene
 from doh3d.view.screenshot import write_screenshot
-from doh3d.view.viewer import KEYS, Task
+from doh3d.view.viewer import KEYS, OPENED, Task
 
 _SIZE = (1280, 720)
 _LEGEND_EMS = 4.2
@@ -103,17 +103,26 @@ class Window:
         self._status.text = f"  {message or f'resolution {self._resolution}'}      {keys}"
         self._redraw()
 
-    def _lay_out(self, _context: Any) -> None:
-        area = self._window.content_rect
-        line = round(_LINE_EMS * self._em)
+    @property
+    def _shown(self) -> Sequence[int]:
+        """Which panels."""
+        return range(len(self._scenes)) if self._alone is None else [self._alone]
+
+    def _panel_height(self) -> int:
+        lines = 2 * round(_LINE_EMS * self._em)
         legend_height = round(_LEGEND_EMS * self._em) * self._legend.visible
-        height = area.height - 2 * line - legend_height
-        shown = range(len(self._scenes)) if self._alone is None else [self._alone]
-        width = area.width // len(shown)
-        for column, index in enumerate(shown):
-            left = area.x + column * width
-            self._scenes[index].frame = gui.Rect(left, area.y, width, height)
-            self._captions[index].frame = gui.Rect(left, area.y + height, width, line)
+        return int(self._window.content_rect.height) - lines - legend_height
+
+    def _lay_out(self, _context: Any) -> None:
+        area, height = self._window.content_rect, self._panel_height()
+        line = round(_LINE_EMS * self._em)
+        legend_height = area.height - height - 2 * line
+        # No pixel is left over by the division.
+        edges = [area.width * column // len(self._shown) for column in range(len(self._shown) + 1)]
+        for left, right, index in zip(edges, edges[1:], self._shown, strict=False):
+            at, width = area.x + left, right - left
+            self._scenes[index].frame = gui.Rect(at, area.y, width, height)
+            self._captions[index].frame = gui.Rect(at, area.y + height, width, line)
         below = area.y + height + line
         self._legend.frame = gui.Rect(area.x, below, area.width, legend_height)
         self._status.frame = gui.Rect(area.x, below + legend_height, area.width, line)
@@ -121,7 +130,10 @@ class Window:
     def _reset_camera(self) -> None:
         # The scene stands upright, whatever the shapes' vertical axis is.
         _, upward, backward = replace(self._task.camera, up="y").axes
-        distance = 0.95 / np.sin(np.radians(FIELD_OF_VIEW_DEG / 2))
+        half_angle = np.radians(FIELD_OF_VIEW_DEG / 2)
+        # The field of view is that of a panel's height; of many panels each is narrower.
+        aspect = self._window.content_rect.width / len(self._shown) / self._panel_height()
+        distance = 0.95 / np.sin(np.arctan(min(aspect, 1) * np.tan(half_angle)))
         for scene in self._scenes:
             bounds = scene.scene.bounding_box
             scene.setup_camera(FIELD_OF_VIEW_DEG, bounds, [0, 0, 0])
@@ -257,7 +269,7 @@ class Window:
 
     def _screenshot(self) -> None:
         """Write what the panels show, with captions and legend, to the next free name."""
-        shown = range(len(self._scenes)) if self._alone is None else [self._alone]
+        shown = self._shown
         panels = self._task.comparison.panels(self._meshes, self._heat)
         images: dict[int, npt.NDArray[np.uint8]] = {}
 
@@ -294,6 +306,7 @@ def main(started: Path, messages: int) -> None:
         os.write(messages, os.fsencode(line) + b"\n")
 
     window = Window(task, say)
+    os.write(messages, OPENED.encode())
     gui.Application.instance.run()
     del window
     # Past the graphics library's own end, which has nothing left to do and may fail.

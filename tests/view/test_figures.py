@@ -11,6 +11,7 @@ from doh3d.evaluation.rate_distortion import RatePoint
 from doh3d.evaluation.rate_table import Baseline
 from doh3d.evaluation.sweep_table import SweepRow
 from doh3d.view.figures import check_figures, draw_bytes, draw_lines, draw_sweep, quality_ticks
+from doh3d.view.scales import byte_ticks
 
 pytest.importorskip("matplotlib")
 
@@ -147,6 +148,17 @@ def test_ticks_are_round_and_enough(low, high):
     assert 4 <= len(ticks) <= 12
     assert all(low <= -np.log10(1 - tick) <= high for tick in ticks)
     assert len({f"{tick:.9g}" for tick in ticks}) == len(ticks)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(244, 244), (240, 250), (60, 61), (230, 350), (400, 1000), (169, 1215), (300, 64000)],
+)
+def test_every_axis_of_sizes_has_labels(low, high):
+    # What an axis shows beyond the sizes.
+    shown = [tick for tick in byte_ticks([low, high]) if low / 1.03 <= tick <= high * 1.03]
+    assert 3 <= len(shown) <= 9
+    assert len({f"{tick:g}" for tick in shown}) == len(shown)
 
 
 def test_no_global_state_is_touched():

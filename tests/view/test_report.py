@@ -3,15 +3,18 @@ import json
 import os
 import re
 import sys
+from importlib import resources
 
 import numpy as np
 import pytest
 import trimesh
+from PIL import ImageColor
 
 from doh3d import cli
 from doh3d.errors import ConfigError
 from doh3d.view.report import format_cell, read_sections, write_report
 from doh3d.view.report_content import MOST_POINTS, MOST_ROWS, spread
+from doh3d.view.report_figures import COLOURS, histogram, level_styles
 from doh3d.view.report_shapes import pack
 
 pytest.importorskip("plotly")
@@ -252,3 +255,30 @@ def test_cells():
     assert format_cell("a", None) == "a"
     assert len(format_cell("a" * 10**6, None)) == 300
     assert format_cell(float("inf"), 2) == "inf"
+
+
+def contrast(one, other):
+    """WCAG's, of two colours of (3,) in [0, 255]."""
+
+    def luminance(colour):
+        share = np.asarray(colour) / 255
+        linear = np.where(share <= 0.03928, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+        return linear @ [0.2126, 0.7152, 0.0722]
+
+    darker, lighter = sorted((luminance(one), luminance(other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def test_figures_are_seen_on_white_and_on_near_black():
+    css = (resources.files("doh3d.view") / "templates/report.css").read_text()
+    grounds = [ImageColor.getrgb(found) for found in re.findall(r"--ground: ([^;]+);", css)]
+    assert len(grounds) == 2
+    colours = [*COLOURS, *(style["color"] for style in level_styles(12))]
+    for colour in map(ImageColor.getrgb, colours):
+        assert min(contrast(colour, ground) for ground in grounds) >= 3
+
+
+def test_a_histogram_of_one_value_is_none():
+    assert histogram({"set": np.full(3, 0.9)}, "IoU") is None
+    assert histogram({"set": np.array([np.nan])}, "IoU") is None
+    assert histogram({"set": np.array([0.8, 0.9])}, "IoU") is not None

@@ -159,6 +159,14 @@ def test_figures_and_shapes_are_drawn_and_move(opened):
     assert report.changed("#decoded-view", before) > 0.01
 
 
+def test_light_shows_the_form(opened):
+    picture = opened().look("#decoded-view")
+    shape = np.abs(picture.astype(int) - picture[len(picture) // 2, 4]).max(axis=2) > 12
+    _, counts = np.unique(picture[shape] // 16, axis=0, return_counts=True)
+    # A light too bright paints a third of it in one colour.
+    assert counts.max() < 0.25 * counts.sum()
+
+
 def test_dragging_one_view_turns_the_other(opened):
     report = opened()
     box = report.page.locator("#decoded-view").bounding_box()

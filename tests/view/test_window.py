@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import shutil
 import signal
@@ -185,6 +186,24 @@ def test_keys_change_the_picture(viewer, torus_files, tmp_path):
     assert view.process.wait(timeout=PATIENCE_S) == 0
     assert view.process.stderr.read() == ""
     assert os.listdir(tmp_path) == ["torus-01.png"]
+
+
+def test_narrow_panels_show_their_shapes_whole(viewer, torus_files, tmp_path):
+    mesh, code = torus_files
+    view = viewer(code, code, mesh, "--resolution", 32, "--screenshots", tmp_path)
+    covered = shapes(view.look())
+    edges = [0, 426, 853, 1280]
+    for left, right in itertools.pairwise(edges):
+        panel = covered[:, left:right]
+        assert panel.any(axis=0).mean() > 0.5
+        assert not panel[:, :10].any()
+        assert not panel[:, -10:].any()
+    # The panels fill the window, of a width that three does not divide.
+    assert view.look()[:590, -1].min() == 255
+    view.tool("xdotool", "key", "s")
+    assert view.process.stdout.readline() == f"{tmp_path / 'torus-01.png'}\n"
+    with Image.open(tmp_path / "torus-01.png") as image:
+        assert image.width == 3 * 426
 
 
 def test_cameras_move_together(viewer, torus_files):

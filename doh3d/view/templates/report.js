@@ -88,9 +88,10 @@
       x: every(places, 0), y: every(places, 1), z: every(places, 2),
       i: every(corners, 0), j: every(corners, 1), k: every(corners, 2),
       color: colour, hoverinfo: "skip", flatshading: false,
-      lighting: { ambient: 0.45, diffuse: 0.8, specular: 0.12, roughness: 0.7, fresnel: 0.05,
+      // From over the viewer's left shoulder; ambient and diffuse together stay within the colour.
+      lighting: { ambient: 0.35, diffuse: 0.65, specular: 0.15, roughness: 0.6, fresnel: 0,
         vertexnormalsepsilon: 0, facenormalsepsilon: 0 },
-      lightposition: { x: 2000, y: 3000, z: 5000 },
+      lightposition: { x: -1e5, y: 1e5, z: 1e5 },
     }];
   }
 
