@@ -37,15 +37,19 @@ class ImagePreset:
     pool_size: int = 2**20
 
     def steps_for(self, weights: int) -> int:
-        """Scale the steps to networks of so many weights: small ones pay less for each."""
-        factor = math.sqrt(_WEIGHTS / weights)
-        return round(self.steps * min(max(factor, _LEAST_STEPS), _MOST_STEPS))
+        """Scale the steps to networks of so many weights: small ones pay less for each.
+
+        Large ones pay more, but their cells are more.
+        """
+        factor = _WEIGHTS / weights
+        factor = math.sqrt(factor) if factor > 1 else math.sqrt(math.sqrt(factor))
+        return round(self.steps * min(factor, _MOST_STEPS))
 
 
 # Weights of the networks of a Kodak image at 0.15 bits a pixel, and how many times as many steps
-# large and small ones may take.
+# small ones may take.
 _WEIGHTS = 31_000
-_LEAST_STEPS, _MOST_STEPS = 0.5, 2.0
+_MOST_STEPS = 2.0
 
 _PRESETS: dict[PresetName, ImagePreset] = {
     "fast": ImagePreset(steps=560, batch_size=32_768),
@@ -81,11 +85,11 @@ class ImagePlan:
     learning_rate: float
 
 
-# Numbers of the latent for each cell, about: a longer one has 2, 4, 8, ... cells.
-_LATENT_OF_A_CELL = 3000
+# The plane is cut into about (n / 3200)^1.25 cells, to the nearest power of two.
+_LATENT_OF_A_CELL, _CELLS_EXPONENT = 3200, 1.25
 
 # Numbers of the latent for each cell, and width of its network.
-_WIDTHS = ((300, 20), (1200, 28), (3000, 40), (6000, 56))
+_WIDTHS = ((300, 20), (1500, 28), (3000, 40), (6000, 56))
 
 # Latent length, and octaves that the whole image has; a cell half as large needs one less.
 _OCTAVES = ((300, 5), (1200, 6), (2500, 7), (5800, 8))
@@ -107,7 +111,8 @@ _RATE_WEIGHT = 0.08
 
 def plan_for_image(latent: int) -> ImagePlan:
     """Sizes for a latent of n numbers, between the measured ones."""
-    levels = min(max(round(math.log2(latent / _LATENT_OF_A_CELL)), 0), MAX_LEVELS)
+    levels = round(_CELLS_EXPONENT * math.log2(latent / _LATENT_OF_A_CELL))
+    levels = min(max(levels, 0), MAX_LEVELS)
     octaves = _interpolated(latent, _OCTAVES) - levels / 2
     width = _interpolated(latent / 2**levels, _WIDTHS)
     return ImagePlan(
