@@ -56,6 +56,11 @@ class Partition:
                 raise ConfigError(f"a cut's axis is {axis}; it must be 0 to {len(self.low) - 1}")
             if not 1 <= position < CUT_STEPS:
                 raise ConfigError(f"a cut's position is {position}; it must be 1 to 63")
+        # Cut at one end over and over, a cell can become thinner than float32 tells.
+        low, high = self.corners
+        thin = (low >= high).any(axis=1)
+        if thin.any():
+            raise ConfigError(f"cell {int(thin.argmax())} is too thin: its corners meet in float32")
 
     @property
     def levels(self) -> int:
