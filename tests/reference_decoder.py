@@ -35,7 +35,8 @@ def parse_header(data):
     """Read all that comes before the values.
 
     Returns a dict: the fields of the layout by name, and what follows from them
-    (``shapes``, ``weight_count``, ``bias_count``, ``end`` = the header's length in bytes).
+    (``shapes`` of one network, ``weight_count`` and ``bias_count`` of all, ``end`` = the header's
+    length in bytes). ``levels`` is 0 where there are no cells.
     """
     require(len(data) >= 8, "too short for magic, version and checksum")
     require(data[:3] == b"\xd0\x4f\x48", "wrong magic")
@@ -55,14 +56,14 @@ def parse_header(data):
     require(flags & 0b11 <= 1, "unknown kind")
     image = flags & 0b11 == 1
     if image:
-        require(flags >> 5 == 0, "an image with mirror flags")
+        require(flags >> 6 == 0, "an image with mirror flags")
     header = {
         "kind": "image" if image else "occupancy",
         "channels": 3 if image and flags & 16 else 1,
         "projection": "dense" if flags & 4 else "hadamard",
         "activation": "sine" if flags & 8 else "relu",
         "float64": bool(flags & 16) and not image,
-        "mirrored": [bool(flags >> 5 + axis & 1) for axis in range(3)],
+        "mirrored": [bool(flags >> 5 + axis & 1) and not image for axis in range(3)],
     }
     layers = take(1)[0]
     header["hidden_layers"] = layers & 15
@@ -106,19 +107,25 @@ def parse_header(data):
     if image:
         header["pixels_wide"] = int.from_bytes(take(2), "little") + 1
         header["pixels_high"] = int.from_bytes(take(2), "little") + 1
+        has_cells = bool(flags & 32)
     else:
         extents = int.from_bytes(take(2), "little")
-        require(extents >> 15 == 0, "bit 15 of the extents is set")
         header["extents"] = tuple(extents >> shift & 31 for shift in (0, 5, 10))
+        has_cells = bool(extents >> 15)
         read_transform(header, take)
+    header["levels"], header["cuts"] = 0, []
+    if has_cells:
+        read_cuts(header, take)
 
     columns = (2 if image else 3) * (1 + 2 * header["octaves"])
     width = header["width"]
     header["shapes"] = [(width, columns)]
     header["shapes"] += [(width, width)] * (header["hidden_layers"] - 1)
     header["shapes"] += [(header["channels"], width)]
-    header["weight_count"] = sum(rows * columns for rows, columns in header["shapes"])
-    header["bias_count"] = sum(rows for rows, _ in header["shapes"])
+    networks = 2 ** header["levels"]
+    header["weight_count"] = networks * sum(rows * columns for rows, columns in header["shapes"])
+    header["bias_count"] = networks * sum(rows for rows, _ in header["shapes"])
+    require(header["weight_count"] <= 941568, "too many weights")
     if header["projection"] == "dense":
         require(n * header["weight_count"] <= 2**27, "dense projection too large")
     header["end"] = position
@@ -134,6 +141,72 @@ def read_transform(header, take):
     require(all(map(math.isfinite, numbers)), "transform is not finite")
     require(header["scale"] > 0, "scale is not positive")
     require(all(math.isfinite(abs(c) + numbers[3]) for c in numbers[:3]), "transform overflows")
+
+
+def read_cuts(header, take):
+    """Read the cells' cuts, (axis, position) each, into `header`."""
+    header["levels"] = take(1)[0]
+    require(1 <= header["levels"] <= 6, "levels out of range")
+    header["cuts"] = [(cut >> 6, cut & 63) for cut in take(2 ** header["levels"] - 1)]
+    for axis, position in header["cuts"]:
+        require(axis <= (1 if header["kind"] == "image" else 2), "no such axis")
+        require(position >= 1, "a cut at 0")
+    for low, high in cell_corners(header):
+        thin = any(np.float32(a) == np.float32(b) for a, b in zip(low, high, strict=True))
+        require(not thin, "a cell is too thin")
+
+
+# Cells --------------------------------------------------------------------------------------
+
+
+def whole_box(header):
+    """The corners of the box that cells divide."""
+    if header["kind"] == "image":
+        wide, high = header["pixels_wide"], header["pixels_high"]
+        upper = [wide / max(wide, high), high / max(wide, high)]
+    else:
+        upper = [(e + 1) / 32 for e in header["extents"]]
+    lower = [0.0 if header["mirrored"][axis] else -side for axis, side in enumerate(upper)]
+    return lower, upper
+
+
+def parts(low, high, cut):
+    """The lower and the upper part of a box, and where they meet."""
+    axis, position = cut
+    at = low[axis] + (high[axis] - low[axis]) * (position / 64)
+    upper_low, lower_high = list(low), list(high)
+    upper_low[axis] = lower_high[axis] = at
+    return (low, lower_high), (upper_low, high), at
+
+
+def cell_corners(header):
+    """The corners of every cell, not rounded."""
+    boxes = [whole_box(header)]
+    for cut in header["cuts"]:
+        # Breadth first: the part that has waited longest is the next to be cut.
+        low, high = boxes.pop(0)
+        boxes += parts(low, high, cut)[:2]
+    return boxes
+
+
+def cell_of(header, point):
+    """The cell of a point whose mirrored coordinates have been folded."""
+    low, high = whole_box(header)
+    k = 0
+    for _ in range(header["levels"]):
+        axis = header["cuts"][k][0]
+        lower, upper, at = parts(low, high, header["cuts"][k])
+        is_upper = np.float32(point[axis]) >= np.float32(at)
+        low, high = upper if is_upper else lower
+        k = 2 * k + (2 if is_upper else 1)
+    return k - (2 ** header["levels"] - 1)
+
+
+def place_in(low, high, x):
+    """What the network of the cell between two corners is given for (N, d) points."""
+    low, high = (np.array(corner, np.float32).astype(np.float64) for corner in (low, high))
+    m, r = ((low + high) / 2).astype(np.float32), ((high - low) / 2).astype(np.float32)
+    return (x - m.astype(np.float64)) / r.astype(np.float64)
 
 
 # Entropy coding -----------------------------------------------------------------------------
@@ -329,13 +402,18 @@ def layer_scale(parsed, layer):
 
 
 def weights(parsed):
-    """The network: a list of (rows, columns) float32 arrays and a list of float32 biases."""
+    """The network: a list of (rows, columns) float32 arrays and a list of float32 biases.
+
+    Of K cells (K, rows, columns) and (K, rows).
+    """
     raw = parsed["latent_family"] == 0
     matrices = []
     seed, latent = parsed["seed"], parsed["latent"]
+    networks = 2 ** parsed["levels"]
+    leading = (networks,) if parsed["levels"] else ()
     run = hadamard(seed, latent, parsed["weight_count"]) if parsed["projection"] != "dense" else []
     for layer, (rows, columns) in enumerate(parsed["shapes"]):
-        count = rows * columns
+        count = networks * rows * columns
         sums = dense(seed, layer, latent, count) if parsed["projection"] == "dense" else run[:count]
         run = run[count:]
         scale = layer_scale(parsed, layer)
@@ -343,14 +421,15 @@ def weights(parsed):
             scale *= step(parsed["latent_step"])
         # A sum of levels is below 2^53, so that going through double precision rounds once.
         matrix = np.array(sums, np.float64).astype(np.float32) * np.float32(scale)
-        matrices.append(matrix.reshape(rows, columns))
+        matrices.append(matrix.reshape(*leading, rows, columns))
 
     flat = np.array(parsed["biases"], np.float64).astype(np.float32)
     if parsed["bias_family"] != 0:
         flat = flat * np.float32(step(parsed["bias_step"]))
+    flat = flat.reshape(*leading, -1)
     biases, start = [], 0
     for rows, _ in parsed["shapes"]:
-        biases.append(flat[start : start + rows])
+        biases.append(flat[..., start : start + rows])
         start += rows
     return matrices, biases
 
@@ -380,11 +459,23 @@ def pixels(parsed):
 
 def network(parsed, x):
     """The network at (N, d) points in double precision, (N, numbers out) float64."""
+    matrices, biases = weights(parsed)
+    if not parsed["levels"]:
+        return one_network(parsed, matrices, biases, x)
+    cells = np.array([cell_of(parsed, point) for point in x])
+    found = np.empty((len(x), parsed["channels"]))
+    for k, (low, high) in enumerate(cell_corners(parsed)):
+        own = [matrix[k] for matrix in matrices], [bias[k] for bias in biases]
+        found[cells == k] = one_network(parsed, *own, place_in(low, high, x[cells == k]))
+    return found
+
+
+def one_network(parsed, matrices, biases, x):
+    """One network at the numbers that it is given."""
     features = [x]
     for octave in range(parsed["octaves"]):
         features += [np.sin(2**octave * np.pi * x), np.cos(2**octave * np.pi * x)]
     v = np.concatenate(features, axis=1)
-    matrices, biases = weights(parsed)
     for layer, (matrix, bias) in enumerate(zip(matrices, biases, strict=True)):
         v = v @ matrix.astype(np.float64).T + bias.astype(np.float64)
         if layer < len(matrices) - 1:

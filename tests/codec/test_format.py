@@ -1,6 +1,7 @@
 """The package against a decoder that was written from docs/format.md alone."""
 
 import zlib
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -10,15 +11,17 @@ from hypothesis import strategies as st
 
 from doh3d.codec.container import parse, parse_signal, serialize
 from doh3d.codec.entropy import Family, SymbolModel, choose_model
-from doh3d.codec.image_code import ImageCode
+from doh3d.codec.image_code import ImageCode, image_box
 from doh3d.codec.quantization import MAX_QUANTIZED, STEPS, nearest_step_index
-from doh3d.codec.shape_code import ShapeCode
+from doh3d.codec.shape_code import ShapeCode, shape_box
 from doh3d.codec.signal_code import ParameterGroup, SignalCode
 from doh3d.errors import FormatError
 from doh3d.field import OccupancyField
 from doh3d.geometry.transform import NormalizingTransform
 from doh3d.hypernetwork import projection
 from doh3d.hypernetwork.architecture import Architecture
+from doh3d.hypernetwork.partition import Partition
+from doh3d.images.field import ImageField
 from doh3d.limits import Limits
 
 # Above this the slow decoder takes seconds.
@@ -94,8 +97,21 @@ def transforms(draw):
 
 
 @st.composite
+def partitions(draw, box, levels, positions=(1, 63)):
+    """Cuts anywhere: few enough that no cell is too thin."""
+    cuts = st.tuples(st.integers(0, len(box[0]) - 1), st.integers(*positions))
+    count = 2 ** draw(levels) - 1
+    return Partition(*box, tuple(draw(st.lists(cuts, min_size=count, max_size=count))))
+
+
+@st.composite
 def codes(draw, raw=True, max_latents=40):
     architecture = draw(architectures())
+    extents = draw(st.tuples(*[st.integers(0, 31)] * 3))
+    if draw(st.integers(0, 2)) == 0:
+        box = shape_box(extents, architecture.mirrored)
+        partition = draw(partitions(box, st.integers(1, 2)))
+        architecture = replace(architecture, partition=partition)
     count = architecture.bias_count
     latents, biases = quantized_groups(1, max_latents), quantized_groups(count, count)
     if raw and draw(st.integers(0, 3)) == 0:
@@ -107,7 +123,7 @@ def codes(draw, raw=True, max_latents=40):
         dense_projection=draw(st.booleans()),
         seed=draw(st.integers(0, 65535)),
         transform=draw(transforms()),
-        extents=draw(st.tuples(*[st.integers(0, 31)] * 3)),
+        extents=extents,
         latent=draw(latents),
         biases=draw(biases),
     )
@@ -123,6 +139,8 @@ def assert_same_content(code, parsed):
     assert parsed["width"] == architecture.width
     assert (parsed["omega"] or 0) == architecture.omega
     assert parsed["shapes"] == architecture.layer_shapes
+    partition = architecture.partition
+    assert parsed["cuts"] == ([] if partition is None else list(partition.cuts))
     assert parsed["seed"] == code.seed
     if isinstance(code, ImageCode):
         assert (parsed["kind"], parsed["channels"]) == ("image", code.channels)
@@ -150,6 +168,7 @@ def assert_same_weights(field, matrices, biases):
         assert found.shape == expected.shape
         assert bits(found.numpy()) == bits(expected)
     for found, expected in zip(field.weights.biases, biases, strict=True):
+        assert found.shape == expected.shape
         assert bits(found.numpy()) == bits(expected)
 
 
@@ -266,6 +285,90 @@ def test_logits_agree(reference, data, architecture, dense, seed, extents, centr
     np.testing.assert_allclose(found[inside], expected[inside], rtol=0, atol=tolerance)
 
 
+def near_cuts(partition, points):
+    """The points, some moved to the plane of a cut, and some to just below it."""
+    points = points.astype(np.float32)
+    for row, ((axis, _), at) in enumerate(zip(partition.cuts, partition.thresholds, strict=True)):
+        points[2 * row : 2 * row + 2, axis] = at, np.nextafter(at, np.float32(-1))
+    return points
+
+
+def assert_close(found, expected):
+    # A place in a cell is off by as much more than a point as the cell is smaller than the box.
+    tolerance = 1e-3 * max(1.0, float(np.abs(expected).max()))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
+
+
+@given(
+    data=st.data(),
+    architecture=architectures(max_octaves=3, max_omega=20),
+    dense=st.booleans(),
+    seed=st.integers(0, 65535),
+    extents=st.tuples(*[st.integers(0, 31)] * 3),
+)
+@settings(deadline=None, max_examples=100)
+def test_logits_of_cells_agree(reference, data, architecture, dense, seed, extents):
+    box = shape_box(extents, architecture.mirrored)
+    partition = data.draw(partitions(box, st.integers(1, 3), (12, 52)))
+    architecture = replace(architecture, partition=partition)
+    count = architecture.bias_count
+    rng = np.random.default_rng(seed)
+    latent = data.draw(quantized_groups(1, 30, unit_step))
+    levels = rng.integers(-20, 21, count)
+    code = ShapeCode(
+        architecture=architecture,
+        dense_projection=dense,
+        seed=seed,
+        transform=NormalizingTransform((0.0, 0.0, 0.0), 1.0),
+        extents=extents,
+        latent=latent,
+        biases=ParameterGroup(levels, unit_step(levels), choose_model(levels)),
+    )
+    parsed = reference.parse(serialize(code))
+    half = (np.array(extents) + 1) / 32
+    points = near_cuts(partition, half * rng.uniform(-1, 1, (60, 3)))
+    field = OccupancyField(code, "cpu")
+    assert_same_weights(field, *reference.weights(parsed))
+    assert_close(field.normalized_logits(points), reference.logits(parsed, points))
+
+
+@given(data=st.data(), seed=st.integers(0, 65535), grey=st.booleans())
+@settings(deadline=None, max_examples=60)
+def test_values_of_images_with_cells_agree(reference, data, seed, grey):
+    width, height = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 40))
+    box = image_box(width, height)
+    architecture = Architecture(
+        width=data.draw(st.integers(1, 5)),
+        depth=data.draw(st.integers(1, 3)),
+        octaves=data.draw(st.integers(0, 3)),
+        in_dim=2,
+        out_dim=1 if grey else 3,
+        partition=data.draw(partitions(box, st.integers(1, 3), (12, 52))),
+    )
+    rng = np.random.default_rng(seed)
+    groups = []
+    for count in (30, architecture.bias_count):
+        levels = rng.integers(-20, 21, count)
+        groups.append(ParameterGroup(levels, unit_step(levels), choose_model(levels)))
+    code = ImageCode(
+        architecture=architecture,
+        dense_projection=False,
+        seed=seed,
+        latent=groups[0],
+        biases=groups[1],
+        width=width,
+        height=height,
+    )
+    parsed = reference.parse(serialize(code))
+    assert_same_content(parse_signal(serialize(code), Limits.of_format(), ImageCode), parsed)
+    field = ImageField(code, "cpu")
+    assert_same_weights(field, *reference.weights(parsed))
+    points = near_cuts(architecture.partition, np.array(box[1]) * rng.uniform(-1, 1, (40, 2)))
+    assert_close(field.values(points), reference.network(parsed, points.astype(np.float64)))
+    difference = field.pixels().astype(int) - reference.pixels(parsed).astype(int)
+    assert np.abs(difference).max() <= 1
+
+
 @given(levels=st.lists(st.integers(-100, 100), min_size=1, max_size=20), index=st.integers(0, 255))
 @settings(deadline=None)
 def test_step_is_what_level_one_stands_for(reference, levels, index):
@@ -280,7 +383,7 @@ def damaged_files(draw):
     body = bytearray(serialize(draw(codes(max_latents=12)))[:-4])
     for _ in range(draw(st.integers(1, 3))):
         # Half of the damage to the header, where most rules are.
-        last = draw(st.sampled_from([34, len(body)]))
+        last = draw(st.sampled_from([38, len(body)]))
         position = draw(st.integers(4, min(last, len(body)) - 1))
         kind = draw(st.sampled_from(["replace", "flip", "insert", "delete", "append", "cut"]))
         byte = draw(st.integers(0, 255))
