@@ -49,7 +49,9 @@ _MAGIC_AND_VERSION = b"\xd0OH\0"
 _BYTES = (0, 1, 2, 15, 16, 17, 127, 128, 159, 160, 254, 255)
 _LENGTHS = (1, 127, 128, 16383, 16384, 2**17 - 1, 2**17, 2**17 + 1, 2**20, 2**20 + 1, 2**21 - 1)
 _FLOATS = (0.0, -0.0, 1.0, -1.0, 1e-45, 3.4028235e38, -3.4028235e38, float("inf"), float("nan"))
-_FIELDS = "flags layers width omega n seed families parameters extents transform payload".split()  # noqa: SIM905
+_FIELDS = """
+flags layers width omega n seed families parameters extents transform cells payload
+""".split()  # noqa: SIM905
 
 
 def seed_files() -> list[bytes]:
@@ -109,7 +111,10 @@ def _set_field(body: bytearray, name: str, rng: random.Random) -> bytes:
     byte = rng.choice((*_BYTES, rng.randrange(256)))
     numbers = seed + 9
     image = body[4] & 3 == 1
-    payload = seed + 11 if image else numbers + (32 if body[4] & 16 else 16)
+    cuts = payload = seed + 11 if image else numbers + (32 if body[4] & 16 else 16)
+    has_cells = body[4] & 32 if image else body[numbers - 1 : numbers] >= b"\x80"
+    if has_cells and cuts < len(body):
+        payload += 2 ** min(body[cuts], 7)
     if name in ("flags", "layers", "width"):
         body[4 + ("flags", "layers", "width").index(name)] = byte
     elif name == "omega":
@@ -131,6 +136,17 @@ def _set_field(body: bytearray, name: str, rng: random.Random) -> bytes:
         size, form = (8, "<d") if body[4] & 16 else (4, "<f")
         at = numbers + size * rng.randrange(4)
         body[at : at + size] = struct.pack(form, rng.choice(_FLOATS))
+    elif name == "cells":
+        # Where there were none, their flag is set; cuts are within their range or at one end.
+        if image:
+            body[4] |= 32
+        elif numbers <= len(body):
+            body[numbers - 1] |= 128
+        levels = rng.choice((0, 1, 2, 3, 6, 6, 7))
+        axes = rng.choice((1, 2, 3, 4))
+        positions = rng.choice(((32,), (1, 63), range(64), (63,)))
+        new = bytes(rng.randrange(axes) << 6 | rng.choice(positions) for _ in range(2**levels - 1))
+        body[cuts:payload] = bytes([levels]) + new
     else:
         size = rng.choice((0, 1, 7, 8, 9, 64, 600))
         body[payload:] = rng.choice((bytes(size), b"\xff" * size, rng.randbytes(size)))

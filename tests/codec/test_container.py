@@ -19,21 +19,24 @@ from doh3d.codec.container import (
     serialize,
 )
 from doh3d.codec.entropy import Family, SymbolModel
-from doh3d.codec.shape_code import ShapeCode, extents_for
+from doh3d.codec.shape_code import ShapeCode, extents_for, shape_box
 from doh3d.codec.signal_code import ParameterGroup
 from doh3d.errors import ConfigError, FormatError
 from doh3d.field import OccupancyField
 from doh3d.geometry.transform import NormalizingTransform
 from doh3d.hypernetwork.architecture import Architecture
+from doh3d.hypernetwork.partition import Partition, balanced_partition
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-NAMES = ("hadamard", "dense", "sine", "raw")
+NAMES = ("hadamard", "dense", "sine", "raw", "cells")
 MEMORY_LIMIT = 100 * 2**20
 
 # Where the fields of the golden hadamard file are: ReLU, a latent of fewer than 128 numbers.
 VERSION, FLAGS, LAYERS, N, SEED, FAMILIES = 3, 4, 5, 7, 8, 10
 LATENT_PARAMETER, LATENT_STEP, BIAS_PARAMETER, BIAS_STEP = 11, 12, 13, 14
 EXTENTS, TRANSFORM, VALUES = 15, 17, 33
+# Of the one with cells, after which come three cuts.
+LEVELS, CUTS = 33, 34
 
 
 def golden(name):
@@ -104,6 +107,24 @@ def codes():
             latent=raw([0.5, -0.25, 0.375, 0.0078125]),
             biases=raw([0.125, -1.0, 0.75]),
         ),
+        # Along y, whose mirror plane leaves half of it, in the middle; then near either end.
+        "cells": ShapeCode(
+            architecture=Architecture(
+                width=2,
+                depth=2,
+                octaves=0,
+                mirrored=(1,),
+                partition=Partition(
+                    *shape_box((31, 24, 7), (1,)), cuts=((1, 32), (0, 63), (2, 1))
+                ),
+            ),
+            dense_projection=False,
+            seed=12,
+            transform=NormalizingTransform((0.5, -4.0, 2.25), 3.0),
+            extents=(31, 24, 7),
+            latent=quantized([9, -4, 0, 1, 6, -11, 3, 2, -1, 5, -7, 8], 170, Family.LAPLACE, 52),
+            biases=quantized(range(-10, 10), 150, Family.GAUSSIAN, 52),
+        ),
     }
 
 
@@ -138,6 +159,7 @@ def test_encoder_still_writes_the_golden_files(name):
         ("hadamard", "d7fe31685c0933071e2656f09b7ec1d4ca10b1972db5d0c03bce2562eff4f436"),
         ("dense", "1999010a3fc7e0d857f81f7b18ee0fd9e47f82d225bea792c6adcc3474081c6b"),
         ("sine", "63f5e9d4a57f987706c22b29fae27c966c67f72aceacc279b1838ff99686533e"),
+        ("cells", "d13905e7ae096146d3a8c0126c34830af258c34e96b42735ba5f5d740544cb08"),
         ("raw", "a5cfbb99749569e56ea1d05d9d1a7eff02d986130e23a6ad1c7319e37e2b3050"),
     ],
 )
@@ -175,6 +197,23 @@ def test_header_takes_as_many_bytes_as_documented(reference, n, sine, double, si
     latent = quantized(np.zeros(n), 0, Family.GAUSSIAN, 0)
     transform = replace(code.transform, double=double)
     assert header_bytes(reference, replace(code, latent=latent, transform=transform)) == size
+
+
+@pytest.mark.parametrize("levels", range(1, 7))
+def test_cells_add_a_byte_each_to_the_header(reference, levels):
+    code = codes()["hadamard"]
+    box = shape_box(code.extents, ())
+    network = Architecture(
+        width=1, depth=1, octaves=0, partition=balanced_partition(*box, None, levels)
+    )
+    code = replace(
+        code,
+        architecture=network,
+        latent=quantized(np.zeros(128), 0, Family.GAUSSIAN, 0),
+        biases=quantized(np.zeros(network.bias_count), 0, Family.GAUSSIAN, 0),
+    )
+    assert header_bytes(reference, code) == 38 + 2**levels
+    assert_same(parse(serialize(code)), code)
 
 
 def test_raw_latents_count_as_latents():
@@ -310,7 +349,22 @@ BAD_FILES = {
     "raw parameter": (edited("raw", LATENT_PARAMETER, b"\x01"), "RAW_FLOAT32 has parameter 1"),
     "raw latent step": (edited("raw", LATENT_STEP, b"\x07"), "step index 7 .* must be 0"),
     "raw bias step": (edited("raw", BIAS_STEP, b"\x08"), "step index 8 .* must be 0"),
-    "extents": (edited("hadamard", EXTENTS, b"\x00\x80"), "highest bit of the extents"),
+    "no cells after all": (edited("hadamard", EXTENTS + 1, b"\xfe"), "cells have 201 levels"),
+    "levels 0": (edited("cells", LEVELS, b"\x00"), "cells have 0 levels; 1 to 6 are allowed"),
+    "levels 7": (edited("cells", LEVELS, b"\x07"), "cells have 7 levels; 1 to 6 are allowed"),
+    "cut 0": (edited("cells", CUTS + 1, b"\x00"), "cut's position is 0; it must be 1 to 63"),
+    "cut axis": (edited("cells", CUTS + 2, b"\xe0"), "cut's axis is 3; it must be 0 to 2"),
+    "weights": (
+        # 15 hidden layers of 256 each.
+        edited("cells", LAYERS, b"\x0f\xff"),
+        "cells' networks have 3674112 weights; at most 941568",
+    ),
+    # Five cuts at the same end: 2^-30 of the whole, beside a coordinate of about 1.
+    "thin cell": (
+        edited("cells", LEVELS, b"\x05" + b"\x3f" * 31, 4),
+        "cell 31 is too thin: its corners meet in float32",
+    ),
+    "cuts cut short": (with_checksum(golden("cells")[:36]), "truncated"),
     **{
         f"transform {index} {value}": (
             edited("hadamard", TRANSFORM + 4 * index, struct.pack("<f", value)),
@@ -412,6 +466,14 @@ def too_large_dense():
         ({"latent": quantized([32768], 0, Family.LAPLACE, 0)}, "beyond 32767"),
         ({"biases": quantized([-32768] * 7, 0, Family.LAPLACE, 0)}, "beyond 32767"),
         (too_large_dense(), "n \\* P = 134218752"),
+        # Cells of another box than the extents'.
+        (
+            {
+                "architecture": replace(codes()["cells"].architecture, width=3),
+                "biases": quantized(np.zeros(28), 0, Family.LAPLACE, 0),
+            },
+            "cells are not those of the shape's domain",
+        ),
     ],
 )
 def test_what_no_file_can_carry_is_not_written(changes, message):

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from doh3d.codec.container import parse, parse_signal, read_code, section_sizes, serialize
 from doh3d.codec.entropy import Family, SymbolModel, choose_model
-from doh3d.codec.image_code import ImageCode
+from doh3d.codec.image_code import ImageCode, image_box
 from doh3d.codec.inspection import describe
 from doh3d.codec.signal_code import ParameterGroup, SignalCode
 from doh3d.errors import ConfigError, FormatError
 from doh3d.hypernetwork.architecture import Architecture
+from doh3d.hypernetwork.partition import Partition
 from doh3d.images.field import ImageField, load_image
 from doh3d.limits import DEFAULT_LIMITS, Limits
 
@@ -95,21 +96,26 @@ def codes(draw):
         in_dim=2,
         out_dim=draw(st.sampled_from([1, 3])),
     )
+    sides = st.integers(1, 12) | st.integers(1, 65536)
+    width, height = draw(sides), draw(sides)
+    if draw(st.booleans()):
+        cut = st.tuples(st.integers(0, 1), st.integers(1, 63))
+        cuts = draw(st.sampled_from([1, 3]).flatmap(lambda n: st.tuples(*[cut] * n)))
+        architecture = replace(architecture, partition=Partition(*image_box(width, height), cuts))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
 
     def group(count):
         values = rng.integers(-40, 41, count)
         return ParameterGroup(values, draw(st.integers(0, 255)), choose_model(values))
 
-    sides = st.integers(1, 12) | st.integers(1, 65536)
     return ImageCode(
         architecture=architecture,
         dense_projection=draw(st.booleans()),
         seed=draw(st.integers(0, 65535)),
         latent=group(draw(st.integers(1, 40))),
         biases=group(architecture.bias_count),
-        width=draw(sides),
-        height=draw(sides),
+        width=width,
+        height=height,
     )
 
 
@@ -167,7 +173,7 @@ def test_the_wrong_kind_is_named(tmp_path, meshes_folder):
     assert parse_signal(path.read_bytes(), DEFAULT_LIMITS, SignalCode).held == "a shape"
 
 
-@pytest.mark.parametrize("bit", [5, 6, 7])
+@pytest.mark.parametrize("bit", [6, 7])
 def test_an_image_has_no_mirror_planes(reference, bit):
     data = changed(FLAGS, bytes([0b1_0001 | 1 << bit]))
     with pytest.raises(FormatError, match="no mirror planes"):
@@ -176,16 +182,78 @@ def test_an_image_has_no_mirror_planes(reference, bit):
         reference.parse(data)
 
 
-def test_damage_is_an_error_or_another_file():
-    body = serialize(image_code())[:-4]
+# Of the image with cells, whose cuts come last in the header.
+LEVELS = SIZES + 4
+
+
+def image_code_with_cells(**changes):
+    """The same in two cells, left and right, of two networks."""
+    box = image_box(5, 3)
+    code = image_code()
+    architecture = replace(code.architecture, partition=Partition(*box, ((0, 40),)))
+    biases = grouped([1, -1, 0, 2, 0, -3, 4, 0, 1, 5, -2, 3, -6, 1, 0, 2, 7, -1], 150, Family.GAUSSIAN, 42)
+    return replace(code, architecture=architecture, biases=biases, **changes)
+
+
+def changed_cells(position, new, length=None):
+    body = serialize(image_code_with_cells())[:-4]
+    length = len(new) if length is None else length
+    return with_checksum(body[:position] + new + body[position + length :])
+
+
+def test_the_header_of_an_image_with_cells():
+    code = image_code_with_cells()
+    data = serialize(code)
+    assert data[: LEVELS + 2].hex() == HEADER.replace(" ", "").replace("001112", "003112") + "0128"
+    assert section_sizes(code)["header"] == 21
+    path = Path(__file__).parents[1] / "fuzz_corpus" / "image_cells.hex"
+    assert data.hex() == path.read_text().strip()
+    read = parse_image(data)
+    assert read.architecture == code.architecture
+    assert read.biases.values.tolist() == code.biases.values.tolist()
+    weights = ImageField(read, "cpu").weights
+    written = b"".join(
+        a.numpy().astype("<f4").tobytes() for a in (*weights.matrices, *weights.biases)
+    )
+    assert hashlib.sha256(written).hexdigest() == "86f5357777c8ac1048cff14a79681f6bf0730c84f8e37d7961a1cea5860ec1cb"
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (changed_cells(LEVELS, b"\0"), "cells have 0 levels"),
+        (changed_cells(LEVELS, b"\7"), "cells have 7 levels"),
+        (changed_cells(LEVELS + 1, b"\x40"), "cut's position is 0; it must be 1 to 63"),
+        (changed_cells(LEVELS + 1, b"\xa0"), "cut's axis is 2; it must be 0 to 1"),
+        (changed_cells(LEVELS, b"\5" + b"\x3f" * 31, 2), "cell 31 is too thin"),
+        (with_checksum(serialize(image_code_with_cells())[: LEVELS + 1]), "truncated"),
+        (changed_cells(5, b"\x0f\xff"), "cells' networks have 1837568 weights; at most 941568"),
+    ],
+    ids=["levels 0", "levels 7", "position", "axis", "thin", "cut short", "weights"],
+)
+def test_bad_cells_are_named(reference, data, message):
+    with pytest.raises(FormatError, match=message):
+        parse_image(data)
+    with pytest.raises(ValueError, match=r"\w"):
+        reference.parse(data)
+
+
+def test_cells_of_another_image_are_not_written():
+    with pytest.raises(ConfigError, match="cells are not those of the image"):
+        serialize(image_code_with_cells(width=6))
+
+
+@pytest.mark.parametrize("code", [image_code(), image_code_with_cells()], ids=["one", "cells"])
+def test_damage_is_an_error_or_another_file(code):
+    body = serialize(code)[:-4]
     for position in range(4, len(body)):
         for mask in (1, 4, 128, 255):
             flipped = body[:position] + bytes([body[position] ^ mask]) + body[position + 1 :]
             try:
-                code = parse_signal(with_checksum(flipped), DEFAULT_LIMITS, SignalCode)
+                other = parse_signal(with_checksum(flipped), DEFAULT_LIMITS, SignalCode)
             except FormatError:
                 continue
-            assert serialize(code)
+            assert serialize(other)
     for length in range(len(body)):
         with pytest.raises(FormatError):
             parse_image(body[:length])
@@ -218,6 +286,8 @@ def test_what_no_file_can_carry(changes, message):
 def test_description():
     found = describe(image_code())
     assert found["signal"] == "image"
+    assert found["network"]["cells"] == 1
+    assert describe(image_code_with_cells())["network"]["cells"] == 2
     assert found["image"]["width"] == 5
     assert found["image"]["channels"] == 3
     assert found["image"]["bpp"] == pytest.approx(8 * found["bytes"] / 15)
