@@ -14,7 +14,7 @@ from doh3d.cli import main
 from doh3d.codec.container import parse, read_code, serialize
 from doh3d.codec.entropy import Family, SymbolModel
 from doh3d.codec.inspection import describe_file
-from doh3d.codec.shape_code import ShapeCode
+from doh3d.codec.shape_code import ShapeCode, shape_box
 from doh3d.codec.signal_code import ParameterGroup
 from doh3d.errors import ConfigError, FormatError
 from doh3d.field import OccupancyField
@@ -22,10 +22,12 @@ from doh3d.fitting.presets import latent_for_bytes, plan_for_latent
 from doh3d.fitting.rate_control import MAX_BYTES
 from doh3d.geometry.transform import NormalizingTransform
 from doh3d.hypernetwork.architecture import Architecture
+from doh3d.hypernetwork.partition import balanced_partition
 from doh3d.limits import (
     DEFAULT_LIMITS,
     MAX_FILE_BYTES,
     MAX_LATENTS,
+    MAX_LEVELS,
     MAX_RESOLUTION,
     MAX_WEIGHTS,
     Limits,
@@ -33,6 +35,12 @@ from doh3d.limits import (
 
 HOW = "more with --allow-large, or limits=Limits.of_format()"
 LARGEST_NETWORK = Architecture(width=256, depth=15, octaves=15)
+
+
+def network_of_cells(cells, **shape):
+    box = shape_box((31, 31, 31), ())
+    partition = balanced_partition(*box, None, cells.bit_length() - 1)
+    return Architecture(**shape, partition=partition)
 
 
 def code_of(n=1, architecture=None, *, dense=False, family=Family.GAUSSIAN, raw=False):
@@ -59,6 +67,11 @@ TOO_LARGE = {
         f"the latent has 131073 numbers; at most 131072 are decoded ({HOW})",
     ),
     "latent of the format": (code_of(MAX_LATENTS), "the latent has 1048576 numbers"),
+    # None of them too large by itself.
+    "cells": (
+        code_of(architecture=network_of_cells(64, width=41, depth=3, octaves=3)),
+        f"the network has 272896 weights; at most 262144 are decoded ({HOW})",
+    ),
     "network": (
         code_of(architecture=LARGEST_NETWORK),
         f"the network has 941568 weights; at most 262144 are decoded ({HOW})",
@@ -100,9 +113,10 @@ def test_the_defaults_hold_what_the_plan_makes():
     # The longest latent that a size can ask for, and one that codes in far fewer bits.
     latent = latent_for_bytes(MAX_BYTES)
     plan = plan_for_latent(latent)
-    architecture = Architecture(width=plan.width, octaves=plan.octaves)
+    network = Architecture(width=plan.width, octaves=plan.octaves)
     assert DEFAULT_LIMITS.file_bytes >= MAX_BYTES
-    DEFAULT_LIMITS.check_header(round(1.5 * latent), architecture.weight_count)
+    assert plan.levels > 0
+    DEFAULT_LIMITS.check_header(round(1.5 * latent), 2**plan.levels * network.weight_count)
 
 
 def test_no_file_of_the_format_is_larger_than_its_maximum():
@@ -114,6 +128,28 @@ def test_no_file_of_the_format_is_larger_than_its_maximum():
     assert (DEFAULT_LIMITS.latents + LARGEST_NETWORK.bias_count) * bits_each / 8 < (
         0.99 * DEFAULT_LIMITS.file_bytes
     )
+
+
+@pytest.mark.parametrize(
+    ("latents", "weights", "file_bytes"),
+    [
+        (MAX_LATENTS, MAX_WEIGHTS, MAX_FILE_BYTES),
+        (DEFAULT_LIMITS.latents, DEFAULT_LIMITS.weights, DEFAULT_LIMITS.file_bytes),
+    ],
+)
+def test_nor_are_files_with_the_biases_of_many_cells(latents, weights, file_bytes):
+    networks = [
+        Architecture(width=width, depth=depth, octaves=0)
+        for width in range(1, 257)
+        for depth in range(1, 16)
+    ]
+    cells = 2**MAX_LEVELS
+    biases = max(
+        cells * each.bias_count for each in networks if cells * each.weight_count <= weights
+    )
+    # More than a single network can have.
+    assert biases > LARGEST_NETWORK.bias_count
+    assert (latents + biases) * (24 + 12 + 16) / 8 < 0.99 * file_bytes
 
 
 @pytest.mark.parametrize(
@@ -180,12 +216,15 @@ def test_extraction_takes_no_more_work_than_the_file_is_worth():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["hadamard", "dense", "dense raw", "dense short"])
+@pytest.mark.parametrize("kind", ["hadamard", "cells", "dense", "dense raw", "dense short"])
 def test_the_largest_files_decode_in_little_memory(tmp_path, kind):
     largest = Architecture(width=121, depth=15, octaves=15)
     assert largest.weight_count < DEFAULT_LIMITS.weights < 1.3 * largest.weight_count
+    cells = network_of_cells(64, width=16, depth=15, octaves=2)
+    assert cells.weight_count < DEFAULT_LIMITS.weights < 1.1 * cells.weight_count
     code = {
         "hadamard": code_of(2**17, largest),
+        "cells": code_of(2**17, cells),
         "dense": code_of(2**17, Architecture(width=256, depth=1, octaves=0), dense=True),
         "dense raw": code_of(2**27 // largest.weight_count, largest, dense=True, raw=True),
         "dense short": code_of(1, largest, dense=True),
