@@ -136,7 +136,7 @@ def evaluate_points(
         )
     points = fold_points(architecture, points)
     network = architecture.of_a_cell
-    cells = torch.from_numpy(partition.cell_of(points.cpu().numpy())).to(points.device)
+    cells = torch.from_numpy(partition.cell_of(points.detach().cpu().numpy())).to(points.device)
     values = points.new_empty(len(points), architecture.out_dim)
     for cell in range(partition.cells):
         for rows in (cells == cell).nonzero().squeeze(1).split(chunk):
