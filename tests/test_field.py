@@ -12,7 +12,7 @@ import doh3d
 from doh3d.codec.container import serialize
 from doh3d.codec.entropy import choose_model
 from doh3d.codec.quantization import nearest_step_index
-from doh3d.codec.shape_code import ShapeCode
+from doh3d.codec.shape_code import ShapeCode, shape_box
 from doh3d.codec.signal_code import ParameterGroup
 from doh3d.errors import ConfigError, FormatError
 from doh3d.field import OccupancyField, OccupancyLattice
@@ -22,6 +22,7 @@ from doh3d.geometry.search import COARSEST_BLOCK, LEAF_BLOCK, open_cells
 from doh3d.geometry.surface import closed_values
 from doh3d.geometry.transform import NormalizingTransform
 from doh3d.hypernetwork.architecture import Architecture
+from doh3d.hypernetwork.partition import Partition
 from doh3d.limits import Limits
 
 
@@ -40,6 +41,15 @@ def random_code(*, seed=0, n=300, dense=False, architecture=None, double=False):
         latent=ParameterGroup(levels, nearest_step_index(0.18 / n**0.5), choose_model(levels)),
         biases=ParameterGroup(biases, nearest_step_index(2**-6), choose_model(biases)),
     )
+
+
+def with_cells(architecture, extents, levels, seed):
+    """The architecture with cells cut anywhere in the domain of these extents."""
+    rng = np.random.default_rng(seed)
+    cuts = zip(rng.integers(0, 3, 2**levels - 1), rng.integers(8, 57, 2**levels - 1), strict=True)
+    box = shape_box(extents, architecture.mirrored)
+    partition = Partition(*box, tuple((int(axis), int(place)) for axis, place in cuts))
+    return replace(architecture, partition=partition)
 
 
 def weights_digest(field):
@@ -83,6 +93,29 @@ def test_gradients_flow_to_torch_points(field):
     assert points.grad.abs().sum() > 0
 
 
+def test_a_field_of_cells_takes_numpy_and_torch_points():
+    architecture = with_cells(
+        Architecture(width=12, depth=2, octaves=1, mirrored=(1,)), (31, 24, 15), 3, seed=2
+    )
+    code = random_code(architecture=architecture)
+    field = OccupancyField(code, "cpu")
+    points = np.random.default_rng(0).uniform(*field.bounds, (5000, 3))
+    found = field.logits(points)
+    assert np.array_equal(found, field.logits(torch.from_numpy(points)).numpy())
+    assert field.logits(np.zeros((0, 3))).shape == (0,)
+    # Far beyond the domain, and nowhere.
+    far = np.array([[1e30, 0, 0], [-1e30, 1e30, 1e30], [np.nan, 0, 0]])
+    assert not field.occupancy(far).any()
+    at = torch.from_numpy(points[:100]).requires_grad_()
+    field.logits(at).sum().backward()
+    step = 1e-3 * np.eye(3)
+    steps = [field.logits(points[:100] + s) - field.logits(points[:100] - s) for s in step]
+    slopes = np.stack(steps, axis=1) / 2e-3
+    # Where neither a cut nor a kink is near.
+    near = np.abs(at.grad.numpy() - slopes).max(axis=1) < 0.05 * np.abs(slopes).max()
+    assert near.mean() > 0.8
+
+
 @pytest.mark.parametrize("shape", [(3,), (4, 2), (2, 2, 3)])
 def test_points_of_another_shape_are_refused(field, shape):
     with pytest.raises(ConfigError, match="must be \\(N, 3\\)"):
@@ -108,29 +141,63 @@ def test_points_of_another_shape_are_refused(field, shape):
 def test_extraction_equals_the_dense_result(architecture, extents, resolution, crossed):
     for seed in range(3):
         code = replace(random_code(seed=seed, architecture=architecture), extents=extents)
-        field = OccupancyField(code, "cpu", limits=Limits.of_format())
-        lattice = Lattice.over_box(field.code.half_extents, resolution)
-        on_lattice = OccupancyLattice(field, lattice)
-        values = dense_values(on_lattice)
-        # Signs where the dense grid changes sign, to the bit, for all that is looked at.
-        at_box = np.ones(values.shape, dtype=bool)
-        at_box[1:-1, 1:-1, 1:-1] = False
-        must = crossed(closed_values(values, at_box))
-        found = np.zeros(np.array(values.shape) + COARSEST_BLOCK, dtype=bool)
-        for _, leaves in open_cells(on_lattice):
-            for (i, j, k), cells in zip(leaves.corners, leaves.cells, strict=True):
-                found[i : i + LEAF_BLOCK, j : j + LEAF_BLOCK, k : k + LEAF_BLOCK] = cells
-        x, y, z = must.shape
-        assert not (must & ~found[:x, :y, :z]).any()
-        vertices, faces = dense_surface(values)
-        mesh = field.to_mesh(resolution)
-        assert mesh.is_watertight or not len(faces)
-        assert np.array_equal(mesh.faces, faces)
-        np.testing.assert_allclose(
-            field.code.transform.to_normalized(mesh.vertices),
-            lattice.positions(vertices),
-            atol=1e-6,
-        )
+        assert_extracted_as_dense(code, resolution, crossed)
+
+
+@pytest.mark.parametrize("resolution", [16, 45])
+@pytest.mark.parametrize("extents", [(31, 24, 15), (20, 3, 31)])
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        Architecture(width=12, depth=3, octaves=2),
+        Architecture(width=16, depth=2, octaves=0, activation="sine", omega=15),
+        Architecture(width=16, depth=2, octaves=3, mirrored=(0, 1)),
+        Architecture(width=12, depth=2, octaves=1, activation="sine", omega=9, mirrored=(2,)),
+    ],
+)
+def test_extraction_of_cells_equals_the_dense_result(architecture, extents, resolution, crossed):
+    for levels in (1, 4):
+        own = with_cells(architecture, extents, levels, seed=levels)
+        code = replace(random_code(seed=levels, architecture=own), extents=extents)
+        assert_extracted_as_dense(code, resolution, crossed)
+
+
+def assert_extracted_as_dense(code, resolution, crossed):
+    field = OccupancyField(code, "cpu", limits=Limits.of_format())
+    lattice = Lattice.over_box(field.code.half_extents, resolution)
+    on_lattice = OccupancyLattice(field, lattice)
+    values = dense_values(on_lattice)
+    # Signs where the dense grid changes sign, to the bit, for all that is looked at.
+    at_box = np.ones(values.shape, dtype=bool)
+    at_box[1:-1, 1:-1, 1:-1] = False
+    must = crossed(closed_values(values, at_box))
+    found = np.zeros(np.array(values.shape) + COARSEST_BLOCK, dtype=bool)
+    for _, leaves in open_cells(on_lattice):
+        for (i, j, k), cells in zip(leaves.corners, leaves.cells, strict=True):
+            found[i : i + LEAF_BLOCK, j : j + LEAF_BLOCK, k : k + LEAF_BLOCK] = cells
+    x, y, z = must.shape
+    assert not (must & ~found[:x, :y, :z]).any()
+    vertices, faces = dense_surface(values)
+    mesh = field.to_mesh(resolution)
+    assert mesh.is_watertight or not len(faces)
+    assert np.array_equal(mesh.faces, faces)
+    np.testing.assert_allclose(
+        field.code.transform.to_normalized(mesh.vertices),
+        lattice.positions(vertices),
+        atol=1e-6,
+    )
+
+
+def test_few_blocks_of_cells_are_left_open():
+    # Planes over several cells prove less, but most boxes lie within one.
+    architecture = with_cells(Architecture(width=12, depth=2, octaves=1), (31, 24, 15), 3, seed=1)
+    code = random_code(seed=3, architecture=architecture)
+    field = OccupancyField(code, "cpu")
+    lattice = OccupancyLattice(field, Lattice.over_box(code.half_extents, 192))
+    evaluated = 0
+    for _, leaves in open_cells(lattice):
+        evaluated += len(leaves.cells)
+    assert 0 < evaluated * LEAF_BLOCK**3 < 0.4 * np.prod(lattice.shape)
 
 
 def test_nodes_and_points_have_the_same_logits(field):

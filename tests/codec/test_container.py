@@ -114,9 +114,7 @@ def codes():
                 depth=2,
                 octaves=0,
                 mirrored=(1,),
-                partition=Partition(
-                    *shape_box((31, 24, 7), (1,)), cuts=((1, 32), (0, 63), (2, 1))
-                ),
+                partition=Partition(*shape_box((31, 24, 7), (1,)), cuts=((1, 32), (0, 63), (2, 1))),
             ),
             dense_projection=False,
             seed=12,

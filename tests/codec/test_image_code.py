@@ -191,7 +191,9 @@ def image_code_with_cells(**changes):
     box = image_box(5, 3)
     code = image_code()
     architecture = replace(code.architecture, partition=Partition(*box, ((0, 40),)))
-    biases = grouped([1, -1, 0, 2, 0, -3, 4, 0, 1, 5, -2, 3, -6, 1, 0, 2, 7, -1], 150, Family.GAUSSIAN, 42)
+    biases = grouped(
+        [1, -1, 0, 2, 0, -3, 4, 0, 1, 5, -2, 3, -6, 1, 0, 2, 7, -1], 150, Family.GAUSSIAN, 42
+    )
     return replace(code, architecture=architecture, biases=biases, **changes)
 
 
@@ -215,7 +217,10 @@ def test_the_header_of_an_image_with_cells():
     written = b"".join(
         a.numpy().astype("<f4").tobytes() for a in (*weights.matrices, *weights.biases)
     )
-    assert hashlib.sha256(written).hexdigest() == "86f5357777c8ac1048cff14a79681f6bf0730c84f8e37d7961a1cea5860ec1cb"
+    assert (
+        hashlib.sha256(written).hexdigest()
+        == "86f5357777c8ac1048cff14a79681f6bf0730c84f8e37d7961a1cea5860ec1cb"
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,17 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.bounds import LogitBounds
+from doh3d.hypernetwork.cell_bounds import CellBounds
+from doh3d.hypernetwork.partition import Partition, balanced_partition
 from doh3d.hypernetwork.target import (
     TargetWeights,
     encode_points,
+    evaluate_points,
     split_weights,
     target_forward,
 )
@@ -139,3 +144,91 @@ def test_networks_that_overflow_prove_nothing():
     weights = random_weights(architecture, 0, scale=1e20)
     _, planes = planes_of_boxes(architecture, weights, [0.01] * 3)
     assert not bool((planes[:, :, 0] > planes[:, :, 1:].abs().sum(dim=2)).any())
+
+
+def with_cells(architecture, levels, seed):
+    """The architecture with cells cut anywhere in a box of unequal sides."""
+    rng = np.random.default_rng(seed)
+    high = (1.0, 0.75, 0.5)
+    low = tuple(0.0 if axis in architecture.mirrored else -side for axis, side in enumerate(high))
+    cuts = zip(rng.integers(0, 3, 2**levels - 1), rng.integers(8, 57, 2**levels - 1), strict=True)
+    partition = Partition(low, high, tuple((int(axis), int(place)) for axis, place in cuts))
+    return replace(architecture, partition=partition)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("half_side", [0.5, 0.1, 0.01, 1e-4, 1e-7])
+def test_no_point_of_a_box_of_cells_is_beyond_its_planes(architecture, half_side):
+    half = [half_side, half_side / 2, half_side]
+    for levels in (1, 3):
+        rng = np.random.default_rng(levels)
+        own = with_cells(architecture, levels, seed=levels)
+        weights = random_weights(own, levels, scale=1.5)
+        axes = [torch.from_numpy(rng.uniform(-1, 1, n).astype(np.float32)) for n in (17, 18, 19)]
+        for d, axis in enumerate(axes):
+            # Mirror planes within a box and on its face; cuts in its middle, on its face and
+            # beside it, on either side of a mirror plane.
+            axis[:3] = torch.tensor([0.3 * half[d], half[d], -half[d]])
+            cuts = torch.from_numpy(
+                own.partition.thresholds[[k[0] == d for k in own.partition.cuts]]
+            )
+            near = torch.cat([cuts, cuts - half[d], cuts + 1.001 * half[d], -cuts])[:12]
+            axis[3 : 3 + len(near)] = near
+        boxes = torch.from_numpy(
+            np.stack([rng.integers(0, len(axis), 100) for axis in axes], axis=1)
+        )
+        planes = CellBounds(own, weights, axes, half).planes(boxes)
+        centres = torch.stack([axis[boxes[:, d]] for d, axis in enumerate(axes)], dim=1)
+        offsets = torch.from_numpy(rng.uniform(-1, 1, (300, 100, 3)).astype(np.float32))
+        offsets[:150] = offsets[:150].sign()
+        offsets[150:200, :, 0] = offsets[150:200, :, 0].sign()
+        points = (centres + offsets * torch.tensor(half)).reshape(-1, 3)
+        logits = evaluate_points(own, weights, points, 10**6).reshape(300, 100)
+        below, below_negated = values_of_planes(planes, offsets)
+        assert bool((logits >= below).all())
+        assert bool((-logits >= below_negated).all())
+        # Boxes of several cells are among them, and such of one.
+        tilted = (planes[0, :, 1:] != 0).any(dim=1)
+        assert half_side > 0.05 or bool(tilted.any())
+        assert not bool(tilted.all())
+
+
+def test_planes_of_a_box_within_a_cell_are_those_of_its_network():
+    partition = balanced_partition((-1.0,) * 3, (1.0,) * 3, None, 3)
+    architecture = replace(ARCHITECTURES[0], partition=partition)
+    weights = random_weights(architecture, 0)
+    # A box in the middle of each cell; as places in their cells all of them are the same.
+    axes = [torch.tensor([-0.5, 0.5])] * 3
+    boxes = torch.cartesian_prod(*[torch.arange(2)] * 3)
+    planes = CellBounds(architecture, weights, axes, [0.1] * 3).planes(boxes)
+    for cell in range(8):
+        alone = LogitBounds(
+            architecture.of_a_cell, weights.of_cell(cell), [torch.zeros(1)] * 3, [0.2] * 3
+        ).planes(torch.zeros((1, 3), dtype=torch.int64))
+        torch.testing.assert_close(planes[:, cell], alone[:, 0], rtol=1e-4, atol=1e-5)
+
+
+def test_cells_that_overflow_prove_nothing():
+    architecture = with_cells(ARCHITECTURES[0], 2, seed=0)
+    weights = random_weights(architecture, 0, scale=1e20)
+    axes = [torch.linspace(-1, 1, 9)] * 3
+    boxes = torch.cartesian_prod(*[torch.arange(9)] * 3)
+    planes = CellBounds(architecture, weights, axes, [0.125] * 3).planes(boxes)
+    assert not bool((planes[:, :, 0] > planes[:, :, 1:].abs().sum(dim=2)).any())
+
+
+@pytest.mark.parametrize("cut", [1, 63])
+def test_the_thinnest_cells_are_bounded(cut):
+    # A hair's breadth above what is refused: places in them are coarse beyond measure.
+    path, node = [(0, 32)] * 15, 0
+    for _ in range(4):
+        path[node] = (0, cut)
+        node = 2 * node + (1 if cut == 1 else 2)
+    partition = Partition((-1.0,) * 3, (1.0,) * 3, tuple(path))
+    assert partition.half_sides.min() < 1e-7
+    architecture = replace(ARCHITECTURES[0], partition=partition)
+    weights = random_weights(architecture, 0)
+    axes = [torch.linspace(-1, 1, 9)] * 3
+    boxes = torch.cartesian_prod(*[torch.arange(9)] * 3)
+    planes = CellBounds(architecture, weights, axes, [0.125] * 3).planes(boxes)
+    assert bool(torch.isfinite(planes).all())
