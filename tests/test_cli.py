@@ -145,6 +145,7 @@ def test_info_shows_every_byte(run, torus_file):
     assert status == 0
     assert sum(report["sizes"].values()) == report["bytes"] == file.stat().st_size
     assert report["network"]["width"] == 16
+    assert report["network"]["cells"] == 1
     assert report["latent"]["count"] == 300
     np.testing.assert_allclose(report["transform"]["centre"], [1000, 0, -50], atol=0.1)
     status, out, _ = run("info", file)

@@ -116,8 +116,11 @@ def make_config(
     latent = DEFAULT_LATENT if latent is None else latent
     # A latent out of range is the configuration's to refuse.
     known = max(latent, 1)
-    plan = plan_for_latent(known)
     sine = activation == "sine"
+    if levels is None and (width is not None or sine):
+        # A width that is asked for is that of one network, and sines are not for cells.
+        levels = 0
+    plan = plan_for_latent(known, levels)
     if octaves is None:
         # A sine network encodes frequencies in its first layer.
         octaves = 0 if sine else plan.octaves
@@ -128,19 +131,16 @@ def make_config(
         activation=activation,
         omega=omega if omega is not None else (_SINE_OMEGA if sine else 0),
     )
-    if levels is None:
-        # A width that is asked for is that of one network, and sines are not for cells.
-        levels = plan.levels if width is None and not sine else 0
     return FitConfig(
         latent=latent,
-        levels=levels,
+        levels=plan.levels,
         bits=plan.bits if bits is None else bits,
         quantizer=quantizer,
         architecture=architecture,
         projection=projection,
         seed=seed,
         steps=steps_for_latent(effort.steps, known),
-        batch_size=effort.batch_size * (2 if levels else 1),
+        batch_size=effort.batch_size * (2 if plan.levels else 1),
         learning_rate=plan.learning_rate,
         rate_weight=plan.rate_weight,
         pool_size=round(effort.pool_size * plan.pool_factor),
@@ -191,7 +191,7 @@ def compress(
         kilobyte) unless given.
     bits : int, optional
         Bits of a latent's range, 2 to 16, before entropy coding; 32 keeps float32. 7 or,
-        above 3,100 numbers, 8 unless given.
+        above 2,900 numbers, 8 unless given.
     quantizer : "qat" or "ptq"
         Quantisation-aware training, or rounding afterwards.
     width, depth, octaves : int

@@ -60,7 +60,8 @@ class WeightCurvature:
             torch.zeros((*leading, size, size), device=device) for shape in shapes for size in shape
         ]
         self._bases = [
-            torch.eye(size, device=device).expand(*leading, size, size)
+            # Memory of its own for each, so that a checkpoint can be copied there.
+            torch.eye(size, device=device).expand(*leading, size, size).clone()
             for shape in shapes
             for size in shape
         ]

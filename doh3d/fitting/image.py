@@ -69,12 +69,20 @@ class PreparedImage:
         return image_latent_for_bytes(size)
 
     def adapt(self, config: FitConfig) -> FitConfig:
-        """Cut the plane into as many cells as the configuration asks for, all of one size."""
-        if not config.levels:
-            return config
+        """Cut the plane into as many cells as the configuration asks for, all of one size.
+
+        Into fewer where a cell would be smaller than a pixel, and could have none.
+        """
         height, width, _ = self.pixels.shape
-        partition = balanced_partition(*image_box(width, height), None, config.levels)
-        return replace(config, architecture=replace(config.architecture, partition=partition))
+        levels, sides = 0, [float(width), float(height)]
+        while levels < config.levels and max(sides) >= 2:
+            sides[sides.index(max(sides))] /= 2
+            levels += 1
+        if not levels:
+            return replace(config, levels=0)
+        partition = balanced_partition(*image_box(width, height), None, levels)
+        architecture = replace(config.architecture, partition=partition)
+        return replace(config, levels=levels, architecture=architecture)
 
     def sample(self, config: FitConfig) -> PixelSamples:
         """Order the pixels, and keep as many as the configuration's pool holds.

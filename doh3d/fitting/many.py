@@ -204,8 +204,8 @@ def fit_together(
     Returns
     -------
     list of CompressedShape, Doh3dError or None
-        An error for a shape that cannot be fitted; None for one that is to be fitted alone: no
-        other has its mirror planes, it has diverged, or its size was missed.
+        An error for a shape that cannot be fitted; None for one that is to be fitted alone: it is
+        to have cells, no other has its mirror planes, it has diverged, or its size was missed.
     """
     found: dict[int, CompressedShape | Doh3dError] = {}
     groups: dict[Architecture, list[int]] = {}
@@ -215,7 +215,9 @@ def fit_together(
         except Doh3dError as error:
             found[number] = error
         else:
-            groups.setdefault(own.architecture, []).append(number)
+            # Cells are a shape's own, and networks enough for a step; here they have no place.
+            if own.architecture.partition is None:
+                groups.setdefault(own.architecture, []).append(number)
     for architecture, members in groups.items():
         own = replace(config, architecture=architecture)
         at_once = _shapes_at_once(own)

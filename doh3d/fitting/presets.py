@@ -134,13 +134,17 @@ _MAX_POOL_FACTOR = 2.0
 _STEPS_LATENT = 1500
 
 
-def plan_for_latent(latent: int) -> Plan:
-    """Sizes for a latent of n numbers, between the measured ones."""
+def plan_for_latent(latent: int, levels: int | None = None) -> Plan:
+    """Sizes for a latent of n numbers, between the measured ones.
+
+    With `levels` the cells are 2^levels, and have as many weights together as the plan's own.
+    """
     position = math.log(latent)
     log_weights = np.interp(position, _LOG_LATENTS, [math.log(row[1]) for row in _PLAN])
     weights = math.exp(float(log_weights))
-    levels = round(_CELLS_EXPONENT * math.log2(latent / _LATENT_OF_A_CELL))
-    levels = min(max(levels, 0), MAX_LEVELS)
+    if levels is None:
+        levels = round(_CELLS_EXPONENT * math.log2(latent / _LATENT_OF_A_CELL))
+        levels = min(max(levels, 0), MAX_LEVELS)
     features = Architecture(octaves=_OCTAVES).encoded_dim
     # Of w neurons in each layer, 2 w^2 + (features + 1) w weights.
     width = (math.hypot(features + 1, math.sqrt(8 * weights / 2**levels)) - features - 1) / 4

@@ -92,6 +92,21 @@ def test_interrupted_over_and_over_it_ends_with_the_same_bytes(torus, tmp_path, 
     assert [entry.name for entry in tmp_path.iterdir()] == ["torus.doh"]
 
 
+@pytest.mark.parametrize("size", [{}, {"latent": None, "max_bytes": 400}], ids=["latent", "bytes"])
+def test_with_cells_it_ends_with_the_same_bytes(torus, tmp_path, monkeypatch, size):
+    def plan(latent, levels=None):
+        planned = presets.plan_for_latent(latent, levels)
+        return dataclasses.replace(planned, levels=2, width=8, octaves=1)
+
+    monkeypatch.setattr(compression, "plan_for_latent", plan)
+    options = OPTIONS | {"width": None} | size
+    undisturbed = compress(torus, **options)
+    assert undisturbed.code.architecture.cells == 4
+    shape, runs = run_with_interruptions(torus, tmp_path / "c", 1, **options)
+    assert runs >= 3
+    assert shape.data == undisturbed.data
+
+
 def test_a_size_is_met_with_the_same_bytes(torus, tmp_path):
     options = {"max_bytes": 400, "preset": "fast", "device": "cpu"}
     undisturbed = compress(torus, **options)

@@ -1,5 +1,6 @@
 """From pixels to a file and back, on images made here."""
 
+import dataclasses
 import json
 import sys
 
@@ -86,11 +87,45 @@ def test_samples_are_all_pixels_once():
 def test_plans_grow_with_the_size_and_stay_within_the_limits():
     latents = [image_latent_for_bytes(size) for size in (MIN_BYTES, 1500, 7000, 30_000, MAX_BYTES)]
     assert latents == sorted(latents)
-    widths = [plan_for_image(latent).width for latent in latents]
-    assert widths == sorted(widths)
-    for latent in latents:
-        architecture = make_image_config(latent=latent).architecture
-        DEFAULT_LIMITS.check_header(round(1.2 * latent), architecture.weight_count)
+    configs = [make_image_config(latent=latent) for latent in latents]
+    levels = [config.levels for config in configs]
+    assert levels == sorted(levels)
+    # Of all cells: a longer latent makes more networks, which may be narrower.
+    weights = [2**config.levels * config.architecture.weight_count for config in configs]
+    assert weights == sorted(weights)
+    for latent, count in zip(latents, weights, strict=True):
+        DEFAULT_LIMITS.check_header(round(1.2 * latent), count)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "levels"),
+    [(60, 40, 6), (8, 8, 6), (7, 9, 5), (1, 20, 4), (3, 3, 2), (2, 1, 1), (1, 1, 0)],
+)
+def test_every_cell_has_pixels(width, height, levels):
+    prepared = PreparedImage(np.zeros((height, width, 3), np.uint8))
+    config = dataclasses.replace(make_image_config(latent=50), levels=6)
+    adapted = prepared.adapt(config)
+    assert adapted.levels == levels
+    assert adapted.architecture.cells == 2**levels
+    if levels:
+        points = pixel_points(width, height, np.arange(width * height))
+        cells = adapted.architecture.partition.cell_of(points)
+        assert set(cells.tolist()) == set(range(2**levels))
+    assert prepared.adapt(dataclasses.replace(config, levels=0)) == dataclasses.replace(
+        config, levels=0
+    )
+
+
+def test_an_image_is_fitted_in_cells(monkeypatch):
+    plan = dataclasses.replace(plan_for_image(200), levels=2, width=12, depth=2)
+    monkeypatch.setattr("doh3d.fitting.image.plan_for_image", lambda latent: plan)
+    pixels = smooth()
+    options = {"max_bytes": 500, "preset": "fast", "device": "cpu"}
+    compressed = compress_image(pixels, **options)
+    assert 475 <= len(compressed.data) <= 500
+    assert compressed.code.architecture.cells == 4
+    assert psnr(pixels, compressed.field("cpu").pixels()) > 28
+    assert compress_image(pixels, **options).data == compressed.data
 
 
 @pytest.mark.parametrize(

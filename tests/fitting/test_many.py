@@ -15,7 +15,7 @@ from doh3d.fitting.config import FitConfig
 from doh3d.fitting.encoding import quantize_fit
 from doh3d.fitting.fit import fit_latent
 from doh3d.fitting.many import fit_latents, fit_shapes, fit_shapes_to_bytes
-from doh3d.fitting.many_network import ManyBackward, split_many
+from doh3d.fitting.many_network import ManyBackward
 from doh3d.fitting.many_optimisation import ManyOptimisation
 from doh3d.fitting.optimisation import Optimisation
 from doh3d.fitting.preparation import prepare
@@ -23,7 +23,7 @@ from doh3d.fitting.presets import PRESETS, Preset
 from doh3d.fitting.resumable import fit_signal
 from doh3d.geometry.sampling import OccupancySamples
 from doh3d.hypernetwork.architecture import Architecture
-from doh3d.hypernetwork.target import TargetWeights, target_forward
+from doh3d.hypernetwork.target import split_many, target_forward
 
 CPU = torch.device("cpu")
 SMALL = FitConfig(
@@ -104,17 +104,13 @@ def test_gradients_of_many_networks_equal_autograd(monkeypatch, activation, at_o
         biases = torch.randn((count, architecture.bias_count), generator=generator) / 4
         features = torch.randn((count, batch, architecture.encoded_dim), generator=generator)
         labels = (torch.rand((count, batch, 1), generator=generator) > 0.5).float()
-        found = backward(weights, biases, features, labels)
+        found = backward(split_many(architecture, weights, biases), features, labels)
         weights.requires_grad_()
         biases.requires_grad_()
         split = split_many(architecture, weights, biases)
         for k in range(count):
-            one = TargetWeights(
-                tuple(matrices[k] for matrices in split.matrices),
-                tuple(each[k] for each in split.biases),
-            )
-            logits = target_forward(architecture, one, features[k])
-            torch.testing.assert_close(backward.logits[k], logits.detach())
+            logits = target_forward(architecture, split.of_cell(k), features[k])
+            torch.testing.assert_close(backward.outputs[k], logits.detach())
             torch.nn.functional.binary_cross_entropy_with_logits(logits, labels[k]).backward(
                 retain_graph=True
             )

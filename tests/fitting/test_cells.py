@@ -1,0 +1,290 @@
+"""Fits of signals whose domain is cut into cells."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from doh3d.codec.container import parse, serialize
+from doh3d.errors import ConfigError
+from doh3d.evaluation.evaluate import field_iou
+from doh3d.field import OccupancyField, decode_weights
+from doh3d.fitting.cell_samples import CellSamples
+from doh3d.fitting.compress import compress_with, make_config
+from doh3d.fitting.config import FitConfig
+from doh3d.fitting.curvature import WeightCurvature
+from doh3d.fitting.encoding import quantize_fit
+from doh3d.fitting.fit import fit_latent
+from doh3d.fitting.gradient import LEAST_SQUARED_ERROR
+from doh3d.fitting.many import fit_shapes, fit_shapes_to_bytes
+from doh3d.fitting.many_network import CellsBackward
+from doh3d.fitting.optimisation import Optimisation
+from doh3d.fitting.preparation import prepare
+from doh3d.geometry.sampling import OccupancySamples
+from doh3d.hypernetwork.architecture import Architecture
+from doh3d.hypernetwork.partition import balanced_partition
+from doh3d.hypernetwork.target import evaluate_points, split_weights, target_forward
+
+CPU = torch.device("cpu")
+UNIT = ((-1.0,) * 3, (1.0,) * 3)
+HALF = ((0.0, -1.0, -1.0), (1.0,) * 3)
+SMALL = FitConfig(
+    latent=150,
+    architecture=Architecture(width=8, depth=2, octaves=1),
+    levels=2,
+    steps=150,
+    batch_size=2048,
+    pool_size=20_000,
+)
+
+
+def in_cells(config=SMALL, box=UNIT, **changes):
+    """The configuration with its box cut in the middle."""
+    partition = balanced_partition(*box, None, config.levels)
+    mirrored = tuple(axis for axis in range(3) if box[0][axis] == 0)
+    network = dataclasses.replace(config.architecture, partition=partition, mirrored=mirrored)
+    return dataclasses.replace(config, architecture=network, **changes)
+
+
+def ball_samples(count=20_000, radius=0.7):
+    points = np.random.default_rng(0).uniform(-1, 1, (count, 3)).astype(np.float32)
+    inside = np.linalg.norm(points, axis=1) < radius
+    return OccupancySamples(points, inside.astype(np.float32))
+
+
+def bump():
+    """A ball with a bump, mirrored across no plane."""
+    mesh = trimesh.creation.icosphere(subdivisions=3)
+    x, y, z = mesh.vertices.T
+    mesh.vertices = mesh.vertices * (1 + 0.3 * x + 0.2 * x * z + 0.15 * y)[:, None]
+    return mesh
+
+
+# Samples.
+
+
+@pytest.mark.parametrize("box", [UNIT, HALF], ids=["whole", "mirrored"])
+def test_samples_are_sorted_by_cell_and_keep_their_order(box):
+    architecture = in_cells(box=box).architecture
+    samples = ball_samples(3000)
+    found = CellSamples.of(architecture, samples)
+    points = samples.points.copy()
+    if architecture.mirrored:
+        points[:, 0] = np.abs(points[:, 0])
+    cells = architecture.partition.cell_of(points)
+    counts = np.bincount(cells)
+    np.testing.assert_allclose(found.shares.numpy(), counts / 3000, rtol=1e-6)
+    partition = architecture.partition
+    for cell, places in enumerate(found.places):
+        own = np.flatnonzero(cells == cell)[: counts.min()]
+        wanted = (points[own] - partition.centres[cell]) / partition.half_sides[cell]
+        np.testing.assert_allclose(places.numpy(), wanted, rtol=1e-6)
+        assert np.abs(places.numpy()).max() <= 1 + 1e-6
+        assert np.array_equal(found.values[cell].numpy(), samples.values[own])
+
+
+def test_a_cell_without_samples_is_named():
+    samples = ball_samples(2000)
+    one_side = OccupancySamples(np.abs(samples.points), samples.occupancy)
+    with pytest.raises(ConfigError, match="2000 samples leave one of 4 cells empty"):
+        CellSamples.of(in_cells().architecture, one_side)
+
+
+# Gradients.
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 4])
+@pytest.mark.parametrize("activation", ["relu", "sine"])
+@pytest.mark.parametrize("loss", ["cross-entropy", "log-squared-error"])
+def test_gradients_of_cells_equal_autograd(monkeypatch, loss, activation, at_once):
+    batch, channels = 40, 1 if loss == "cross-entropy" else 3
+    monkeypatch.setattr("doh3d.fitting.many_network._CACHED_ACTIVATIONS", at_once * batch * 9)
+    architecture = Architecture(
+        width=9,
+        depth=2,
+        octaves=1,
+        activation=activation,
+        omega=6 if activation == "sine" else 0,
+        out_dim=channels,
+        partition=balanced_partition(*UNIT, None, 2),
+    )
+    generator = torch.Generator().manual_seed(0)
+    shares = torch.tensor([0.1, 0.2, 0.3, 0.4])
+    backward = CellsBackward(architecture, batch, CPU, loss, shares)
+    # Twice: buffers must keep nothing of the batch before.
+    for _ in range(2):
+        weights = torch.randn(architecture.weight_count, generator=generator) / 4
+        biases = torch.randn(architecture.bias_count, generator=generator) / 4
+        features = torch.randn((4, batch, architecture.encoded_dim), generator=generator)
+        values = (torch.rand((4, batch, channels), generator=generator) > 0.5).float()
+        found = backward(split_weights(architecture, weights, biases), features, values)
+        weights.requires_grad_()
+        biases.requires_grad_()
+        target = split_weights(architecture, weights, biases)
+        outputs = torch.stack(
+            [
+                target_forward(architecture.of_a_cell, target.of_cell(cell), features[cell])
+                for cell in range(4)
+            ]
+        )
+        if loss == "cross-entropy":
+            each = binary_cross_entropy_with_logits(outputs, values, reduction="none")
+            total = (each.mean(dim=(1, 2)) * shares).sum()
+        else:
+            each = (outputs - values).square()
+            total = ((each.mean(dim=(1, 2)) * shares).sum() + LEAST_SQUARED_ERROR).log()
+        total.backward()
+        torch.testing.assert_close(backward.outputs, outputs.detach())
+        torch.testing.assert_close(found.weights, weights.grad)
+        torch.testing.assert_close(found.biases, biases.grad)
+
+
+def test_the_metric_of_cells_is_that_of_each_and_one_trace():
+    shapes, count = [(6, 6), (5, 5)], 3
+    together = WeightCurvature(shapes, CPU, count, joint=True)
+    alone = [WeightCurvature(shapes, CPU) for _ in range(count)]
+    generator = torch.Generator().manual_seed(0)
+
+    def joined(each):
+        return torch.cat([part.reshape(-1) for part in each.split([36, 25], dim=1)])
+
+    for _ in range(12):
+        gradients = torch.randn((count, 61), generator=generator)
+        together.update(joined(gradients))
+        for curvature, gradient in zip(alone, gradients, strict=True):
+            curvature.update(gradient)
+    weights = torch.randn((count, 61), generator=generator)
+    each = [curvature.multiply(w) for curvature, w in zip(alone, weights, strict=True)]
+    torch.testing.assert_close(
+        together.multiply(joined(weights)), joined(torch.stack(each)), rtol=1e-3, atol=1e-4
+    )
+    assert together.trace().shape == ()
+    assert float(together.trace()) == pytest.approx(sum(float(c.trace()) for c in alone), rel=1e-4)
+
+
+# Steps and whole fits.
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"quantizer": "ptq"},
+        {"projection": "dense"},
+        {"optimizer": "adam"},
+        {"loss": "log-squared-error"},
+    ],
+    ids=repr,
+)
+def test_a_step_leaves_no_tensor_behind_on_the_cpu(options):
+    # On the meta device any operation with a CPU tensor of more than one element fails.
+    config = in_cells(**options)
+    optimisation = Optimisation(ball_samples(2048), config, 0.01, torch.device("meta"))
+    size = optimisation._batch_size
+    for step in (0, SMALL.steps - 1):
+        features, values = optimisation._features[:, :size], optimisation._values[:, :size]
+        optimisation.step(step, features, values)
+        loss, _ = optimisation.last_loss()
+        assert loss.device.type == "meta"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"quantizer": "ptq", "bits": 10},
+        {"bits": 32},
+        {"projection": "dense"},
+        {"optimizer": "adam", "learning_rate": 0.01, "steps": 300},
+        {"levels": 1},
+    ],
+    ids=repr,
+)
+def test_every_kind_of_fit_learns_a_bump(options):
+    mesh = bump()
+    shape = compress_with(mesh, dataclasses.replace(SMALL, **options), device="cpu")
+    assert shape.code.architecture.cells == 2 ** options.get("levels", 2)
+    assert field_iou(mesh, shape.field("cpu"), points=2**14).iou > 0.9
+
+
+def test_a_mirrored_shape_in_cells_is_alike_on_both_sides(torus):
+    shape = prepare(torus)
+    config = shape.adapt(SMALL)
+    partition = config.architecture.partition
+    assert config.architecture.mirrored == (0, 1, 2)
+    assert partition.low == (0.0, 0.0, 0.0)
+    code = quantize_fit(fit_latent(shape.sample(config), config, device=CPU), config, shape)
+    field = OccupancyField(parse(serialize(code)), "cpu")
+    points = np.random.default_rng(0).uniform(0, 1, (3000, 3))
+    logits = field.logits(points)
+    assert np.array_equal(logits, field.logits(points * [-1, 1, -1]))
+    assert field_iou(torus, field, points=2**14).iou > 0.9
+
+
+def test_cells_hold_about_as_many_samples_each():
+    shape = prepare(bump())
+    config = shape.adapt(dataclasses.replace(SMALL, levels=4, near_surface_fraction=0.5))
+    pool = CellSamples.of(config.architecture, shape.sample(config))
+    assert pool.shares.min() > 0.5 / 16
+    assert pool.shares.max() < 2 / 16
+
+
+def test_training_step_and_file_make_the_same_networks():
+    config = in_cells(box=HALF)
+    optimisation = Optimisation(ball_samples(), config, 0.3, CPU)
+    assert optimisation.run(None)
+    trained = optimisation._weights(*optimisation._rounded(config.latent))
+    shape = dataclasses.replace(prepare(bump()), extents=(31, 31, 31))
+    code = quantize_fit(optimisation.result(), config, shape)
+    decoded = decode_weights(parse(serialize(code)), CPU)
+    pairs = zip(trained.matrices + trained.biases, decoded.matrices + decoded.biases, strict=True)
+    for ours, theirs in pairs:
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+    # And training saw what the field shows.
+    samples = ball_samples(5000)
+    points = torch.from_numpy(samples.points)
+    logits = evaluate_points(config.architecture, trained, points, 1000).squeeze(1)
+    assert ((logits > 0).numpy() == samples.inside).mean() > 0.95
+
+
+def test_a_configuration_and_its_plan():
+    config = make_config(latent=20_000)
+    assert config.levels > 2
+    assert config.architecture.partition is None
+    one, sine = make_config(latent=20_000, levels=0), make_config(latent=20_000, activation="sine")
+    wide = make_config(latent=20_000, width=100)
+    assert (one.levels, sine.levels, wide.levels) == (0, 0, 0)
+    # About as many weights, however many cells they are for.
+    total = 2**config.levels * config.architecture.weight_count
+    assert one.architecture.weight_count == pytest.approx(total, rel=0.2)
+    assert sine.architecture.width == one.architecture.width > 2 * config.architecture.width
+    assert wide.architecture.width == 100
+    assert one.bits == sine.bits == wide.bits < config.bits
+    assert one.learning_rate == sine.learning_rate == wide.learning_rate > config.learning_rate
+    with pytest.raises(ConfigError, match="levels is 7; it must be 0 to 6"):
+        make_config(latent=20_000, levels=7)
+
+
+# Many shapes.
+
+
+def test_of_many_shapes_each_that_has_cells_is_fitted_alone():
+    # Two of the same mesh: even their cells are the same.
+    shapes = [prepare(bump()), prepare(bump())]
+    config = dataclasses.replace(SMALL, steps=60)
+    found = fit_shapes(shapes, config, device=CPU)
+    alone = compress_with(bump(), config, device="cpu")
+    assert [shape.data for shape in found] == [alone.data] * 2
+    assert all(shape.together == 1 for shape in found)
+    assert all(shape.code.architecture.cells == 4 for shape in found)
+
+
+def test_sizes_are_met_with_cells():
+    shapes = [prepare(bump())]
+    found = fit_shapes_to_bytes(
+        shapes, 400, lambda n: dataclasses.replace(SMALL, latent=n, bits=8), device=CPU
+    )
+    assert 380 <= len(found[0].data) <= 400
