@@ -89,7 +89,8 @@ def bunny_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The Stanford bunny, holes and all, and its .doh file."""
     folder = tmp_path_factory.mktemp("bunny")
     mesh = Path(str(resources.files("pymeshfix") / "examples/StanfordBunny.ply"))
-    doh3d.compress(mesh, latent=400, **_FAST).save(folder / "bunny.doh")
+    # Good enough to look the same whichever way the fit's last digits go.
+    doh3d.compress(mesh, latent=800, preset="fast", device="cpu").save(folder / "bunny.doh")
     return mesh, folder / "bunny.doh"
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import ctypes
 import os
 import pickle
+import select
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +37,9 @@ KEYS = (
     ("R", "reset the camera"),
     ("Q", "quit"),
 )
+
+# How long the viewer's window may leave this process waiting before it looks for signals.
+_PATIENCE_S = 1.0
 
 # The window's first line. No path is empty.
 OPENED = "\n"
@@ -90,6 +94,27 @@ def check_screen() -> None:
     x11.XCloseDisplay(ctypes.c_void_p(display))
 
 
+def _lines(descriptor: int) -> Iterator[str]:
+    """Yield the lines that come through a pipe until its other end is closed; closes this one.
+
+    Never waits for long in one piece: a signal that comes just before waiting begins is only
+    looked at when it ends.
+    """
+    waiting = b""
+    try:
+        while True:
+            if not select.select([descriptor], [], [], _PATIENCE_S)[0]:
+                continue
+            received = os.read(descriptor, 4096)
+            *lines, waiting = (waiting + received).split(b"\n")
+            for line in lines:
+                yield line.decode(errors="replace") + "\n"
+            if not received:
+                return
+    finally:
+        os.close(descriptor)
+
+
 def show(task: Task, opened: Callable[[], None] = lambda: None) -> None:
     """Open a window and return when it is closed.
 
@@ -122,12 +147,11 @@ def show(task: Task, opened: Callable[[], None] = lambda: None) -> None:
             ) as process:
                 os.close(write)
                 try:
-                    with open(read, encoding="utf-8") as messages:
-                        for line in messages:
-                            if line == OPENED:
-                                opened()
-                            else:
-                                print(line, end="", flush=True)
+                    for line in _lines(read):
+                        if line == OPENED:
+                            opened()
+                        else:
+                            print(line, end="", flush=True)
                     process.wait()
                 except BaseException:
                     # Without its parent the window would stay.
