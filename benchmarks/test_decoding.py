@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize("latent", [350, 1100, 4000])
 @pytest.mark.parametrize("kind", ["hadamard", "dense"])
 def test_weights(benchmark, kind, latent):
-    plan = plan_for_latent(latent)
+    plan = plan_for_latent(latent, levels=0)
     architecture = Architecture(width=plan.width, octaves=plan.octaves)
     code = random_code(latent, architecture, dense=kind == "dense")
     benchmark.group = f"weights, n = {latent}"

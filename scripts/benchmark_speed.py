@@ -124,7 +124,7 @@ def measure_sampling(count: int, mesh: Path) -> Values:
 
 def measure_projection(latent: int, mesh: Path) -> Values:
     """Forward and backward, in float, of the network that goes with the latent."""
-    plan = plan_for_latent(latent)
+    plan = plan_for_latent(latent, levels=0)
     architecture = Architecture(width=plan.width, octaves=plan.octaves)
     values = projection_seconds("hadamard", latent, architecture.layer_sizes)
     weights = architecture.weight_count
@@ -206,7 +206,7 @@ def matmul_peak() -> float:
 
 
 def measure_decode(latent: int, mesh: Path) -> Values:
-    plan = plan_for_latent(latent)
+    plan = plan_for_latent(latent, levels=0)
     architecture = Architecture(width=plan.width, octaves=plan.octaves)
     code = random_code(latent, architecture)
     dense = random_code(latent, architecture, dense=True)
