@@ -204,7 +204,7 @@ class ManyOptimisation:
     def _steer(self, payload_bits: Sequence[float]) -> None:
         """Turn each rate weight as `Optimisation` does."""
         for k, (latent, biases) in self._finite():
-            self._rate_weights[k] *= rate_weight_factor(
+            self._rate_weights[k] = self.config.rate_weight * rate_weight_factor(
                 latent,
                 biases,
                 self.config,

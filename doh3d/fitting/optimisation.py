@@ -257,7 +257,7 @@ class Optimisation:
 
     def _steer(self, payload_bits: float) -> None:
         """Turn the rate weight to where the file takes the bits that it may."""
-        self._rate_weight *= rate_weight_factor(
+        self._rate_weight = self.config.rate_weight * rate_weight_factor(
             _to_numpy(self.latent),
             _to_numpy(self.biases),
             self.config,

@@ -19,9 +19,10 @@ _COARSER_NOTCHES = 8
 # Bits by which a latent number still grows after rounding sets in.
 _LATE_GROWTH_BITS = 0.035
 
-# How many times as fast as the bits' excess the rate weight grows, each time it is looked at. A
-# percent is then a third more or less.
-_STEERING = 15.0
+# By how much the logarithm of the rate weight follows the bits' excess. A percent is then seven
+# times as much or as little, and where the bits are right the weight is what it was: one that grew
+# or fell on and on would be far off when only few numbers are left to answer to it.
+_STEERING, _MOST_STEERED = 200.0, 5.0
 
 
 def step_index_for_bits(
@@ -62,7 +63,7 @@ def rate_weight_factor(
     *,
     step_index: int,
 ) -> float:
-    """By how much the rate weight is to grow for latent and biases to come to so many bits.
+    """How many times its own the rate weight is to be for latent and biases to come to such bits.
 
     The numbers of shapes that are easy for their size shrink while they are rounded, and the file
     would fall short of what it may take: below 1 the loss gets what is left.
@@ -80,4 +81,4 @@ def rate_weight_factor(
         quantize(biases, nearest_step_index(config.bias_step), MAX_BITS),
     )
     bits = sum(code_length_bits(levels, choose_model(levels)) for levels in groups)
-    return math.exp(_STEERING * (bits / payload_bits - 1))
+    return math.exp(min(max(_STEERING * (bits / payload_bits - 1), -_MOST_STEERED), _MOST_STEERED))
