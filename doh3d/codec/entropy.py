@@ -18,7 +18,7 @@ import constriction
 import numpy as np
 import numpy.typing as npt
 
-from doh3d.codec.quantization import MAX_QUANTIZED
+from doh3d.codec.quantization import GRADES, MAX_QUANTIZED, grade_parts
 from doh3d.errors import FormatError
 
 TABLE_TOTAL = 2**24
@@ -40,9 +40,18 @@ class Family(IntEnum):
     LAPLACE = 3
     GENERALIZED_GAUSSIAN_1_5 = 4
     GAUSSIAN = 5
+    GRADED_GENERALIZED_GAUSSIAN_0_75 = 6
+    GRADED_LAPLACE = 7
+    GRADED_GENERALIZED_GAUSSIAN_1_5 = 8
+    GRADED_GAUSSIAN = 9
 
 
 _FIRST_TABLE = Family.GENERALIZED_GAUSSIAN_0_75
+_FIRST_GRADED = Family.GRADED_GENERALIZED_GAUSSIAN_0_75
+_TABLES = _FIRST_GRADED - _FIRST_TABLE
+
+# Scale indices to the octave: a part of a graded group with half the step has twice the levels.
+_OCTAVE = 8
 
 
 @dataclass(frozen=True)
@@ -54,7 +63,8 @@ class SymbolModel:
     family : Family
     parameter : int
         FIXED_LENGTH: bits a value, 2 to 16. A table family: scale index s, 0 to 159; the
-        standard deviation is 2^(s / 8 - 4). RAW_FLOAT32: 0.
+        standard deviation is 2^(s / 8 - 4). A graded family: that of the first part, 0 to 143;
+        each later one's is an octave more. RAW_FLOAT32: 0.
     """
 
     family: Family
@@ -67,11 +77,27 @@ class SymbolModel:
         elif self.family == Family.FIXED_LENGTH:
             valid = 2 <= self.parameter <= 16
         else:
-            valid = 0 <= self.parameter < SCALE_PARAMETERS
+            beyond = _OCTAVE * (GRADES - 1) if self.graded else 0
+            valid = 0 <= self.parameter < SCALE_PARAMETERS - beyond
         if not valid:
             raise FormatError(
                 f"entropy model {self.family.name} has parameter {self.parameter}, out of range"
             )
+
+    @property
+    def graded(self) -> bool:
+        """Whether the group's parts have steps of their own, see `grade_parts`."""
+        return self.family >= _FIRST_GRADED
+
+    def parts(self, count: int) -> list[tuple[slice, int, SymbolModel]]:
+        """Parts of a group of `count` values: where, the binary places they lack, and the model."""
+        if not self.graded:
+            return [(slice(0, count), 0, self)]
+        family = Family(self.family - _TABLES)
+        return [
+            (part, shift, SymbolModel(family, self.parameter + _OCTAVE * number))
+            for number, (part, shift) in enumerate(grade_parts(count))
+        ]
 
     @property
     def table_scale(self) -> int:
@@ -106,20 +132,37 @@ def _table_bits() -> npt.NDArray[np.float64]:
     return bits
 
 
-def choose_model(values: npt.NDArray[np.int64]) -> SymbolModel:
-    """Table model that codes (N,) quantised values in the fewest bits."""
-    best_bits, best = np.inf, SymbolModel(Family.LAPLACE, 0)
+def choose_model(values: npt.NDArray[np.int64], *, graded: bool = False) -> SymbolModel:
+    """Table model that codes (N,) quantised values in the fewest bits.
+
+    With `graded` a graded one, for values that lack the binary places which `grade_parts` says.
+    """
+    if not graded:
+        bits, first = _bits_of_models(values), _FIRST_TABLE
+    else:
+        parts = [_bits_of_models(values[part] >> shift) for part, shift in grade_parts(len(values))]
+        parameters = SCALE_PARAMETERS - _OCTAVE * (GRADES - 1)
+        moved = (_OCTAVE * number for number in range(GRADES))
+        bits = sum(
+            (part[:, by : by + parameters] for part, by in zip(parts, moved, strict=True)),
+            start=np.zeros((_TABLES, parameters)),
+        )
+        first = _FIRST_GRADED
+    table, parameter = np.unravel_index(int(bits.argmin()), bits.shape)
+    return SymbolModel(Family(first + int(table)), int(parameter))
+
+
+def _bits_of_models(values: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """(4, 160) bits that (N,) values take under each table family and parameter."""
+    bits = np.empty((_TABLES, SCALE_PARAMETERS))
     for shift in range(MAX_SHIFT + 1):
         high, _ = _split(values, shift)
         histogram = np.bincount(np.minimum(np.abs(high), TABLE_RADIUS), minlength=TABLE_RADIUS + 1)
         first = 0 if shift == 0 else _FIRST_SPLIT_SCALE
-        bits = _table_bits()[:, first:] @ histogram + shift * len(values)
-        table, scale = np.unravel_index(int(bits.argmin()), bits.shape)
-        if bits[table, scale] < best_bits:
-            best_bits = float(bits[table, scale])
-            parameter = first + int(scale) + 8 * shift
-            best = SymbolModel(Family(_FIRST_TABLE + int(table)), parameter)
-    return best
+        begin = first + _OCTAVE * shift
+        found = _table_bits()[:, first:] @ histogram + shift * len(values)
+        bits[:, begin : begin + found.shape[1]] = found
+    return bits
 
 
 def code_length_bits(values: npt.NDArray[np.int64], model: SymbolModel) -> float:
@@ -128,10 +171,13 @@ def code_length_bits(values: npt.NDArray[np.int64], model: SymbolModel) -> float
         return 32.0 * len(values)
     if model.family == Family.FIXED_LENGTH:
         return float(model.parameter * len(values))
-    high, _ = _split(values, model.shift)
-    symbols = np.minimum(np.abs(high), TABLE_RADIUS)
-    bits = _table_bits()[model.family - _FIRST_TABLE, model.table_scale]
-    return float(bits[symbols].sum() + model.shift * len(values))
+    total = 0.0
+    for part, lacking, of_part in model.parts(len(values)):
+        high, _ = _split(values[part] >> lacking, of_part.shift)
+        symbols = np.minimum(np.abs(high), TABLE_RADIUS)
+        bits = _table_bits()[of_part.family - _FIRST_TABLE, of_part.table_scale]
+        total += float(bits[symbols].sum() + of_part.shift * len(high))
+    return total
 
 
 def fits(values: npt.NDArray[np.int64], model: SymbolModel) -> bool:
@@ -141,7 +187,11 @@ def fits(values: npt.NDArray[np.int64], model: SymbolModel) -> bool:
     low, high = -MAX_QUANTIZED, MAX_QUANTIZED
     if model.family == Family.FIXED_LENGTH:
         low, high = -(1 << (model.parameter - 1)), (1 << (model.parameter - 1)) - 1
-    return bool(values.min() >= max(low, -MAX_QUANTIZED) and values.max() <= high)
+    if values.min() < max(low, -MAX_QUANTIZED) or values.max() > high:
+        return False
+    return not any(
+        (values[part] & ((1 << lacking) - 1)).any() for part, lacking, _ in model.parts(len(values))
+    )
 
 
 def encode_groups(groups: list[tuple[npt.NDArray[np.int64], SymbolModel]]) -> bytes:
@@ -187,22 +237,27 @@ def decode_groups(
 def _encoded(groups: list[tuple[npt.NDArray[np.int64], SymbolModel]]) -> Any:
     """Feed all the groups to a new range encoder."""
     coder = constriction.stream.queue.RangeEncoder()
-    for values, model in groups:
-        if len(values) == 0:
-            continue
-        if model.family == Family.FIXED_LENGTH:
-            offset = 1 << (model.parameter - 1)
-            coder.encode((values + offset).astype(np.int32), _uniform(model.parameter))
-            continue
-        high, low = _split(values, model.shift)
-        symbols = np.clip(high, -TABLE_RADIUS, TABLE_RADIUS) + TABLE_RADIUS
-        coder.encode(symbols.astype(np.int32), _categorical(model))
-        if model.shift:
-            coder.encode(low.astype(np.int32), _uniform(model.shift))
-        escaped = np.abs(high[np.abs(high) >= TABLE_RADIUS]) - TABLE_RADIUS
-        if len(escaped):
-            coder.encode(escaped.astype(np.int32), _uniform(_ESCAPE_BITS))
+    for group, whole in groups:
+        for part, lacking, model in whole.parts(len(group)):
+            _encode_part(coder, group[part] >> lacking, model)
     return coder
+
+
+def _encode_part(coder: Any, values: npt.NDArray[np.int64], model: SymbolModel) -> None:
+    if len(values) == 0:
+        return
+    if model.family == Family.FIXED_LENGTH:
+        offset = 1 << (model.parameter - 1)
+        coder.encode((values + offset).astype(np.int32), _uniform(model.parameter))
+        return
+    high, low = _split(values, model.shift)
+    symbols = np.clip(high, -TABLE_RADIUS, TABLE_RADIUS) + TABLE_RADIUS
+    coder.encode(symbols.astype(np.int32), _categorical(model))
+    if model.shift:
+        coder.encode(low.astype(np.int32), _uniform(model.shift))
+    escaped = np.abs(high[np.abs(high) >= TABLE_RADIUS]) - TABLE_RADIUS
+    if len(escaped):
+        coder.encode(escaped.astype(np.int32), _uniform(_ESCAPE_BITS))
 
 
 def _decoded(stream: bytes, groups: list[tuple[int, SymbolModel]]) -> list[npt.NDArray[np.int64]]:
@@ -215,6 +270,15 @@ def _decoded(stream: bytes, groups: list[tuple[int, SymbolModel]]) -> list[npt.N
 
 
 def _decode_group(coder: Any, count: int, model: SymbolModel) -> npt.NDArray[np.int64]:
+    values = np.zeros(count, dtype=np.int64)
+    for part, lacking, of_part in model.parts(count):
+        values[part] = _decode_part(coder, part.stop - part.start, of_part) << lacking
+    if count and np.abs(values).max() > MAX_QUANTIZED:
+        raise FormatError(f"a quantised value is beyond {MAX_QUANTIZED}")
+    return values
+
+
+def _decode_part(coder: Any, count: int, model: SymbolModel) -> npt.NDArray[np.int64]:
     if count == 0:
         return np.zeros(0, dtype=np.int64)
     if model.family == Family.FIXED_LENGTH:
@@ -230,8 +294,6 @@ def _decode_group(coder: Any, count: int, model: SymbolModel) -> npt.NDArray[np.
             rest = coder.decode(_uniform(_ESCAPE_BITS), len(escaped)).astype(np.int64)
             high[escaped] += np.sign(high[escaped]) * rest
         values = (high << model.shift) + low - ((1 << model.shift) >> 1)
-    if np.abs(values).max() > MAX_QUANTIZED:
-        raise FormatError(f"a quantised value is beyond {MAX_QUANTIZED}")
     return values  # type: ignore[no-any-return]
 
 

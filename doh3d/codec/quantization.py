@@ -27,19 +27,50 @@ def nearest_step_index(step: float) -> int:
     return int(np.abs(np.log(STEPS) - np.log(step)).argmin())
 
 
+# Parts of a graded group, each with half the step of the one before.
+GRADES = 3
+
+
+def grade_parts(count: int) -> list[tuple[slice, int]]:
+    """Where the parts of `count` graded numbers lie, and how many times each doubles the step.
+
+    Half of the numbers, and one more where they are odd, are rounded to steps four times as large
+    as the last eighth's, and those between to steps twice as large. Rounding goes from the first
+    to the last, later numbers making up for the errors of earlier ones: for the last no others
+    are left.
+    """
+    half, eighth = count - count // 2, count - count // 8
+    return [(slice(0, half), 2), (slice(half, eighth), 1), (slice(eighth, count), 0)]
+
+
+def grade_factors(count: int) -> npt.NDArray[np.float64]:
+    """(count,) steps of graded numbers, in units of the last ones'."""
+    factors = np.empty(count)
+    for part, doublings in grade_parts(count):
+        factors[part] = 2.0**doublings
+    return factors
+
+
 def max_level(bits: int) -> int:
     """Largest magnitude of a symmetric quantiser with at most 2^bits values: 2^(bits-1) - 1."""
     return int(2 ** (bits - 1) - 1)
 
 
-def quantize(values: npt.ArrayLike, step_index: int, bits: int) -> npt.NDArray[np.int64]:
+def quantize(
+    values: npt.ArrayLike, step_index: int, bits: int, *, graded: bool = False
+) -> npt.NDArray[np.int64]:
     """Round (N,) values to multiples of a step, clipped to the range of `bits` bits.
 
-    Halves round to even, as in torch, so that training and encoding agree.
+    With `graded`, for at most 14 bits, it is the first part that has such a range, and the last
+    part that has the index's step. Halves round to even, as in torch, so that training and
+    encoding agree.
     """
-    level = max_level(bits)
-    scaled = np.asarray(values, dtype=np.float64) / STEPS[step_index]
-    levels: npt.NDArray[np.int64] = np.clip(np.rint(scaled), -level, level).astype(np.int64)
+    values = np.asarray(values, dtype=np.float64)
+    factors = grade_factors(len(values)) if graded else np.ones(len(values))
+    level = max_level(bits) * (2 ** (GRADES - 1) if graded else 1)
+    limits = level // factors
+    rounded = np.clip(np.rint(values / (STEPS[step_index] * factors)), -limits, limits)
+    levels: npt.NDArray[np.int64] = (rounded * factors).astype(np.int64)
     return levels
 
 

@@ -58,6 +58,7 @@ _MAX_DENSE_ENTRIES = 2**24
 # Learning rates at the schedule's peak, tuned for each peer: the best of a ladder, see
 # docs/benchmark.md, in standard deviations of a weight's initial value.
 _MLP_LEARNING_RATE = 0.15
+_MLP_ROUNDING_START = 0.6
 _COIN_LEARNING_RATE = 0.4
 
 
@@ -151,7 +152,15 @@ def _fit_mlp(
     config = shape.adapt(replace(config, levels=0))
     weights = 8 * (target_bytes - _OVERHEAD_BYTES) / bits_each
     architecture = _network_of(weights, config.architecture)
-    direct = replace(config, architecture=architecture, latent=architecture.weight_count, bits=bits)
+    # Its numbers are not alike, as a latent's are: which are rounded last is chance.
+    direct = replace(
+        config,
+        architecture=architecture,
+        latent=architecture.weight_count,
+        bits=bits,
+        graded=False,
+        rounding_start=_MLP_ROUNDING_START,
+    )
     result = _fit_directly(shape, replace(direct, learning_rate=_MLP_LEARNING_RATE), device)
     code = _shape_code(
         shape,

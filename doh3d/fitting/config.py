@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+from doh3d.codec.quantization import GRADES, nearest_step_index
 from doh3d.codec.signal_code import check_dense_size
 from doh3d.errors import ConfigError
 from doh3d.hypernetwork.architecture import Architecture
@@ -19,6 +20,7 @@ Loss = Literal["cross-entropy", "log-squared-error"]
 MIN_BITS = 2
 MAX_BITS = 16
 FLOAT_BITS = 32
+_MAX_GRADED_BITS = MAX_BITS - (GRADES - 1)
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,9 @@ class FitConfig:
         lambda in the mean loss + lambda * estimated bits; used by "qat" only.
     rounding_start : float
         Share of the steps after which rounding begins; used by "qat" only.
+    graded : bool
+        Whether the latent's numbers that are rounded last, whose errors no others make up for,
+        are rounded more finely; used by "qat" only. See `doh3d.codec.quantization.grade_parts`.
     bias_step : float
         Quantisation step of the biases.
     pool_size : int
@@ -84,7 +89,8 @@ class FitConfig:
     batch_size: int = 8192
     learning_rate: float = 0.4
     rate_weight: float = 1.5e-5
-    rounding_start: float = 0.6
+    rounding_start: float = 0.65
+    graded: bool = True
     bias_step: float = 2.0**-6
     pool_size: int = 600_000
     near_surface_fraction: float = 0.7
@@ -147,8 +153,19 @@ class FitConfig:
         return self.quantizer == "qat" and self.bits != FLOAT_BITS
 
     @property
+    def graded_training(self) -> bool:
+        """Whether training rounds to graded steps; the largest levels leave no room for them."""
+        return self.graded and self.quantization_aware and self.bits <= _MAX_GRADED_BITS
+
+    @property
+    def training_step_index(self) -> int:
+        """Index of the latent's step that training begins with: of graded ones the finest."""
+        octaves = GRADES - 1 if self.graded_training else 0
+        return nearest_step_index(self.training_step / 2**octaves)
+
+    @property
     def training_step(self) -> float:
-        """Latent step that quantisation-aware training asks for, before it is snapped.
+        """Latent step that quantisation-aware training asks for, of graded ones the coarsest.
 
         A latent of n numbers starts with standard deviation 1 / sqrt(n); with 8 bits that is
         eight steps, and each bit more halves the step: a range of 16 deviations either way.

@@ -37,7 +37,8 @@ def quantize_fit(
         else:
             latent_step = best_step_index(result.latent, config.bits)
         latent_step = min(max(latent_step + notches, 0), STEP_COUNT - 1)
-        latent = _quantized(result.latent, latent_step, config.bits)
+        graded = config.graded_training
+        latent = _quantized(result.latent, latent_step, config.bits, graded=graded)
         biases = _quantized(result.biases, nearest_step_index(config.bias_step), MAX_BITS)
     return signal.code(config, latent, biases)
 
@@ -60,6 +61,8 @@ def _raw(values: npt.NDArray[np.float32]) -> ParameterGroup:
     return ParameterGroup(values, 0, SymbolModel(Family.RAW_FLOAT32, 0))
 
 
-def _quantized(values: npt.NDArray[np.float32], step_index: int, bits: int) -> ParameterGroup:
-    levels = quantize(values, step_index, bits)
-    return ParameterGroup(levels, step_index, choose_model(levels))
+def _quantized(
+    values: npt.NDArray[np.float32], step_index: int, bits: int, *, graded: bool = False
+) -> ParameterGroup:
+    levels = quantize(values, step_index, bits, graded=graded)
+    return ParameterGroup(levels, step_index, choose_model(levels, graded=graded))

@@ -53,7 +53,7 @@ _MOST_STEPS = 2.0
 
 _PRESETS: dict[PresetName, ImagePreset] = {
     "fast": ImagePreset(steps=560, batch_size=32_768),
-    "default": ImagePreset(steps=2400, batch_size=32_768),
+    "default": ImagePreset(steps=2000, batch_size=32_768),
     "best": ImagePreset(steps=10_000, batch_size=32_768),
 }
 
@@ -95,9 +95,9 @@ _WIDTHS = ((300, 20), (1500, 28), (3000, 40), (6000, 56))
 _OCTAVES = ((300, 5), (1200, 6), (2500, 7), (5800, 8))
 
 # Bits that a latent number takes in the file.
-_BITS_EACH = 4.95
+_BITS_EACH = 4.8
 _DEPTH = 5
-_BITS = 7
+_BITS = 6
 
 # At a latent of so many numbers, and how it falls above: long latents' gradients scatter more.
 _LEARNING_RATE_LATENT = 5800

@@ -20,6 +20,9 @@ from doh3d.fitting.optimisation import (
     BIAS_LEARNING_RATE,
     CHECK_POINTS,
     REPORT_INTERVAL,
+    bits_of_fineness,
+    coarsest_step,
+    fineness,
     is_steered,
     one_cycle,
     rounded_count,
@@ -74,7 +77,8 @@ class ManyOptimisation:
                 )
             ]
         )
-        self._step_indices = np.full(count, nearest_step_index(config.training_step))
+        self._fineness = fineness(config, device)
+        self._step_indices = np.full(count, config.training_step_index)
         self._use_steps()
         self._bias_step = float(STEPS[nearest_step_index(config.bias_step)])
         self._fixed = 0
@@ -176,7 +180,8 @@ class ManyOptimisation:
         due = rounded_count(self.config, step)
         if due > self._fixed:
             new = slice(self._fixed, due)
-            rounded = Rounded.of(self._latents[:, new], self._steps, self.config.bits, due)
+            finer = None if self._fineness is None else self._fineness[new]
+            rounded = Rounded.of(self._latents[:, new], self._steps, self.config.bits, due, finer)
             self._latents[:, new] = rounded.values
             self._fixed = due
 
@@ -186,7 +191,7 @@ class ManyOptimisation:
             return Rounded.exact(self._latents), Rounded.exact(self._biases)
         bias_count = self._biases.shape[1] * (fixed > 0)
         return (
-            Rounded.of(self._latents, self._steps, config.bits, fixed),
+            Rounded.of(self._latents, self._steps, config.bits, fixed, self._fineness),
             Rounded.of(self._biases, self._bias_step, MAX_BITS, bias_count),
         )
 
@@ -220,8 +225,8 @@ class ManyOptimisation:
                 yield k, pair
 
     def _use_steps(self) -> None:
-        steps = STEPS[self._step_indices].astype(np.float32)
-        self._steps = torch.from_numpy(steps).to(self._device)[:, None]
+        steps = [coarsest_step(self.config, int(index)) for index in self._step_indices]
+        self._steps = torch.tensor(steps, dtype=torch.float32, device=self._device)[:, None]
 
     @torch.no_grad()
     def _progress(self, step: int) -> FitProgress:
@@ -230,7 +235,7 @@ class ManyOptimisation:
         size = 0.0
         if self.config.quantization_aware:
             bits = laplace_bits(latents.levels) + laplace_bits(biases.levels)
-            size = float(bits.mean()) / 8
+            size = float((bits + bits_of_fineness(self._fineness)).mean()) / 8
         return FitProgress(step, self.config.steps, float(loss), size)
 
     @torch.no_grad()

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
-from doh3d.codec.quantization import STEPS, nearest_step_index
+from doh3d.codec.quantization import GRADES, STEPS, grade_factors, nearest_step_index
 from doh3d.fitting.adam import Adam
 from doh3d.fitting.cell_samples import CellSamples, encode_chunks
 from doh3d.fitting.checkpoint import State, Work
@@ -87,7 +87,8 @@ class Optimisation:
         # must not be known by the weights whether this is the start or a fit taken up again.
         self.projection.transpose(torch.zeros(architecture.weight_count, device=device))
         self._gains = weight_gains(architecture, device)
-        self._use_step(nearest_step_index(config.training_step))
+        self._fineness = fineness(config, device)
+        self._use_step(config.training_step_index)
         self._fixed = 0
         self._rate_weight = config.rate_weight if config.quantization_aware else 0.0
         self._bias_step = float(STEPS[nearest_step_index(config.bias_step)])
@@ -227,7 +228,8 @@ class Optimisation:
         due = rounded_count(self.config, step)
         if due > self._fixed:
             new = slice(self._fixed, due)
-            rounded = Rounded.of(self.latent[new], self._latent_step, self.config.bits, due)
+            finer = None if self._fineness is None else self._fineness[new]
+            rounded = Rounded.of(self.latent[new], self._latent_step, self.config.bits, due, finer)
             self.latent[new] = rounded.values
             self._fixed = due
 
@@ -239,6 +241,7 @@ class Optimisation:
         measure = binary_cross_entropy_with_logits if cross_entropy else mse_loss
         loss = measure(self._backward.outputs, values)
         bits = laplace_bits(latent.levels) + laplace_bits(biases.levels)
+        bits = bits + bits_of_fineness(self._fineness)
         return loss, bits if self.config.quantization_aware else torch.zeros_like(bits)
 
     def _choose_step(self, payload_bits: float) -> None:
@@ -267,7 +270,7 @@ class Optimisation:
 
     def _use_step(self, index: int) -> None:
         self.latent_step_index = index
-        self._latent_step = float(STEPS[index])
+        self._latent_step = coarsest_step(self.config, index)
 
     def result(self) -> FitResult:
         """Copy the latent and biases as they stand."""
@@ -284,7 +287,7 @@ class Optimisation:
         if not config.quantization_aware:
             return Rounded.exact(self.latent), Rounded.exact(self.biases)
         return (
-            Rounded.of(self.latent, self._latent_step, config.bits, fixed),
+            Rounded.of(self.latent, self._latent_step, config.bits, fixed, self._fineness),
             Rounded.of(self.biases, self._bias_step, MAX_BITS, len(self.biases) * (fixed > 0)),
         )
 
@@ -311,6 +314,25 @@ class Optimisation:
             )
         inside = outputs > 0
         return finite and bool(inside.any()) and not bool(inside.all())
+
+
+def fineness(config: FitConfig, device: torch.device) -> torch.Tensor | None:
+    """(n,) how many times finer than the coarsest step each latent number is rounded."""
+    if not config.graded_training:
+        return None
+    factors = grade_factors(config.latent)
+    return torch.from_numpy((factors[0] / factors).astype(np.float32)).to(device)
+
+
+def coarsest_step(config: FitConfig, step_index: int) -> float:
+    """Step of the first latent numbers, where that of the last has this index."""
+    octaves = GRADES - 1 if config.graded_training else 0
+    return float(STEPS[step_index]) * 2.0**octaves
+
+
+def bits_of_fineness(fineness: torch.Tensor | None) -> torch.Tensor | float:
+    """Bits that finer steps add to those of levels in units of the coarsest."""
+    return 0.0 if fineness is None else fineness.log2().sum()
 
 
 def is_steered(config: FitConfig, step: int) -> bool:

@@ -90,15 +90,15 @@ class Plan:
 
 # Latent length, weights of all cells' networks, and bits that a latent number takes in the file.
 _PLAN = (
-    (200, 1_680, 5.35),
-    (350, 2_750, 5.35),
-    (600, 3_380, 5.40),
-    (1100, 4_840, 5.30),
-    (2000, 7_500, 5.35),
-    (4000, 11_300, 5.60),
-    (9500, 20_000, 5.75),
-    (21_500, 50_000, 5.85),
-    (80_000, 130_000, 6.05),
+    (200, 1_680, 5.1),
+    (350, 2_750, 5.1),
+    (600, 3_380, 5.1),
+    (1100, 4_840, 5.1),
+    (2000, 7_500, 5.15),
+    (4000, 11_300, 5.3),
+    (9500, 20_000, 5.4),
+    (21_500, 50_000, 5.5),
+    (80_000, 130_000, 5.7),
 )
 _LOG_LATENTS = [math.log(row[0]) for row in _PLAN]
 
@@ -114,7 +114,7 @@ _LATENT_OF_A_CELL, _CELLS_EXPONENT = 2200, 1.2
 _OCTAVES = 3
 
 # Of a latent's range; with cells the best step is about half as large.
-_BITS = 7
+_BITS = 6
 
 # About the share by which a step changes the weights, at the schedule's peak; each cell's samples
 # are fewer, and their gradient scatters more.

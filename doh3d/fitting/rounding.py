@@ -19,7 +19,8 @@ class Rounded:
     values : (N,) float32, or (K, N) for K shapes
         Levels times step, or the numbers themselves where they are not to be rounded.
     levels : as values
-        Integers where rounded.
+        Integers where rounded; those of graded numbers in units of the coarsest step, so that the
+        later parts' are halves and quarters.
     step : float, or (K, 1) float32
     passes : bool, as values, or None
         Where a gradient passes: not where the range of levels has cut a number off.
@@ -37,11 +38,23 @@ class Rounded:
 
     @classmethod
     def of(
-        cls, numbers: torch.Tensor, step: float | torch.Tensor, bits: int, fixed: int
+        cls,
+        numbers: torch.Tensor,
+        step: float | torch.Tensor,
+        bits: int,
+        fixed: int,
+        fineness: torch.Tensor | None = None,
     ) -> Rounded:
-        """Round the first `fixed` of (..., N) numbers to multiples of `step`; bound them all."""
+        """Round the first `fixed` of (..., N) numbers to multiples of `step`; bound them all.
+
+        `fineness`, (N,) float32, says how many times finer than `step` each is rounded.
+        """
         levels = numbers / step
-        levels[..., :fixed].round_()
+        rounded = levels[..., :fixed]
+        if fineness is None:
+            rounded.round_()
+        else:
+            rounded.mul_(fineness[:fixed]).round_().div_(fineness[:fixed])
         level = max_level(bits)
         passes = levels.abs() <= level
         levels.clamp_(-level, level)

@@ -16,8 +16,9 @@ from doh3d.fitting.config import MAX_BITS, FitConfig
 _FINER_NOTCHES = 12
 _COARSER_NOTCHES = 8
 
-# Bits by which a latent number still grows after rounding sets in.
-_LATE_GROWTH_BITS = 0.035
+# Bits by which a latent number may be too long when rounding sets in: steps are an eighth of a bit
+# apart, and the rate weight makes up for so little in either direction.
+_EXCESS_BITS = 0.03
 
 # By how much the logarithm of the rate weight follows the bits' excess. A percent is then seven
 # times as much or as little, and where the bits are right the weight is what it was: one that grew
@@ -33,7 +34,7 @@ def step_index_for_bits(
     *,
     near: int,
 ) -> int:
-    """Index of the finest step near another at which latent and biases keep within the bits.
+    """Index of the finest step near another at which latent and biases about keep within the bits.
 
     Parameters
     ----------
@@ -45,12 +46,11 @@ def step_index_for_bits(
     """
     bias_levels = quantize(biases, nearest_step_index(config.bias_step), MAX_BITS)
     available = payload_bits - code_length_bits(bias_levels, choose_model(bias_levels))
-    available -= _LATE_GROWTH_BITS * len(latent)
+    available += _EXCESS_BITS * len(latent)
     finest = max(near - _FINER_NOTCHES, 0)
     coarsest = min(near + _COARSER_NOTCHES, STEP_COUNT - 1)
     for index in range(finest, coarsest):
-        levels = quantize(latent, index, config.bits)
-        if code_length_bits(levels, choose_model(levels)) <= available:
+        if latent_bits(latent, config, index) <= available:
             return index
     return coarsest
 
@@ -76,9 +76,14 @@ def rate_weight_factor(
     step_index : int
         Of the latent's step.
     """
-    groups = (
-        quantize(latent, step_index, config.bits),
-        quantize(biases, nearest_step_index(config.bias_step), MAX_BITS),
-    )
-    bits = sum(code_length_bits(levels, choose_model(levels)) for levels in groups)
+    bias_levels = quantize(biases, nearest_step_index(config.bias_step), MAX_BITS)
+    bits = latent_bits(latent, config, step_index)
+    bits += code_length_bits(bias_levels, choose_model(bias_levels))
     return math.exp(min(max(_STEERING * (bits / payload_bits - 1), -_MOST_STEERED), _MOST_STEERED))
+
+
+def latent_bits(latent: npt.NDArray[np.float32], config: FitConfig, step_index: int) -> float:
+    """Bits of a (n,) latent rounded as the configuration says, with the step of that index."""
+    graded = config.graded_training
+    levels = quantize(latent, step_index, config.bits, graded=graded)
+    return code_length_bits(levels, choose_model(levels, graded=graded))
