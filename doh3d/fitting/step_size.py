@@ -20,10 +20,11 @@ _COARSER_NOTCHES = 8
 # apart, and the rate weight makes up for so little in either direction.
 _EXCESS_BITS = 0.03
 
-# By how much the logarithm of the rate weight follows the bits' excess. A percent is then seven
-# times as much or as little, and where the bits are right the weight is what it was: one that grew
-# or fell on and on would be far off when only few numbers are left to answer to it.
-_STEERING, _MOST_STEERED = 200.0, 5.0
+# By how much the logarithm of the rate weight follows the bits' excess, and how far. A percent is
+# then 2.7 times as much or as little, and where the bits are right the weight is what it was: one
+# that grew or fell on and on would be far off when only few numbers are left to answer to it. A
+# hundred times as much would tear the shape apart; a hundredth is only no rate term.
+_STEERING, _STEERED_DOWN, _STEERED_UP = 100.0, -5.0, 1.5
 
 
 def step_index_for_bits(
@@ -79,7 +80,8 @@ def rate_weight_factor(
     bias_levels = quantize(biases, nearest_step_index(config.bias_step), MAX_BITS)
     bits = latent_bits(latent, config, step_index)
     bits += code_length_bits(bias_levels, choose_model(bias_levels))
-    return math.exp(min(max(_STEERING * (bits / payload_bits - 1), -_MOST_STEERED), _MOST_STEERED))
+    steered = _STEERING * (bits / payload_bits - 1)
+    return math.exp(min(max(steered, _STEERED_DOWN), _STEERED_UP))
 
 
 def latent_bits(latent: npt.NDArray[np.float32], config: FitConfig, step_index: int) -> float:
