@@ -95,14 +95,14 @@ def parse_header(data):
         family = header[f"{group}_family"]
         header[f"{group}_parameter"] = parameter = take(1)[0]
         header[f"{group}_step"] = step_index = take(1)[0]
-        require(family <= 5, "unknown family")
+        require(family <= 9, "unknown family")
         if family == 0:
             require(parameter == 0, "a raw group with a parameter")
             require(step_index == 0, "a raw group with a step")
         elif family == 1:
             require(2 <= parameter <= 16, "fixed length out of range")
         else:
-            require(parameter <= 159, "scale index out of range")
+            require(parameter <= (159 if family <= 5 else 143), "scale index out of range")
 
     if image:
         header["pixels_wide"] = int.from_bytes(take(2), "little") + 1
@@ -264,6 +264,14 @@ def table(family, row):
 
 def decode_group(decoder, family, parameter, count):
     """Decode the `count` integers of a group under a family other than raw."""
+    if family >= 6:
+        sizes = (count - count // 2, count // 2 - count // 8, count // 8)
+        values = []
+        for part, (size, factor) in enumerate(zip(sizes, (4, 2, 1), strict=True)):
+            found = decode_group(decoder, family - 4, parameter + 8 * part, size)
+            values += [factor * v for v in found]
+        require(all(-32767 <= v <= 32767 for v in values), "a value out of range")
+        return values
     if family == 1:
         model = equal_frequencies(parameter)
         values = [decoder.symbol(model) - 2 ** (parameter - 1) for _ in range(count)]

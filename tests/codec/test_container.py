@@ -28,7 +28,7 @@ from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.partition import Partition, balanced_partition
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-NAMES = ("hadamard", "dense", "sine", "raw", "cells")
+NAMES = ("hadamard", "dense", "sine", "raw", "cells", "graded")
 MEMORY_LIMIT = 100 * 2**20
 
 # Where the fields of the golden hadamard file are: ReLU, a latent of fewer than 128 numbers.
@@ -107,6 +107,20 @@ def codes():
             latent=raw([0.5, -0.25, 0.375, 0.0078125]),
             biases=raw([0.125, -1.0, 0.75]),
         ),
+        "graded": ShapeCode(
+            architecture=Architecture(width=3, depth=1, octaves=1),
+            dense_projection=False,
+            seed=31,
+            transform=NormalizingTransform((-1.0, 0.5, 8.0), 0.75),
+            extents=(9, 31, 18),
+            latent=quantized(
+                [8, -4, 0, 12, -20, 4, -16, 0, 8, 36, 2, -6, 10, 0, -14, 2, 9, -5],
+                157,
+                Family.GRADED_LAPLACE,
+                44,
+            ),
+            biases=quantized([1, 0, -3, 2], 150, Family.GAUSSIAN, 42),
+        ),
         # Along y, whose mirror plane leaves half of it, in the middle; then near either end.
         "cells": ShapeCode(
             architecture=Architecture(
@@ -158,6 +172,7 @@ def test_encoder_still_writes_the_golden_files(name):
         ("dense", "1999010a3fc7e0d857f81f7b18ee0fd9e47f82d225bea792c6adcc3474081c6b"),
         ("sine", "63f5e9d4a57f987706c22b29fae27c966c67f72aceacc279b1838ff99686533e"),
         ("cells", "d13905e7ae096146d3a8c0126c34830af258c34e96b42735ba5f5d740544cb08"),
+        ("graded", "97a59284cac67bf5733a2ae68c076f1ff917aeffbb8caba8ceaf4606a9ab3298"),
         ("raw", "a5cfbb99749569e56ea1d05d9d1a7eff02d986130e23a6ad1c7319e37e2b3050"),
     ],
 )
@@ -338,7 +353,11 @@ BAD_FILES = {
         edited("hadamard", FLAGS, b"\x04\x13\xff\xed\x07", 4),
         "n \\* P = 134300160 .* limit of 134217728",
     ),
-    "latent family": (edited("hadamard", FAMILIES, b"\x56"), "family 6 is unknown"),
+    "latent family": (edited("hadamard", FAMILIES, b"\x5a"), "family 10 is unknown"),
+    "graded scale": (
+        edited("graded", LATENT_PARAMETER, b"\x90"),
+        "GRADED_LAPLACE has parameter 144",
+    ),
     "bias family": (edited("hadamard", FAMILIES, b"\xf3"), "family 15 is unknown"),
     "latent scale": (edited("hadamard", LATENT_PARAMETER, b"\xa0"), "LAPLACE has parameter 160"),
     "bias scale": (edited("hadamard", BIAS_PARAMETER, b"\xff"), "GAUSSIAN has parameter 255"),

@@ -17,10 +17,12 @@ from doh3d.codec.entropy import (
     encode_groups,
     frequency_tables,
 )
+from doh3d.codec.entropy import fits as model_fits
 from doh3d.errors import FormatError
 
 ROOT = Path(__file__).parents[2]
-TABLE_FAMILIES = [f for f in Family if f > Family.FIXED_LENGTH]
+TABLE_FAMILIES = [f for f in Family if Family.FIXED_LENGTH < f <= Family.GAUSSIAN]
+GRADED_FAMILIES = [f for f in Family if f > Family.GAUSSIAN]
 FIXED_LENGTH, LAPLACE, GAUSSIAN = Family.FIXED_LENGTH, Family.LAPLACE, Family.GAUSSIAN
 GG_0_75, GG_1_5 = Family.GENERALIZED_GAUSSIAN_0_75, Family.GENERALIZED_GAUSSIAN_1_5
 
@@ -41,6 +43,27 @@ PINNED = {
     "narrow": ([([0] * 50 + [1] + [0] * 50, LAPLACE, 8)], "eb07"),
     "two groups": ([([3, -3, 300], LAPLACE, 35), ([1, -2, 1], FIXED_LENGTH, 2)], "f7cd1d702cdcc3"),
     "most likely": ([([0] * 20, GAUSSIAN, 0)], "01"),
+    "graded": (
+        [
+            (
+                [4, -8, 0, 12, -24, 8, -4, 0, 40, 2, -6, 10, 0, -14, 2, 9, -17],
+                Family.GRADED_LAPLACE,
+                40,
+            )
+        ],
+        "ac8052995672e73d0d3f",
+    ),
+    "one graded": ([([-20], Family.GRADED_GAUSSIAN, 50)], "20"),
+    "graded shift": (
+        [
+            (
+                [4000, -4096, 512, 8, -5554, 32766, 2, -32767],
+                Family.GRADED_GENERALIZED_GAUSSIAN_1_5,
+                110,
+            )
+        ],
+        "e30ccec661095313c36d9780332ba2000000c5f6dc",
+    ),
 }
 
 
@@ -62,8 +85,18 @@ def groups(draw, max_size=60):
     if draw(st.booleans()):
         least = next(bits for bits in range(2, 17) if fits(values, bits))
         return group(values, FIXED_LENGTH, draw(st.integers(least, 16)))
+    if draw(st.booleans()):
+        family = draw(st.sampled_from(GRADED_FAMILIES))
+        return group(coarsened(values), family, draw(st.integers(0, 143)))
     parameter = draw(st.integers(0, 159))
     return group(values, draw(st.sampled_from(TABLE_FAMILIES)), parameter)
+
+
+def coarsened(values):
+    """Drop the binary places that a graded group's values lack."""
+    count = len(values)
+    factors = [4] * (count - count // 2) + [2] * (count // 2 - count // 8) + [1] * (count // 8)
+    return [int(v / factor) * factor for v, factor in zip(values, factors, strict=True)]
 
 
 def decoded_by_reference(reference, stream, described):
@@ -78,6 +111,14 @@ def decoded_by_reference(reference, stream, described):
 
 def symbols_of(reference, values, model):
     """(C_k, C_(k+1)) of each symbol, by the document's steps 1 to 3."""
+    if model.family in GRADED_FAMILIES:
+        count, begin, intervals = len(values), 0, []
+        for part, end in enumerate((count - count // 2, count - count // 8, count)):
+            of_part = SymbolModel(Family(model.family - 4), model.parameter + 8 * part)
+            levels = [v // 2 ** (2 - part) for v in values[begin:end]]
+            intervals += symbols_of(reference, levels, of_part)
+            begin = end
+        return intervals
     if model.family == FIXED_LENGTH:
         width = 2 ** (24 - model.parameter)
         starts = [(v + 2 ** (model.parameter - 1)) * width for v in values]
@@ -259,6 +300,36 @@ def test_no_model_codes_in_fewer_bits_than_the_chosen(coded):
             assert best <= other * (1 + 1e-12)
 
 
+@given(coded=groups())
+@settings(deadline=None, max_examples=30)
+def test_no_graded_model_codes_in_fewer_bits_than_the_chosen(coded):
+    values = np.array(coarsened(coded[0].tolist()))
+    chosen = choose_model(values, graded=True)
+    assert chosen.graded
+    assert model_fits(values, chosen)
+    best = code_length_bits(values, chosen)
+    for family in GRADED_FAMILIES:
+        for parameter in range(144):
+            other = code_length_bits(values, SymbolModel(family, parameter))
+            assert best <= other * (1 + 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("values", "fit"),
+    [
+        ([4, 8, -4, 0, 2, -2, 2, 1], True),
+        ([2, 8, -4, 0, 2, -2, 2, 1], False),
+        ([4, 8, -4, 1, 2, -2, 2, 1], False),
+        ([4, 8, -4, 0, 2, -2, 1, 1], False),
+        ([4], True),
+        ([1], False),
+        ([4, -32767], False),
+    ],
+)
+def test_graded_values_lack_binary_places(values, fit):
+    assert model_fits(np.array(values), SymbolModel(Family.GRADED_LAPLACE, 40)) == fit
+
+
 def test_tables_are_the_documented_ones():
     tables = (ROOT / "doh3d" / "codec" / "entropy_tables.npz").read_bytes()
     documented = re.findall(r"[0-9a-f]{64}", (ROOT / "docs" / "format.md").read_text())
@@ -290,6 +361,7 @@ def test_tables_have_their_deviation(family, scale):
         (FIXED_LENGTH, 17),
         (LAPLACE, -1),
         (GAUSSIAN, 160),
+        (Family.GRADED_LAPLACE, 144),
     ],
 )
 def test_models_out_of_range(family, parameter):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from doh3d.codec.container import parse, parse_signal, serialize
 from doh3d.codec.entropy import Family, SymbolModel, choose_model
 from doh3d.codec.image_code import ImageCode, image_box
-from doh3d.codec.quantization import MAX_QUANTIZED, STEPS, nearest_step_index
+from doh3d.codec.quantization import MAX_QUANTIZED, STEPS, grade_factors, nearest_step_index
 from doh3d.codec.shape_code import ShapeCode, shape_box
 from doh3d.codec.signal_code import ParameterGroup, SignalCode
 from doh3d.errors import FormatError
@@ -62,12 +62,17 @@ def quantized_groups(draw, min_count, max_count, steps=None):
         draw(st.lists(levels, min_size=min_count, max_size=max_count)), dtype=np.int64
     )
     family = draw(st.sampled_from([f for f in Family if f != Family.RAW_FLOAT32]))
+    graded = family > Family.GAUSSIAN
+    if graded:
+        values = values // grade_factors(len(values)).astype(int)
+        values = values * grade_factors(len(values)).astype(int)
+        values[values < -MAX_QUANTIZED] = 0
     if family == Family.FIXED_LENGTH:
         model = SymbolModel(family, draw(st.integers(fixed_length(values), 16)))
     elif draw(st.booleans()):
-        model = choose_model(values)
+        model = choose_model(values, graded=graded)
     else:
-        model = SymbolModel(family, draw(st.integers(0, 159)))
+        model = SymbolModel(family, draw(st.integers(0, 143 if graded else 159)))
     step_index = draw(st.integers(0, 255)) if steps is None else steps(values)
     return ParameterGroup(values, step_index, model)
 

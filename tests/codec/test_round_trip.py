@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from doh3d.codec.container import parse, section_sizes, serialize
 from doh3d.codec.entropy import Family, SymbolModel, choose_model
+from doh3d.codec.quantization import grade_factors
 from doh3d.codec.shape_code import ShapeCode
 from doh3d.codec.signal_code import ParameterGroup
 from doh3d.geometry.transform import NormalizingTransform
@@ -48,12 +49,16 @@ def groups(draw, count):
     if draw(st.booleans()):
         values = np.clip(np.rint(rng.laplace(0, limit / 20 + 0.1, count)), -limit, limit)
     values = values.astype(np.int64)
+    graded = family > Family.GAUSSIAN
+    if graded:
+        factors = grade_factors(count).astype(np.int64)
+        values = values // 4 * factors
     if family == Family.FIXED_LENGTH:
         model = SymbolModel(family, draw(st.integers(bits, 16)))
     elif draw(st.booleans()):
-        model = choose_model(values)
+        model = choose_model(values, graded=graded)
     else:
-        model = SymbolModel(family, draw(st.integers(0, 159)))
+        model = SymbolModel(family, draw(st.integers(0, 143 if graded else 159)))
     return ParameterGroup(values, draw(st.integers(0, 255)), model)
 
 

@@ -6,6 +6,7 @@ import torch
 import trimesh
 
 from doh3d.codec.entropy import code_length_bits
+from doh3d.codec.quantization import STEPS, grade_factors
 from doh3d.errors import ConfigError, Doh3dError
 from doh3d.fitting.compress import compress, compress_with, make_config
 from doh3d.fitting.config import FitConfig
@@ -127,15 +128,16 @@ def test_numbers_are_rounded_one_after_the_other_and_then_stay():
     levels = []
 
     def watch(_):
-        scaled = (optimisation.latent / optimisation._latent_step).numpy()
+        scaled = (optimisation.latent / STEPS[optimisation.latent_step_index]).numpy()
+        scaled /= grade_factors(SMALL.latent).astype(np.float32)
         levels.append(np.where(np.abs(scaled - scaled.round()) < 1e-3, scaled.round(), np.nan))
 
     optimisation.run(watch)
     # After 50, 100 and 150 of 150 steps.
     assert np.isnan(levels[0]).mean() > 0.9
-    first = slice(0, round(0.15 * SMALL.latent))
+    first = slice(0, round(0.03 * SMALL.latent))
     assert not np.isnan(levels[1][first]).any()
-    assert np.isnan(levels[1]).mean() > 0.6
+    assert np.isnan(levels[1]).mean() > 0.8
     np.testing.assert_array_equal(levels[1][first], levels[2][first])
     assert not np.isnan(levels[2]).any()
 

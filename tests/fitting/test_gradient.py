@@ -63,18 +63,22 @@ def test_no_error_at_all_has_no_gradient():
     assert not found.biases.any()
 
 
+@pytest.mark.parametrize("graded", [False, True])
 @pytest.mark.parametrize("fixed", [0, 120, 200])
 @pytest.mark.parametrize("bits", [3, 16])
-def test_rounding_gradient_equals_autograd(fixed, bits):
+def test_rounding_gradient_equals_autograd(fixed, bits, graded):
     numbers = torch.randn(200, generator=torch.Generator().manual_seed(1)) * 3
     toward = torch.randn(200, generator=torch.Generator().manual_seed(2))
     step, rate_weight = 0.5, 0.3
-    rounded = Rounded.of(numbers, step, bits, fixed)
+    finer = torch.tensor([1.0] * 100 + [2.0] * 75 + [4.0] * 25)
+    rounded = Rounded.of(numbers, step, bits, fixed, finer if graded else None)
     level = 2 ** (bits - 1) - 1
 
     numbers.requires_grad_()
     scaled = numbers / step
     shift = scaled.round() - scaled
+    if graded:
+        shift = (scaled * finer).round() / finer - scaled
     shift[fixed:] = 0
     levels = (scaled + shift.detach()).clamp(-level, level)
     loss = (levels * step * toward).sum() + rate_weight * laplace_bits(levels)
