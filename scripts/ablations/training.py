@@ -30,6 +30,10 @@ def variants(arguments):
             f"n {latent}, Adam": adam,
             f"n {latent}, Adam, 4 times the steps": replace(adam, steps=4 * whole.steps),
             f"n {latent}, hard occupancy": replace(whole, softness=0.0),
+            # As they were before: twice the finest of the graded ones, half of the coarsest.
+            f"n {latent}, equal steps": replace(
+                whole, graded=False, bits=whole.bits + 1, rounding_start=0.6
+            ),
             f"n {latent}, rounded at the end": replace(whole, quantizer="ptq"),
             f"n {latent}, float32": replace(whole, bits=32),
             f"n {latent}, twice the width": replace(wide, steps=whole.steps),
