@@ -103,7 +103,7 @@ def test_the_log_is_quiet_unless_asked(folder, run):
         assert json.loads(out)["bytes"] > 0
         lines = logged(err)
         assert "doh3d: doubled.ply: 2 doubled faces left out" in lines
-        assert any(line.startswith("doh3d: fitting 100 latents, 7 bits") for line in lines)
+        assert any(line.startswith("doh3d: fitting 100 latents, 6 bits") for line in lines)
         assert any(line.startswith("doh3d: fitted in ") for line in lines)
         # The mesh is read twice, and what is said of it is said once.
         assert len(set(lines)) == len(lines)
