@@ -18,7 +18,7 @@ from doh3d.codec.shape_code import ShapeCode, check_transform, shape_box
 from doh3d.codec.signal_code import ParameterGroup, SignalCode, check_dense_size
 from doh3d.errors import ConfigError, FormatError
 from doh3d.geometry.transform import NormalizingTransform
-from doh3d.hypernetwork.architecture import Architecture
+from doh3d.hypernetwork.architecture import Activation, Architecture
 from doh3d.hypernetwork.partition import Partition
 from doh3d.limits import DEFAULT_LIMITS, MAX_FILE_BYTES, MAX_LATENTS, MAX_LEVELS, Limits
 
@@ -29,7 +29,8 @@ _KIND_MASK = 0b11
 _KIND_OCCUPANCY = 0
 _KIND_IMAGE = 1
 _FLAG_DENSE = 1 << 2
-_FLAG_SINE = 1 << 3
+# A byte says which other activation it is: the frequency of a sine, or 0.
+_FLAG_NOT_RELU = 1 << 3
 # Of a shape.
 _FLAG_DOUBLE = 1 << 4
 _FLAG_MIRRORED_X = 1 << 5
@@ -179,12 +180,12 @@ def _header(code: SignalCode) -> bytes:
     architecture = code.architecture
     flags, of_the_kind = _fields_of_the_kind(code)
     flags |= _FLAG_DENSE * code.dense_projection
-    flags |= _FLAG_SINE * (architecture.activation == "sine")
+    flags |= _FLAG_NOT_RELU * (architecture.activation != "relu")
     fields = [
         MAGIC,
         bytes([VERSION, flags, architecture.depth | architecture.octaves << 4]),
         bytes([architecture.width - 1]),
-        bytes([architecture.omega]) if architecture.activation == "sine" else b"",
+        bytes([architecture.omega]) if architecture.activation != "relu" else b"",
         _varint(len(code.latent.values)),
         struct.pack("<H", code.seed),
         bytes([code.latent.model.family | code.biases.model.family << 4]),
@@ -230,13 +231,17 @@ def _parse_body(reader: _Reader, limits: Limits, kind: type[CodeT]) -> CodeT:
         raise FormatError("an image has no mirror planes: flags 6 and 7 must be 0")
     layers = reader.byte()
     width = reader.byte() + 1
-    sine = bool(flags & _FLAG_SINE)
+    activation: Activation = "relu"
+    omega = 0
+    if flags & _FLAG_NOT_RELU:
+        omega = reader.byte()
+        activation = "sine" if omega else "smooth"
     architecture = Architecture(
         width=width,
         depth=layers & 15,
         octaves=layers >> 4,
-        activation="sine" if sine else "relu",
-        omega=reader.byte() if sine else 0,
+        activation=activation,
+        omega=omega,
         in_dim=2 if image else 3,
         out_dim=3 if image and flags & _FLAG_COLOUR else 1,
         mirrored=tuple(axis for axis in range(3) if not image and flags & _FLAG_MIRRORED_X << axis),

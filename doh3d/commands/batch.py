@@ -71,7 +71,7 @@ def batch(
     octaves: Annotated[
         int | None, typer.Option(help="Octaves of positional encoding, 0 to 15.")
     ] = None,
-    activation: Annotated[str, typer.Option(help="relu or sine.")] = "relu",
+    activation: Annotated[str, typer.Option(help="smooth, relu or sine.")] = "smooth",
     projection: Annotated[str, typer.Option(help="hadamard or dense.")] = "hadamard",
     mirror: Annotated[
         bool,

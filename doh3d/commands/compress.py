@@ -56,7 +56,7 @@ def compress(
             help="Octaves of positional encoding, 0 to 15.  [default: 3 or 4; 0 with sine]"
         ),
     ] = None,
-    activation: Annotated[str, typer.Option(help="relu or sine.")] = "relu",
+    activation: Annotated[str, typer.Option(help="smooth, relu or sine.")] = "smooth",
     projection: Annotated[str, typer.Option(help="hadamard or dense.")] = "hadamard",
     mirror: Annotated[
         bool,

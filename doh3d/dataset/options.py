@@ -28,7 +28,7 @@ class CompressOptions:
     width: int | None = None
     depth: int = 3
     octaves: int | None = None
-    activation: Activation = "relu"
+    activation: Activation = "smooth"
     projection: ProjectionKind = "hadamard"
     mirror: bool = True
     seed: int = 0

@@ -102,7 +102,7 @@ def make_config(
     width: int | None = None,
     depth: int = 3,
     octaves: int | None = None,
-    activation: Activation = "relu",
+    activation: Activation = "smooth",
     omega: int | None = None,
     levels: int | None = None,
     projection: ProjectionKind = "hadamard",
@@ -161,7 +161,7 @@ def compress(
     width: int | None = None,
     depth: int = 3,
     octaves: int | None = None,
-    activation: Activation = "relu",
+    activation: Activation = "smooth",
     omega: int | None = None,
     projection: ProjectionKind = "hadamard",
     mirror: bool = True,
@@ -197,7 +197,8 @@ def compress(
     width, depth, octaves : int
         Target network: neurons a hidden layer, hidden layers, octaves of positional encoding.
         Width and octaves follow the latent's length unless given (no octaves with sine).
-    activation : "relu" or "sine"
+    activation : "smooth", "relu" or "sine"
+        Of the target network's layers; smooth is a ReLU with a rounded corner.
     omega : int, optional
         Frequency of the sine activation, 30 unless given.
     projection : "hadamard" or "dense"

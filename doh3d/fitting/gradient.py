@@ -12,7 +12,7 @@ import torch
 
 from doh3d.fitting.config import Loss
 from doh3d.hypernetwork.architecture import Architecture
-from doh3d.hypernetwork.target import TargetWeights
+from doh3d.hypernetwork.target import TargetWeights, smooth_relu
 
 # Squared error that is added under the logarithm: about what rounding to 8 bits makes of values in
 # [-1, 1]. Below it nothing is to be gained.
@@ -61,6 +61,7 @@ class TargetBackward:
         self._outputs, self._deltas = buffers(), buffers()
         # A sine needs what went into it as well.
         self._angles = buffers()[:-1] if architecture.activation == "sine" else []
+        self._slopes = buffers()[:-1] if architecture.activation == "smooth" else []
         self._ones = torch.ones(batch, device=device)
         weights = torch.zeros(architecture.weight_count, device=device)
         biases = torch.zeros(architecture.bias_count, device=device)
@@ -115,6 +116,8 @@ class TargetBackward:
             if self._angles:
                 torch.mul(output, self._architecture.omega, out=self._angles[layer])
                 torch.sin(self._angles[layer], out=output)
+            elif self._slopes:
+                smooth_relu(output, self._slopes[layer])
             else:
                 output.clamp_min_(0)
             inputs = output
@@ -124,6 +127,8 @@ class TargetBackward:
         delta = self._deltas[layer]
         if self._angles:
             delta.mul_(self._angles[layer].cos_()).mul_(self._architecture.omega)
+        elif self._slopes:
+            delta.mul_(self._slopes[layer])
         else:
             # Where the output is 0, so is the derivative.
             torch.ops.aten.threshold_backward.grad_input(

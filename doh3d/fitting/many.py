@@ -50,7 +50,7 @@ def fit_many(
     width: int | None = None,
     depth: int = 3,
     octaves: int | None = None,
-    activation: Activation = "relu",
+    activation: Activation = "smooth",
     omega: int | None = None,
     projection: ProjectionKind = "hadamard",
     mirror: bool = True,

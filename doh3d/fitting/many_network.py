@@ -10,7 +10,7 @@ import torch
 from doh3d.fitting.config import Loss
 from doh3d.fitting.gradient import LEAST_SQUARED_ERROR, TargetGradient
 from doh3d.hypernetwork.architecture import Architecture
-from doh3d.hypernetwork.target import TargetWeights, split_many
+from doh3d.hypernetwork.target import TargetWeights, smooth_relu, split_many
 
 # Numbers in the activations of one layer that are held at a time on the CPU: with those of all
 # layers they stay in its cache.
@@ -47,6 +47,7 @@ class ManyBackward:
         self._outputs, self._deltas = buffers(widths[:-1]), buffers(widths)
         # A sine needs what went into it as well.
         self._angles = buffers(widths[:-1]) if architecture.activation == "sine" else []
+        self._slopes = buffers(widths[:-1]) if architecture.activation == "smooth" else []
         self._ones = torch.ones((self._at_once, 1, batch), device=device)
         self.outputs = torch.empty((count, batch, widths[-1]), device=device)
         weights = torch.zeros(count * architecture.weight_count, device=device)
@@ -116,6 +117,8 @@ class ManyBackward:
             angle = self._angles[layer][: len(output)]
             torch.mul(output, self._architecture.omega, out=angle)
             torch.sin(angle, out=output)
+        elif self._slopes:
+            smooth_relu(output, self._slopes[layer][: len(output)])
         else:
             output.clamp_min_(0)
 
@@ -124,6 +127,8 @@ class ManyBackward:
         if self._angles:
             angle = self._angles[layer][: len(delta)]
             delta.mul_(angle.cos_()).mul_(self._architecture.omega)
+        elif self._slopes:
+            delta.mul_(self._slopes[layer][: len(delta)])
         else:
             # Where the output is 0, so is the derivative.
             torch.ops.aten.threshold_backward.grad_input(delta, output, 0, grad_input=delta)

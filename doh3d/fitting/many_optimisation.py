@@ -32,6 +32,7 @@ from doh3d.fitting.results import FitProgress, FitResult, ProgressFunction
 from doh3d.fitting.rounding import Rounded
 from doh3d.fitting.step_size import rate_weight_factor, step_index_for_bits
 from doh3d.geometry.sampling import OccupancySamples
+from doh3d.hypernetwork.decoder import weight_gains
 from doh3d.hypernetwork.projection import make_projection
 from doh3d.hypernetwork.target import encode_points, split_many, target_forward
 
@@ -69,14 +70,8 @@ class ManyOptimisation:
             config.projection, n, architecture.layer_sizes, config.seed, device
         ).for_many(count)
         # Of each layer's K matrices, one after the other.
-        self._gains = torch.cat(
-            [
-                torch.full((count * size,), gain, dtype=torch.float32, device=device)
-                for size, gain in zip(
-                    architecture.layer_sizes, architecture.layer_gains, strict=True
-                )
-            ]
-        )
+        gains = weight_gains(architecture, device).split(architecture.layer_sizes)
+        self._gains = torch.cat([layer.repeat(count) for layer in gains])
         self._fineness = fineness(config, device)
         self._step_indices = np.full(count, config.training_step_index)
         self._use_steps()

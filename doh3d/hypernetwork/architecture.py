@@ -10,7 +10,8 @@ from doh3d.errors import ConfigError
 from doh3d.hypernetwork.partition import Partition
 from doh3d.limits import MAX_DEPTH, MAX_OCTAVES, MAX_OMEGA, MAX_WEIGHTS, MAX_WIDTH
 
-Activation = Literal["relu", "sine"]
+Activation = Literal["relu", "smooth", "sine"]
+
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,11 @@ class Architecture:
         Hidden layers, 1 to 15.
     octaves : int
         Octaves L of the encoding, 0 to 15.
-    activation : "relu" or "sine"
-        Sine layers compute sin(omega * (W x + b)) (SIREN, Sitzmann et al. 2020).
+    activation : "relu", "smooth" or "sine"
+        Of u = W x + b. Smooth is a ReLU whose corner is a parabola, (u + 1)^2 / 4 between -1 and
+        1; sine is sin(omega * u) (SIREN, Sitzmann et al. 2020).
     omega : int
-        SIREN's frequency, 1 to 255; 0 with ReLU.
+        SIREN's frequency, 1 to 255; 0 without sine.
     in_dim, out_dim : int
         Numbers a point and a value: 3 and 1 for occupancy.
     mirrored : tuple of int
@@ -77,11 +79,13 @@ class Architecture:
         if self.activation == "sine":
             if not 1 <= self.omega <= MAX_OMEGA:
                 raise ConfigError(f"omega is {self.omega}; with sine it must be 1 to {MAX_OMEGA}")
-        elif self.activation == "relu":
+        elif self.activation in ("relu", "smooth"):
             if self.omega != 0:
                 raise ConfigError(f"omega is {self.omega}; it belongs to the sine activation only")
         else:
-            raise ConfigError(f"activation is {self.activation!r}; it must be 'relu' or 'sine'")
+            raise ConfigError(
+                f"activation is {self.activation!r}; it must be 'relu', 'smooth' or 'sine'"
+            )
 
     @property
     def cells(self) -> int:
@@ -129,7 +133,8 @@ class Architecture:
         """Standard deviation s_l of layer l's usual initialisation.
 
         ReLU: He et al. 2015, sqrt(2 / fan_in), with the linear rule sqrt(1 / fan_in) in the
-        output layer. Sine: SIREN's uniform ranges, 1 / fan_in in the first layer and
+        output layer; with smooth activations too, where the first layer's is that of its columns of
+        factor 1, see `feature_factors`. Sine: SIREN's uniform ranges, 1 / fan_in in the first layer and
         sqrt(6 / fan_in) / omega in the others, as standard deviations (range / sqrt 3).
         Square roots and quotients are correctly rounded by IEEE 754, so these are the same
         numbers everywhere.
@@ -138,5 +143,20 @@ class Architecture:
         if self.activation == "sine":
             first = 1.0 / (shapes[0][1] * math.sqrt(3.0))
             return [first, *(math.sqrt(2.0 / fan_in) / self.omega for _, fan_in in shapes[1:])]
-        hidden = [math.sqrt(2.0 / fan_in) for _, fan_in in shapes[:-1]]
-        return [*hidden, math.sqrt(1.0 / shapes[-1][1])]
+        # Whole numbers, but for the first of smooth networks.
+        fans = [sum(factor * factor for factor in self.feature_factors)]
+        fans += [fan_in for _, fan_in in shapes[1:-1]]
+        return [*(math.sqrt(2.0 / fan) for fan in fans), math.sqrt(1.0 / shapes[-1][1])]
+
+    @property
+    def feature_factors(self) -> list[float]:
+        """Standard deviation of the first layer's weights by feature, in terms of its gain.
+
+        Smooth: (3/4)^k for octave k from 0, and 1 for the coordinates: high frequencies less, and
+        less of the quantiser's noise. Others: 1.
+        """
+        factors = [1.0] * self.in_dim
+        for octave in range(self.octaves):
+            factor = 3**octave / 4**octave if self.activation == "smooth" else 1.0
+            factors += [factor] * (2 * self.in_dim)
+        return factors

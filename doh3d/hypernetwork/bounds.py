@@ -31,6 +31,7 @@ from doh3d.hypernetwork.relaxation import (
     mirrored_encoding,
     relu_lines,
     sine_lines,
+    smooth_lines,
 )
 from doh3d.hypernetwork.target import TargetWeights
 
@@ -174,12 +175,19 @@ class LogitBounds:
                 largest = (centre + radius).amax(dim=0).clamp_min_(0.0)
                 gap = middle = line.upper_offset * 0.5
             else:
-                line = sine_lines(self._architecture.omega, centre, radius)
+                smooth = self._architecture.activation == "smooth"
+                if smooth:
+                    line = smooth_lines(centre, radius)
+                else:
+                    line = sine_lines(self._architecture.omega, centre, radius)
                 assert line.lower_offset is not None
                 gap = (line.upper_offset - line.lower_offset) * 0.5
                 middle = (line.upper_offset + line.lower_offset) * 0.5
-                # Both lines are within this of a sine, whose size is at most 1.
+                # Both lines are within this of a sine, whose size is at most 1, or of a smooth
+                # ReLU, which is at most 1 where a ReLU is 0, and else at most 1 more.
                 largest = (2.0 * gap).amax(dim=0).add_(1.0)
+                if smooth:
+                    largest += (centre + radius).amax(dim=0).clamp_min_(0.0)
             lines.append(line)
             roundings.append(self._rounding(layer, largest))
             if layer < last:

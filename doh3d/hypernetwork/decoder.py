@@ -14,14 +14,16 @@ def weight_gains(
 ) -> torch.Tensor:
     """(P,) float32 factors s_l * step, one for each generated weight.
 
-    The product is taken in double precision and rounded once.
+    Those of the first layer are times its feature's factor. Products are taken in double
+    precision, and rounded to float32 at the end.
     """
-    return torch.cat(
-        [
-            torch.full((size,), gain * step, dtype=torch.float32, device=device)
-            for size, gain in zip(architecture.layer_sizes, architecture.layer_gains, strict=True)
-        ]
-    )
+    first, *others = architecture.layer_gains
+    row = [first * step * factor for factor in architecture.feature_factors]
+    parts = [torch.tensor(row, dtype=torch.float32, device=device)]
+    parts[0] = parts[0].repeat(architecture.layer_sizes[0] // len(row))
+    for size, gain in zip(architecture.layer_sizes[1:], others, strict=True):
+        parts.append(torch.full((size,), gain * step, dtype=torch.float32, device=device))
+    return torch.cat(parts)
 
 
 def generate_weights(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from doh3d.hypernetwork.architecture import Architecture
+from doh3d.hypernetwork.target import smooth_relu
 
 # Beyond this radius, in radians, the line approximates a sine worse than the range [-1, 1] does.
 _SINE_LINEAR_RADIUS = 1.5
@@ -22,6 +23,9 @@ _SINE_BENT_RADIUS = 1.6
 # No lattice node is farther than this from where exact arithmetic would place it in its box:
 # coordinates are at most about 1, and four roundings lie between the two.
 _POINT_ERROR = 2.0**-22
+
+# Of a smooth ReLU and of its lines, by the size of what goes in.
+_SMOOTH_ERROR = 2.0**-20
 
 # Of float32 angles, by their size, and of their sines: torch's are within one unit in the last
 # place.
@@ -54,6 +58,22 @@ def relu_lines(centre: torch.Tensor, radius: torch.Tensor) -> Lines:
     upper_slope = (centre / radius).mul_(0.5).add_(0.5).clamp_(0.0, 1.0)
     upper_offset = (radius - centre).clamp_min_(0.0).mul_(upper_slope)
     return Lines(upper_slope.round(), None, upper_slope, upper_offset)
+
+
+def smooth_lines(centre: torch.Tensor, radius: torch.Tensor) -> Lines:
+    """Parallel lines around a smooth ReLU on [centre - radius, centre + radius], each (B, m).
+
+    It is convex: of the lines of any slope s, 0 to 1, the tangent s x + s (1 - s) is the highest
+    below, and the lowest above goes through one of the ends. Their slope is about the chord's.
+    """
+    lowest, highest = centre - radius, centre + radius
+    left, _ = smooth_relu(lowest.clone())
+    right, _ = smooth_relu(highest.clone())
+    slope = (right - left).div_(2.0 * radius).clamp_(0.0, 1.0)
+    # Values and products here are off by a few roundings of such sizes.
+    error = (centre.abs() + radius + 2.0).mul_(_SMOOTH_ERROR)
+    above = torch.maximum(left - slope * lowest, right - slope * highest)
+    return Lines(slope, slope - slope.square() - error, slope, above + error)
 
 
 def sine_lines(omega: int, centre: torch.Tensor, radius: torch.Tensor) -> Lines:

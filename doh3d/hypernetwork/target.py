@@ -113,9 +113,30 @@ def target_forward(
             x = torch.addmm(bias, x, matrix.T)
         if layer == last:
             break
-        sine = architecture.activation == "sine"
-        x = torch.sin(architecture.omega * x) if sine else torch.relu(x)
+        if architecture.activation == "sine":
+            x = torch.sin(architecture.omega * x)
+        elif architecture.activation == "smooth":
+            x, _ = smooth_relu(x)
+        else:
+            x = torch.relu(x)
     return x
+
+
+def smooth_relu(
+    x: torch.Tensor, slope: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """0 below -1, (x + 1)^2 / 4 up to 1, then x; and its slope.
+
+    Parameters
+    ----------
+    x : (...) float32
+        Overwritten with the values.
+    slope : as x, optional
+        Where the slope is to be put.
+    """
+    x.add_(1.0)
+    slope = torch.mul(x, 0.5, out=slope).clamp_(0.0, 1.0)
+    return x.sub_(slope).mul_(slope), slope
 
 
 def evaluate_points(
