@@ -61,7 +61,7 @@ def parse_header(data):
         "kind": "image" if image else "occupancy",
         "channels": 3 if image and flags & 16 else 1,
         "projection": "dense" if flags & 4 else "hadamard",
-        "activation": "sine" if flags & 8 else "relu",
+        "activation": "sine or smooth" if flags & 8 else "relu",
         "float64": bool(flags & 16) and not image,
         "mirrored": [bool(flags >> 5 + axis & 1) and not image for axis in range(3)],
     }
@@ -71,9 +71,9 @@ def parse_header(data):
     require(header["hidden_layers"] >= 1, "no hidden layer")
     header["width"] = take(1)[0] + 1
     header["omega"] = None
-    if header["activation"] == "sine":
+    if header["activation"] != "relu":
         header["omega"] = take(1)[0]
-        require(header["omega"] >= 1, "omega is 0")
+        header["activation"] = "sine" if header["omega"] else "smooth"
 
     n = 0
     for index in range(3):
@@ -401,12 +401,23 @@ def step(index):
 
 def layer_scale(parsed, layer):
     columns = parsed["shapes"][layer][1]
-    if parsed["activation"] == "relu":
+    if parsed["activation"] == "smooth" and layer == 0:
+        return math.sqrt(2 / sum(factor * factor for factor in column_factors(parsed)))
+    if parsed["activation"] != "sine":
         last = layer == len(parsed["shapes"]) - 1
         return math.sqrt((1 if last else 2) / columns)
     if layer == 0:
         return 1 / (columns * math.sqrt(3))
     return math.sqrt(2 / columns) / parsed["omega"]
+
+
+def column_factors(parsed):
+    """Of the first layer of a smooth network."""
+    features = len(parsed["mirrored"]) if parsed["kind"] == "occupancy" else 2
+    return [
+        *[1.0] * features,
+        *(0.75**octave for octave in range(parsed["octaves"]) for _ in range(2 * features)),
+    ]
 
 
 def weights(parsed):
@@ -428,8 +439,11 @@ def weights(parsed):
         if not raw:
             scale *= step(parsed["latent_step"])
         # A sum of levels is below 2^53, so that going through double precision rounds once.
-        matrix = np.array(sums, np.float64).astype(np.float32) * np.float32(scale)
-        matrices.append(matrix.reshape(*leading, rows, columns))
+        matrix = np.array(sums, np.float64).astype(np.float32).reshape(*leading, rows, columns)
+        scales = [scale] * columns
+        if parsed["activation"] == "smooth" and layer == 0:
+            scales = [scale * factor for factor in column_factors(parsed)]
+        matrices.append(matrix * np.array(scales, np.float64).astype(np.float32))
 
     flat = np.array(parsed["biases"], np.float64).astype(np.float32)
     if parsed["bias_family"] != 0:
@@ -478,6 +492,14 @@ def network(parsed, x):
     return found
 
 
+def activation(parsed, u):
+    if parsed["activation"] == "sine":
+        return np.sin(parsed["omega"] * u)
+    if parsed["activation"] == "smooth":
+        return np.where(np.abs(u) < 1, (u + 1) ** 2 / 4, np.maximum(u, 0))
+    return np.maximum(u, 0)
+
+
 def one_network(parsed, matrices, biases, x):
     """One network at the numbers that it is given."""
     features = [x]
@@ -487,5 +509,5 @@ def one_network(parsed, matrices, biases, x):
     for layer, (matrix, bias) in enumerate(zip(matrices, biases, strict=True)):
         v = v @ matrix.astype(np.float64).T + bias.astype(np.float64)
         if layer < len(matrices) - 1:
-            v = np.maximum(v, 0) if parsed["activation"] == "relu" else np.sin(parsed["omega"] * v)
+            v = activation(parsed, v)
     return v

@@ -28,7 +28,7 @@ from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.partition import Partition, balanced_partition
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-NAMES = ("hadamard", "dense", "sine", "raw", "cells", "graded")
+NAMES = ("hadamard", "dense", "sine", "raw", "cells", "graded", "smooth")
 MEMORY_LIMIT = 100 * 2**20
 
 # Where the fields of the golden hadamard file are: ReLU, a latent of fewer than 128 numbers.
@@ -121,6 +121,16 @@ def codes():
             ),
             biases=quantized([1, 0, -3, 2], 150, Family.GAUSSIAN, 42),
         ),
+        # Columns of three octaves, of a frequency 0.
+        "smooth": ShapeCode(
+            architecture=Architecture(width=2, depth=2, octaves=3, activation="smooth"),
+            dense_projection=False,
+            seed=77,
+            transform=NormalizingTransform((0.25, 3.0, -7.5), 1.25),
+            extents=(31, 6, 22),
+            latent=quantized([2, 0, -9, 4, 6, -1, 0, 3, -2, 8, -5, 1], 163, Family.LAPLACE, 50),
+            biases=quantized([0, 2, -1, 1, -4], 150, Family.GAUSSIAN, 42),
+        ),
         # Along y, whose mirror plane leaves half of it, in the middle; then near either end.
         "cells": ShapeCode(
             architecture=Architecture(
@@ -173,6 +183,7 @@ def test_encoder_still_writes_the_golden_files(name):
         ("sine", "63f5e9d4a57f987706c22b29fae27c966c67f72aceacc279b1838ff99686533e"),
         ("cells", "d13905e7ae096146d3a8c0126c34830af258c34e96b42735ba5f5d740544cb08"),
         ("graded", "97a59284cac67bf5733a2ae68c076f1ff917aeffbb8caba8ceaf4606a9ab3298"),
+        ("smooth", "95facc65f709d2af9a3803544d5ccd2e862515c051c32c477aae22e167cdd5e9"),
         ("raw", "a5cfbb99749569e56ea1d05d9d1a7eff02d986130e23a6ad1c7319e37e2b3050"),
     ],
 )
@@ -342,7 +353,6 @@ BAD_FILES = {
     "kind 2": (edited("hadamard", FLAGS, b"\x02"), "kind 2 is unknown"),
     "kind 3": (edited("hadamard", FLAGS, b"\x03"), "kind 3 is unknown"),
     "no layers": (edited("hadamard", LAYERS, b"\x10"), "depth is 0"),
-    "omega 0": (edited("sine", 7, b"\x00"), "omega is 0"),
     "n = 0": (edited("hadamard", N, b"\x00"), "latent has 0 numbers; 1 to 1048576"),
     "n too large": (edited("hadamard", N, b"\x81\x80\x40", 1), "latent has 1048577 numbers"),
     "varint of two": (edited("hadamard", N, b"\x8b\x00", 1), "shortest form"),

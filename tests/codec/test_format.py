@@ -3,6 +3,7 @@
 import zlib
 from dataclasses import replace
 from functools import partial
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from doh3d.errors import FormatError
 from doh3d.field import OccupancyField
 from doh3d.geometry.transform import NormalizingTransform
 from doh3d.hypernetwork import projection
-from doh3d.hypernetwork.architecture import Architecture
+from doh3d.hypernetwork.architecture import Activation, Architecture
 from doh3d.hypernetwork.partition import Partition
 from doh3d.images.field import ImageField
 from doh3d.limits import Limits
@@ -34,13 +35,13 @@ def with_checksum(body):
 
 @st.composite
 def architectures(draw, max_octaves=15, max_omega=255):
-    sine = draw(st.booleans())
+    activation = draw(st.sampled_from(get_args(Activation)))
     return Architecture(
         width=draw(st.integers(1, 5)),
         depth=draw(st.integers(1, 3)),
         octaves=draw(st.integers(0, 2) | st.integers(0, max_octaves)),
-        activation="sine" if sine else "relu",
-        omega=draw(st.integers(1, max_omega)) if sine else 0,
+        activation=activation,
+        omega=draw(st.integers(1, max_omega)) if activation == "sine" else 0,
         mirrored=tuple(sorted(draw(st.sets(st.integers(0, 2))))),
     )
 

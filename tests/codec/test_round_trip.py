@@ -1,6 +1,7 @@
 """Whatever a file can hold is read back as it was written, and written again as the same bytes."""
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 from hypothesis import event, example, given, settings
@@ -12,7 +13,7 @@ from doh3d.codec.quantization import grade_factors
 from doh3d.codec.shape_code import ShapeCode
 from doh3d.codec.signal_code import ParameterGroup
 from doh3d.geometry.transform import NormalizingTransform
-from doh3d.hypernetwork.architecture import Architecture
+from doh3d.hypernetwork.architecture import Activation, Architecture
 from doh3d.limits import MAX_DENSE_FILE_ENTRIES, MAX_LATENTS, Limits
 
 # Where the length of the latent's number of bytes, or of a Hadamard block, changes.
@@ -21,13 +22,13 @@ LENGTHS = st.integers(1, 300) | st.sampled_from([127, 128, 1024, 1025, 16383, 16
 
 @st.composite
 def architectures(draw):
-    sine = draw(st.booleans())
+    activation = draw(st.sampled_from(get_args(Activation)))
     return Architecture(
         width=draw(st.integers(1, 256)),
         depth=draw(st.integers(1, 15)),
         octaves=draw(st.integers(0, 15)),
-        activation="sine" if sine else "relu",
-        omega=draw(st.integers(1, 255)) if sine else 0,
+        activation=activation,
+        omega=draw(st.integers(1, 255)) if activation == "sine" else 0,
         mirrored=tuple(sorted(draw(st.sets(st.integers(0, 2))))),
     )
 

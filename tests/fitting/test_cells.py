@@ -97,7 +97,7 @@ def test_a_cell_without_samples_is_named():
 
 
 @pytest.mark.parametrize("at_once", [1, 3, 4])
-@pytest.mark.parametrize("activation", ["relu", "sine"])
+@pytest.mark.parametrize("activation", ["relu", "smooth", "sine"])
 @pytest.mark.parametrize("loss", ["cross-entropy", "log-squared-error"])
 def test_gradients_of_cells_equal_autograd(monkeypatch, loss, activation, at_once):
     batch, channels = 40, 1 if loss == "cross-entropy" else 3

@@ -12,6 +12,7 @@ CPU = torch.device("cpu")
 ARCHITECTURES = {
     "relu": Architecture(width=12, depth=3, octaves=2),
     "one layer": Architecture(width=7, depth=1, octaves=0),
+    "smooth": Architecture(width=12, depth=3, octaves=2, activation="smooth"),
     "sine": Architecture(width=9, depth=2, octaves=0, activation="sine", omega=6),
 }
 

@@ -91,7 +91,7 @@ def test_a_step_of_many_is_the_step_of_each(options, step):
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 3])
-@pytest.mark.parametrize("activation", ["relu", "sine"])
+@pytest.mark.parametrize("activation", ["relu", "smooth", "sine"])
 def test_gradients_of_many_networks_equal_autograd(monkeypatch, activation, at_once):
     omega = 6 if activation == "sine" else 0
     architecture = Architecture(width=9, depth=2, octaves=1, activation=activation, omega=omega)

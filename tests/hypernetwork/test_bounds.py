@@ -7,6 +7,7 @@ import torch
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.bounds import LogitBounds
 from doh3d.hypernetwork.cell_bounds import CellBounds
+from doh3d.hypernetwork.decoder import weight_gains
 from doh3d.hypernetwork.partition import Partition, balanced_partition
 from doh3d.hypernetwork.target import (
     TargetWeights,
@@ -26,17 +27,14 @@ ARCHITECTURES = [
     Architecture(width=24, depth=12, octaves=2),
     Architecture(width=16, depth=3, octaves=3, mirrored=(0, 2)),
     Architecture(width=12, depth=2, octaves=1, activation="sine", omega=9, mirrored=(0, 1, 2)),
+    Architecture(width=16, depth=3, octaves=3, activation="smooth"),
+    Architecture(width=24, depth=9, octaves=1, activation="smooth", mirrored=(1,)),
 ]
 
 
 def random_weights(architecture, seed, scale=1.0):
     generator = torch.Generator().manual_seed(seed)
-    gains = torch.cat(
-        [
-            torch.full((size,), gain)
-            for size, gain in zip(architecture.layer_sizes, architecture.layer_gains, strict=True)
-        ]
-    )
+    gains = weight_gains(architecture, torch.device("cpu"))
     flat = torch.randn(architecture.weight_count, generator=generator) * gains * scale
     biases = torch.randn(architecture.bias_count, generator=generator) * 0.2
     return split_weights(architecture, flat, biases)

@@ -116,7 +116,7 @@ def test_the_transpose_is_the_projections_own(kind, n):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("activation", ["relu", "sine"])
+@pytest.mark.parametrize("activation", ["relu", "smooth", "sine"])
 @pytest.mark.parametrize("n", [700, 4000])
 def test_random_latents_give_each_layer_its_usual_initialisation(kind, activation, n):
     sine = activation == "sine"
@@ -129,6 +129,7 @@ def test_random_latents_give_each_layer_its_usual_initialisation(kind, activatio
         bounds = [1 / fan_ins[0]] + [math.sqrt(6 / fan_in) / 30 for fan_in in fan_ins[1:]]
         variances = [bound**2 / 3 for bound in bounds]
     else:
+        # The mean over columns of the first layer of smooth networks too.
         variances = [2 / fan_in for fan_in in fan_ins[:-1]] + [1 / fan_ins[-1]]
     draws: list[list[torch.Tensor]] = [[] for _ in fan_ins]
     for seed in range(20):

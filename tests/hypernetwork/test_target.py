@@ -30,6 +30,8 @@ def slow_forward(architecture, flat, biases, point):
         if layer < len(shapes) - 1:
             if architecture.activation == "relu":
                 outputs = [max(0.0, x) for x in outputs]
+            elif architecture.activation == "smooth":
+                outputs = [(x + 1) ** 2 / 4 if abs(x) < 1 else max(0.0, x) for x in outputs]
             else:
                 outputs = [math.sin(architecture.omega * x) for x in outputs]
         features = outputs
@@ -44,6 +46,7 @@ def slow_forward(architecture, flat, biases, point):
         Architecture(width=6, depth=2, octaves=0, activation="sine", omega=10),
         Architecture(width=6, depth=2, octaves=1, activation="sine", omega=3),
         Architecture(width=7, depth=3, octaves=3, mirrored=(0, 2)),
+        Architecture(width=7, depth=3, octaves=3, activation="smooth"),
     ],
 )
 def test_forward_equals_a_network_written_out(architecture):
