@@ -180,7 +180,7 @@ def _fit_coin(
     shape: PreparedShape, config: FitConfig, target_bytes: int, device: torch.device, depth: int
 ) -> PeerFit:
     numbers = (target_bytes - _OVERHEAD_BYTES) / 2
-    base = replace(config.architecture, depth=depth)
+    base = replace(config.architecture, depth=depth, activation="relu")
     architecture = _network_of(numbers, base, with_biases=True)
     direct = replace(config, architecture=architecture, latent=architecture.weight_count, bits=32)
     rate = _COIN_LEARNING_RATE / math.sqrt(direct.latent)
@@ -205,7 +205,7 @@ def _fit_doh_published(
     from doh3d.fitting.fit import fit_latent
 
     width = min(MAX_WIDTH, 4 * max(1, round(config.architecture.width * factor / 4)))
-    architecture = replace(config.architecture, width=width)
+    architecture = replace(config.architecture, width=width, activation="relu")
     numbers = 8 * (target_bytes - _OVERHEAD_BYTES) // _DOH_BITS
     latent = max(1, numbers - architecture.bias_count)
     dense = latent * architecture.weight_count <= _MAX_DENSE_ENTRIES

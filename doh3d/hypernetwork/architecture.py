@@ -13,7 +13,6 @@ from doh3d.limits import MAX_DEPTH, MAX_OCTAVES, MAX_OMEGA, MAX_WEIGHTS, MAX_WID
 Activation = Literal["relu", "smooth", "sine"]
 
 
-
 @dataclass(frozen=True)
 class Architecture:
     """A small multilayer perceptron over an optional positional encoding.
@@ -133,9 +132,10 @@ class Architecture:
         """Standard deviation s_l of layer l's usual initialisation.
 
         ReLU: He et al. 2015, sqrt(2 / fan_in), with the linear rule sqrt(1 / fan_in) in the
-        output layer; with smooth activations too, where the first layer's is that of its columns of
-        factor 1, see `feature_factors`. Sine: SIREN's uniform ranges, 1 / fan_in in the first layer and
-        sqrt(6 / fan_in) / omega in the others, as standard deviations (range / sqrt 3).
+        output layer. Smooth: the same, and the first layer's mean square over its columns is that;
+        its gain is that of columns of factor 1, see `feature_factors`. Sine: SIREN's uniform ranges,
+        1 / fan_in in the first layer and sqrt(6 / fan_in) / omega in the others, as standard
+        deviations (range / sqrt 3).
         Square roots and quotients are correctly rounded by IEEE 754, so these are the same
         numbers everywhere.
         """
