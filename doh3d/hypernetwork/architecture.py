@@ -133,9 +133,9 @@ class Architecture:
 
         ReLU: He et al. 2015, sqrt(2 / fan_in), with the linear rule sqrt(1 / fan_in) in the
         output layer. Smooth: the same, and the first layer's mean square over its columns is that;
-        its gain is that of columns of factor 1, see `feature_factors`. Sine: SIREN's uniform ranges,
-        1 / fan_in in the first layer and sqrt(6 / fan_in) / omega in the others, as standard
-        deviations (range / sqrt 3).
+        its gain is that of columns of factor 1, see `feature_factors`. Sine: SIREN's uniform
+        ranges, 1 / fan_in in the first layer and sqrt(6 / fan_in) / omega in the others, as
+        standard deviations (range / sqrt 3).
         Square roots and quotients are correctly rounded by IEEE 754, so these are the same
         numbers everywhere.
         """
