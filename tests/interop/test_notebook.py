@@ -15,7 +15,7 @@ def test_a_notebook_shows_a_picture_and_the_sizes(compressed):
         shown = shape._repr_html_()
         assert f"{len(compressed.data):,} bytes" in shown
         assert "200 numbers" in shown
-        assert "2 x 16 relu" in shown
+        assert "2 x 16 smooth" in shown
         png = re.search(r'src="data:image/png;base64,([^"]+)"', shown)
         picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(png[1]))).convert("L"))
         # White, and a shape of many shades on it.
@@ -39,7 +39,7 @@ def test_without_the_extra_there_is_the_text(compressed, monkeypatch):
         assert shape._repr_html_() is None
         assert re.fullmatch(
             rf"<doh3d\.{type(shape).__name__}: size {len(compressed.data)} bytes, latent 200 "
-            r"numbers in \d+ bytes, network 2 x 16 relu, \d+ weights, \d+ biases in \d+ bytes>",
+            r"numbers in \d+ bytes, network 2 x 16 smooth, \d+ weights, \d+ biases in \d+ bytes>",
             repr(shape),
         )
 
