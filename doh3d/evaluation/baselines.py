@@ -151,7 +151,7 @@ def _fit_mlp(
     # One network, as whoever stores it directly would have it.
     config = shape.adapt(replace(config, levels=0))
     weights = 8 * (target_bytes - _OVERHEAD_BYTES) / bits_each
-    architecture = _network_of(weights, config.architecture)
+    architecture = _network_of(weights, replace(config.architecture, activation="relu"))
     # Its numbers are not alike, as a latent's are: which are rounded last is chance.
     direct = replace(
         config,

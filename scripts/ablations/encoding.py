@@ -10,7 +10,9 @@ from doh3d.fitting.compress import make_config
 
 def variants(arguments):
     found = {
-        f"relu {octaves} octaves": make_config(preset=arguments.preset, octaves=octaves)
+        f"relu {octaves} octaves": make_config(
+            preset=arguments.preset, octaves=octaves, activation="relu"
+        )
         for octaves in range(7)
     }
     for omega in (10, 20, 30):
