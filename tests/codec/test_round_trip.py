@@ -53,7 +53,8 @@ def groups(draw, count):
     graded = family > Family.GAUSSIAN
     if graded:
         factors = grade_factors(count).astype(np.int64)
-        values = values // 4 * factors
+        # Towards zero: -32767 // 4 * 4 would be a level that no file carries.
+        values = np.trunc(values / 4).astype(np.int64) * factors
     if family == Family.FIXED_LENGTH:
         model = SymbolModel(family, draw(st.integers(bits, 16)))
     elif draw(st.booleans()):
