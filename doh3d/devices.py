@@ -13,8 +13,8 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Run torch's CPU operations on one thread for a while.
+def one_thread() -> Iterator[int]:
+    """Run torch's CPU operations on one thread for a while; gives how many there were.
 
     Operations of a few megaflops gain little from a second thread, and lose tenfold where
     another process keeps its core busy: OpenMP's threads wait for each other actively. One
@@ -23,7 +23,7 @@ def one_thread() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        yield threads
     finally:
         torch.set_num_threads(threads)
 

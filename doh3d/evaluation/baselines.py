@@ -243,15 +243,21 @@ _PEER_FITS: dict[Peer, tuple[Callable[..., PeerFit], Sequence[Any]]] = {
 
 
 def _fit_directly(shape: PreparedShape, config: FitConfig, device: torch.device) -> FitResult:
-    from doh3d.devices import one_thread
+    from doh3d.fitting.crew import crew_of_all_threads
     from doh3d.fitting.descent import WeightDescent
     from doh3d.fitting.fit import Optimisation
 
     learning_rate = config.learning_rate
     for _ in range(1 + _RETRIES):
-        with one_thread():
+        with crew_of_all_threads() as crew:
             optimisation = Optimisation(
-                shape.sample(config), config, learning_rate, device, DirectWeights(), WeightDescent
+                shape.sample(config),
+                config,
+                learning_rate,
+                device,
+                DirectWeights(),
+                WeightDescent,
+                crew,
             )
             if optimisation.run(None):
                 return optimisation.result()

@@ -10,6 +10,7 @@ to diagonal.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 
@@ -51,31 +52,34 @@ class WeightCurvature:
         *,
         joint: bool = False,
     ) -> None:
-        leading = () if count is None else (count,)
-        self._shapes = [(*leading, *shape) for shape in shapes]
+        networks = 1 if count is None else count
+        # Neighbours of one shape are one batch of matrices.
+        groups = [(shape, len(list(same))) for shape, same in itertools.groupby(shapes)]
+        self._shapes = [(layers * networks, *shape) for shape, layers in groups]
         self._sizes = [math.prod(shape) for shape in self._shapes]
-        self._count = count
+        self._networks = networks
         self._joint = joint or count is None
-        self._moments = [
-            torch.zeros((*leading, size, size), device=device) for shape in shapes for size in shape
-        ]
+        sides = [(many, side) for many, *shape in self._shapes for side in shape]
+        self._moments = [torch.zeros((many, side, side), device=device) for many, side in sides]
         self._bases = [
             # Memory of its own for each, so that a checkpoint can be copied there.
-            torch.eye(size, device=device).expand(*leading, size, size).clone()
-            for shape in shapes
-            for size in shape
+            torch.eye(side, device=device).expand(many, side, side).clone()
+            for many, side in sides
         ]
         self._variance = torch.zeros(sum(self._sizes), device=device)
         self._roots = torch.ones_like(self._variance)
+        # What is between two products, and a result that is used at once.
+        self._between = torch.empty_like(self._variance)
+        self._turned = torch.empty_like(self._variance)
         self.updates = 0
 
     def update(self, gradient: torch.Tensor) -> None:
         """Learn from a (P,) gradient by the weights."""
-        for layer, flat in enumerate(gradient.split(self._sizes)):
-            matrix = flat.view(self._shapes[layer])
-            left, right = self._moments[2 * layer], self._moments[2 * layer + 1]
-            self._accumulate(left.mul_(_BASIS_MEMORY), matrix, matrix.mT)
-            self._accumulate(right.mul_(_BASIS_MEMORY), matrix.mT, matrix)
+        for group, flat in enumerate(gradient.split(self._sizes)):
+            matrix = flat.view(self._shapes[group])
+            left, right = self._moments[2 * group], self._moments[2 * group + 1]
+            for moment, one, other in ((left, matrix, matrix.mT), (right, matrix.mT, matrix)):
+                moment.baddbmm_(one, other, beta=_BASIS_MEMORY, alpha=1 - _BASIS_MEMORY)
         if self.updates % _TURN_INTERVAL == 0:
             # One step of orthogonal iteration, as SOAP takes it, follows the eigenvectors.
             self._bases = [
@@ -100,10 +104,12 @@ class WeightCurvature:
         """Sum of the metric's eigenvalues."""
         if self._joint:
             return self._roots.sum()
-        layers = self._roots.split(self._sizes)
-        return torch.stack([layer.view(self._count or 1, -1).sum(dim=1) for layer in layers]).sum(
-            0
-        )[:, None]
+        # Of each network, over its layers.
+        of_groups = [
+            group.view(-1, self._networks, math.prod(shape)).sum(dim=(0, 2))
+            for group, (_, *shape) in zip(self._roots.split(self._sizes), self._shapes, strict=True)
+        ]
+        return torch.stack(of_groups).sum(dim=0)[:, None]
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Everything learned, by name; copying into it restores it."""
@@ -112,30 +118,25 @@ class WeightCurvature:
             named |= {f"moment {number}": moment, f"basis {number}": basis}
         return named
 
-    def _accumulate(self, moment: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
-        add = torch.Tensor.addmm_ if self._count is None else torch.Tensor.baddbmm_
-        add(moment, left, right, alpha=1 - _BASIS_MEMORY)
-
     def _turn(self, weights: torch.Tensor) -> torch.Tensor:
-        """U^T times (P,) weights, in memory of its own."""
-        turned = torch.empty_like(weights)
-        for layer, (flat, target) in enumerate(self._layers(weights, turned)):
-            left, right = self._bases[2 * layer], self._bases[2 * layer + 1]
-            torch.matmul(left.mT @ flat, right, out=target)
-        return turned
+        """U^T times (P,) weights, in memory that the next turn overwrites."""
+        for group, (flat, between, target) in enumerate(self._groups(weights, self._turned)):
+            left, right = self._bases[2 * group], self._bases[2 * group + 1]
+            torch.bmm(torch.bmm(left.mT, flat, out=between), right, out=target)
+        return self._turned
 
     def _turn_back(self, turned: torch.Tensor) -> torch.Tensor:
         """U times (P,) turned weights, in memory of its own."""
         weights = torch.empty_like(turned)
-        for layer, (flat, target) in enumerate(self._layers(turned, weights)):
-            left, right = self._bases[2 * layer], self._bases[2 * layer + 1]
-            torch.matmul(left @ flat, right.mT, out=target)
+        for group, (flat, between, target) in enumerate(self._groups(turned, weights)):
+            left, right = self._bases[2 * group], self._bases[2 * group + 1]
+            torch.bmm(torch.bmm(left, flat, out=between), right.mT, out=target)
         return weights
 
-    def _layers(
-        self, first: torch.Tensor, second: torch.Tensor
-    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Both (P,) tensors' matrices, layer by layer, as views."""
-        firsts, seconds = first.split(self._sizes), second.split(self._sizes)
-        for shape, one, other in zip(self._shapes, firsts, seconds, strict=True):
-            yield one.view(shape), other.view(shape)
+    def _groups(
+        self, first: torch.Tensor, last: torch.Tensor
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """Matrices of (P,) tensors, and of the memory between them, group by group, as views."""
+        parts = [tensor.split(self._sizes) for tensor in (first, self._between, last)]
+        for shape, one, between, other in zip(self._shapes, *parts, strict=True):
+            yield one.view(shape), between.view(shape), other.view(shape)

@@ -1,22 +1,29 @@
-"""The target network's loss and its gradient, written out.
+"""The target networks' loss and its gradient, written out.
 
 Autograd allocates every activation anew in each step; for layers this small the memory's first
-touch costs more than the arithmetic. Here all buffers are made once.
+touch costs more than the arithmetic. Here all buffers are made once, and a batch passes through
+them in pieces that stay in the processor's cache.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 
 from doh3d.fitting.config import Loss
+from doh3d.fitting.crew import Crew
 from doh3d.hypernetwork.architecture import Architecture
-from doh3d.hypernetwork.target import TargetWeights, smooth_relu
+from doh3d.hypernetwork.target import TargetWeights, split_many
 
 # Squared error that is added under the logarithm: about what rounding to 8 bits makes of values in
 # [-1, 1]. Below it nothing is to be gained.
 LEAST_SQUARED_ERROR = 5e-6
+
+# Numbers in the activations of one layer of a piece, on the CPU.
+_CACHED_ACTIVATIONS = 2**17
 
 
 @dataclass(frozen=True)
@@ -27,8 +34,9 @@ class TargetGradient:
 
     Attributes
     ----------
-    weights : (P,) float32
-    biases : (bias_count,) float32
+    weights : (K P,) float32
+        Each layer's K matrices, one after the other.
+    biases : (K, bias_count) float32
     """
 
     weights: torch.Tensor
@@ -36,42 +44,66 @@ class TargetGradient:
 
 
 class TargetBackward:
-    """Forward and backward pass of a target network on batches of one size.
+    """Forward and backward pass of K target networks of one architecture, each on its own batch.
+
+    Those of many shapes, each with a loss of its own; or those of one signal's cells, or its one
+    network, whose losses make one.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        Of each network.
+    count : int
+        K.
+    batch : int
+        Points of each network.
+    device : torch.device
+    loss : "cross-entropy" or "log-squared-error"
+    shares : (K,) float32, optional
+        Of each network in one loss; their sum is 1. Without them each has its own.
+    crew : Crew, optional
+        Who computes. The result does not depend on how many they are.
 
     Attributes
     ----------
-    outputs : (N, out_dim) float32
+    outputs : (K, N, out_dim) float32
         Of the last batch, logits or values as the loss takes them; a buffer too.
     """
 
     def __init__(
         self,
         architecture: Architecture,
+        count: int,
         batch: int,
         device: torch.device,
         loss: Loss = "cross-entropy",
+        shares: torch.Tensor | None = None,
+        crew: Crew | None = None,
     ) -> None:
         self._architecture = architecture
         self._loss = loss
-        shapes = architecture.layer_shapes
-
-        def buffers() -> list[torch.Tensor]:
-            return [torch.empty((batch, rows), device=device) for rows, _ in shapes]
-
-        self._outputs, self._deltas = buffers(), buffers()
-        # A sine needs what went into it as well.
-        self._angles = buffers()[:-1] if architecture.activation == "sine" else []
-        self._slopes = buffers()[:-1] if architecture.activation == "smooth" else []
-        self._ones = torch.ones(batch, device=device)
-        weights = torch.zeros(architecture.weight_count, device=device)
-        biases = torch.zeros(architecture.bias_count, device=device)
-        self.outputs = self._outputs[-1]
-        self._gradient = TargetGradient(weights, biases)
-        split = weights.split(architecture.layer_sizes)
-        self._matrix_gradients = [
-            flat.view(shape) for flat, shape in zip(split, shapes, strict=True)
+        self._shares = None if shares is None else shares[:, None, None]
+        self._crew = crew or Crew()
+        networks, rows = _size_of_a_piece(architecture.width, count, batch, device)
+        self._cells = list(_slices(count, networks))
+        self._rows = list(_slices(batch, rows))
+        self._benches = [
+            _Bench(architecture, networks, rows, device) for _ in range(self._crew.threads)
         ]
-        self._bias_gradients = biases.split([rows for rows, _ in shapes])
+        self.outputs = torch.empty((count, batch, architecture.out_dim), device=device)
+        # Each part of the rows has sums of its own: added up in order they are always the same.
+        parts = len(self._rows)
+        self._weights = torch.zeros((parts, count * architecture.weight_count), device=device)
+        self._biases = torch.zeros((parts, count, architecture.bias_count), device=device)
+        self._split = [
+            split_many(architecture, weights, biases)
+            for weights, biases in zip(self._weights, self._biases, strict=True)
+        ]
+        self._gradient = TargetGradient(
+            self._weights[0] if parts == 1 else torch.empty_like(self._weights[0]),
+            self._biases[0] if parts == 1 else torch.empty_like(self._biases[0]),
+        )
+        self._after_first = count * architecture.layer_sizes[0]
 
     @torch.no_grad()
     def __call__(
@@ -81,56 +113,179 @@ class TargetBackward:
 
         Parameters
         ----------
-        features : (N, encoded_dim) float32
+        weights : TargetWeights
+            Of K networks.
+        features : (K, N, encoded_dim) float32
             Encoded points, N being the batch size.
-        values : (N, out_dim) float32
-            What the network should give: for the cross-entropy 1 inside and 0 outside.
+        values : (K, N, out_dim) float32
+            What the networks should give: for the cross-entropy 1 inside and 0 outside.
         """
-        self._forward(weights, features)
-        deltas = self._deltas
+        weights = _prepared(self._architecture, weights)
+
+        def differentiate(thread: int, piece: int) -> None:
+            part, group = divmod(piece, len(self._cells))
+            cells, rows = self._cells[group], self._rows[part]
+            bench = self._benches[thread].take(cells, rows)
+            outputs = self.outputs[cells, rows]
+            bench.forward(weights, features[cells, rows], outputs)
+            self._by_outputs(outputs, values[cells, rows], cells, bench.of_outputs)
+            bench.backward(weights, features[cells, rows], self._split[part])
+
+        self._crew.run(differentiate, len(self._cells) * len(self._rows))
+        found = self._gradient
+        if len(self._rows) > 1:
+            torch.sum(self._weights, dim=0, out=found.weights)
+            torch.sum(self._biases, dim=0, out=found.biases)
+        if self._architecture.activation == "smooth":
+            # The activations that multiplied them were twice their values.
+            found.weights[self._after_first :].mul_(0.5)
+        if self._loss == "log-squared-error":
+            self._through_logarithm(found, values)
+        return found
+
+    def _by_outputs(
+        self, outputs: torch.Tensor, values: torch.Tensor, cells: slice, delta: torch.Tensor
+    ) -> None:
+        """Differentiate the losses of some networks by their outputs, into `delta`."""
+        scale = 1 / (self.outputs.shape[1] * self.outputs.shape[2])
         if self._loss == "cross-entropy":
             # d/dlogit of the cross-entropy of a sigmoid.
-            torch.sigmoid(self.outputs, out=deltas[-1])
-            deltas[-1].sub_(values).div_(values.numel())
+            torch.sigmoid(outputs, out=delta)
+            delta.sub_(values)
         else:
-            torch.sub(self.outputs, values, out=deltas[-1])
-            # d/dvalue of log(e + mean r^2) is 2 r / (N e + sum r^2).
-            least = LEAST_SQUARED_ERROR * values.numel()
-            deltas[-1].mul_(2 / (deltas[-1].square().sum() + least))
-        for layer in range(len(deltas) - 1, -1, -1):
-            inputs = self._outputs[layer - 1] if layer else features
-            torch.mm(deltas[layer].T, inputs, out=self._matrix_gradients[layer])
-            torch.mv(deltas[layer].T, self._ones, out=self._bias_gradients[layer])
-            if layer:
-                torch.mm(deltas[layer], weights.matrices[layer], out=deltas[layer - 1])
-                self._through_activation(layer - 1)
-        return self._gradient
+            torch.sub(outputs, values, out=delta)
+            scale *= 2
+        delta.mul_(scale if self._shares is None else self._shares[cells] * scale)
 
-    def _forward(self, weights: TargetWeights, features: torch.Tensor) -> None:
+    def _through_logarithm(self, found: TargetGradient, values: torch.Tensor) -> None:
+        """Turn the gradient of the mean squared error into that of its logarithm."""
+        # d log(e + r^2) is d r^2 / (e + r^2), and the gradient is linear in the former.
+        errors = (self.outputs - values).square().mean(dim=(1, 2), keepdim=True)
+        error = (errors if self._shares is None else errors * self._shares).sum()
+        found.weights.div_(error + LEAST_SQUARED_ERROR)
+        found.biases.div_(error + LEAST_SQUARED_ERROR)
+
+
+class _Bench:
+    """What one thread works with: all activations of a piece, and their gradients.
+
+    A smooth network's activations s (v - s / 2), v being its argument plus 1 and s that clamped
+    to [0, 2], are twice their values: it takes the fewest passes over memory.
+    """
+
+    def __init__(
+        self, architecture: Architecture, networks: int, rows: int, device: torch.device
+    ) -> None:
+        self._activation = architecture.activation
+        self._omega = architecture.omega
+        widths = [fan_out for fan_out, _ in architecture.layer_shapes]
+
+        def buffers(widths: list[int]) -> list[torch.Tensor]:
+            return [torch.empty(networks * rows * width, device=device) for width in widths]
+
+        self._widths = widths
+        # A sine needs what went into it as well; a smooth unit twice its slope.
+        slopes = widths[:-1] if architecture.activation != "relu" else []
+        self._flat = buffers(widths[:-1]), buffers(slopes), buffers(widths)
+        self._size = (0, 0)
+        self._cells = slice(0)
+        self._activations: list[torch.Tensor] = []
+        self._slopes: list[torch.Tensor] = []
+        self._deltas: list[torch.Tensor] = []
+
+    def take(self, cells: slice, rows: slice) -> _Bench:
+        """Get ready for a piece."""
+        self._cells = cells
+        size = (cells.stop - cells.start, rows.stop - rows.start)
+        if size != self._size:
+            self._size = size
+            self._activations, self._slopes, self._deltas = (
+                [
+                    flat[: math.prod(size) * width].view(*size, width)
+                    for flat, width in zip(kind, self._widths, strict=False)
+                ]
+                for kind in self._flat
+            )
+        return self
+
+    @property
+    def of_outputs(self) -> torch.Tensor:
+        """Where the loss's gradient by the outputs is to be put."""
+        return self._deltas[-1]
+
+    def forward(
+        self, weights: TargetWeights, features: torch.Tensor, outputs: torch.Tensor
+    ) -> None:
         inputs = features
-        last = len(self._outputs) - 1
-        for layer, output in enumerate(self._outputs):
-            torch.addmm(weights.biases[layer], inputs, weights.matrices[layer].T, out=output)
-            if layer == last:
-                break
-            if self._angles:
-                torch.mul(output, self._architecture.omega, out=self._angles[layer])
-                torch.sin(self._angles[layer], out=output)
-            elif self._slopes:
-                smooth_relu(output, self._slopes[layer])
-            else:
-                output.clamp_min_(0)
-            inputs = output
+        layers = zip(weights.matrices, weights.biases, [*self._activations, None], strict=True)
+        for layer, (matrix, bias, activation) in enumerate(layers):
+            target = outputs if activation is None else activation
+            torch.baddbmm(bias[self._cells, None], inputs, matrix[self._cells].mT, out=target)
+            if activation is not None:
+                self._activate(layer, activation)
+                inputs = activation
+
+    def backward(
+        self, weights: TargetWeights, features: torch.Tensor, gradient: TargetWeights
+    ) -> None:
+        cells, deltas = self._cells, self._deltas
+        for layer in range(len(deltas) - 1, -1, -1):
+            delta = deltas[layer]
+            inputs = self._activations[layer - 1] if layer else features
+            torch.bmm(delta.mT, inputs, out=gradient.matrices[layer][cells])
+            torch.sum(delta, dim=1, out=gradient.biases[layer][cells])
+            if layer:
+                torch.bmm(delta, weights.matrices[layer][cells], out=deltas[layer - 1])
+                self._through_activation(layer - 1)
+
+    def _activate(self, layer: int, activation: torch.Tensor) -> None:
+        if self._activation == "relu":
+            activation.clamp_min_(0)
+        elif self._activation == "smooth":
+            slope = torch.clamp(activation, 0, 2, out=self._slopes[layer])
+            activation.sub_(slope, alpha=0.5).mul_(slope)
+        else:
+            angle = torch.mul(activation, self._omega, out=self._slopes[layer])
+            torch.sin(angle, out=activation)
 
     def _through_activation(self, layer: int) -> None:
         """Multiply the gradient by the activation's derivative."""
         delta = self._deltas[layer]
-        if self._angles:
-            delta.mul_(self._angles[layer].cos_()).mul_(self._architecture.omega)
-        elif self._slopes:
-            delta.mul_(self._slopes[layer])
-        else:
+        if self._activation == "relu":
             # Where the output is 0, so is the derivative.
             torch.ops.aten.threshold_backward.grad_input(
-                delta, self._outputs[layer], 0, grad_input=delta
+                delta, self._activations[layer], 0, grad_input=delta
             )
+        elif self._activation == "smooth":
+            # Half of it is in the weights.
+            delta.mul_(self._slopes[layer])
+        else:
+            delta.mul_(self._slopes[layer].cos_()).mul_(self._omega)
+
+
+def _prepared(architecture: Architecture, weights: TargetWeights) -> TargetWeights:
+    """Weights as `_Bench` takes them: a smooth unit's argument is plus 1, its value twice."""
+    if architecture.activation != "smooth":
+        return weights
+    first, *others = weights.matrices
+    *hidden, last = weights.biases
+    return TargetWeights(
+        (first, *(matrix * 0.5 for matrix in others)), (*(bias + 1 for bias in hidden), last)
+    )
+
+
+def _size_of_a_piece(width: int, count: int, batch: int, device: torch.device) -> tuple[int, int]:
+    """Networks and rows: some networks with all their rows, or one with some of them."""
+    if device.type != "cpu":
+        return count, batch
+    cached = max(1, _CACHED_ACTIVATIONS // width)
+    if batch <= cached:
+        return min(count, cached // batch), batch
+    # An even number of parts, for two threads.
+    parts = 2 * math.ceil(batch / cached / 2)
+    return 1, math.ceil(batch / parts)
+
+
+def _slices(count: int, size: int) -> Iterator[slice]:
+    for first in range(0, count, size):
+        yield slice(first, min(first + size, count))

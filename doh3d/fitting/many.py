@@ -11,10 +11,11 @@ from typing import Any
 import torch
 
 from doh3d.codec.container import serialize
-from doh3d.devices import one_thread, resolve_device
+from doh3d.devices import resolve_device
 from doh3d.errors import ConfigError, Doh3dError
 from doh3d.fitting.compress import CompressedShape, make_config
 from doh3d.fitting.config import FitConfig, ProjectionKind, Quantizer
+from doh3d.fitting.crew import crew_of_all_threads
 from doh3d.fitting.encoding import quantize_fit
 from doh3d.fitting.fit import fit_latent
 from doh3d.fitting.many_optimisation import ManyOptimisation
@@ -273,8 +274,8 @@ def fit_latents(
     """
     if not samples:
         return []
-    with one_thread():
-        optimisation = ManyOptimisation(samples, config, device)
+    with crew_of_all_threads() as crew:
+        optimisation = ManyOptimisation(samples, config, device, crew)
         optimisation.run(progress, payload_bits=payload_bits)
         return optimisation.results()
 

@@ -13,9 +13,10 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from doh3d.codec.quantization import STEPS, nearest_step_index
 from doh3d.fitting.adam import Adam
 from doh3d.fitting.config import MAX_BITS, FitConfig
+from doh3d.fitting.crew import Crew
 from doh3d.fitting.curvature import WeightCurvature
 from doh3d.fitting.descent import LatentDescent
-from doh3d.fitting.many_network import ManyBackward
+from doh3d.fitting.gradient import TargetBackward
 from doh3d.fitting.optimisation import (
     BIAS_LEARNING_RATE,
     CHECK_POINTS,
@@ -57,7 +58,11 @@ class ManyOptimisation:
     """
 
     def __init__(
-        self, samples: Sequence[OccupancySamples], config: FitConfig, device: torch.device
+        self,
+        samples: Sequence[OccupancySamples],
+        config: FitConfig,
+        device: torch.device,
+        crew: Crew | None = None,
     ) -> None:
         assert config.optimizer == "curvature"
         assert config.loss == "cross-entropy"
@@ -88,7 +93,7 @@ class ManyOptimisation:
         self._descent = LatentDescent(self._projection, self._curvature, n, device, count)
         self._adam = Adam([self._biases])
         self._batch_size = min(config.batch_size, len(samples[0]))
-        self._backward = ManyBackward(architecture, count, self._batch_size, device)
+        self._backward = TargetBackward(architecture, count, self._batch_size, device, crew=crew)
         self._features = torch.empty(
             (count, len(samples[0]), architecture.encoded_dim), device=device
         )

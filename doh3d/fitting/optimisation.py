@@ -14,10 +14,10 @@ from doh3d.fitting.adam import Adam
 from doh3d.fitting.cell_samples import CellSamples, encode_chunks
 from doh3d.fitting.checkpoint import State, Work
 from doh3d.fitting.config import MAX_BITS, FitConfig
+from doh3d.fitting.crew import Crew
 from doh3d.fitting.curvature import WeightCurvature
 from doh3d.fitting.descent import LatentDescent
 from doh3d.fitting.gradient import TargetBackward
-from doh3d.fitting.many_network import CellsBackward
 from doh3d.fitting.rate import laplace_bits
 from doh3d.fitting.results import FitProgress, FitResult, ProgressFunction
 from doh3d.fitting.rounding import Rounded
@@ -27,7 +27,8 @@ from doh3d.hypernetwork.decoder import weight_gains
 from doh3d.hypernetwork.projection import Projection, make_projection
 from doh3d.hypernetwork.target import (
     TargetWeights,
-    split_weights,
+    fold_points,
+    split_many,
     target_forward,
 )
 
@@ -72,9 +73,9 @@ class Optimisation:
         device: torch.device,
         projection: Projection | None = None,
         descent: type[LatentDescent] = LatentDescent,
+        crew: Crew | None = None,
     ) -> None:
         architecture = config.architecture
-        partition = architecture.partition
         self.config = config
         self.learning_rate = learning_rate
         # On the CPU whatever the device, so that a seed means the same start everywhere.
@@ -98,34 +99,32 @@ class Optimisation:
         self._descent: LatentDescent | None = None
         by_adam = [self.latent, self.biases]
         if config.optimizer == "curvature":
-            count = None if partition is None else architecture.cells
+            count = None if architecture.partition is None else architecture.cells
             self._curvature = WeightCurvature(architecture.layer_shapes, device, count, joint=True)
             self._descent = descent(self.projection, self._curvature, config.latent, device)
             by_adam = [self.biases]
         self._adam = Adam(by_adam)
         self._next_step = 0
         self._position = 0
-        self._take(samples)
+        self._take(samples, crew)
 
-    def _take(self, samples: Samples) -> None:
+    def _take(self, samples: Samples, crew: Crew | None) -> None:
         """Encode the whole pool, once: every batch is a slice of it, of each cell if there are."""
         config, architecture, device = self.config, self.config.architecture, self._device
-        partition = architecture.partition
-        self._backward: TargetBackward | CellsBackward
-        if partition is None:
-            self._batch_size = min(config.batch_size, len(samples))
-            self._backward = TargetBackward(architecture, self._batch_size, device, config.loss)
-            points = torch.from_numpy(samples.points).to(device)
-            self._features = encode_chunks(architecture, points)
-            self._values = torch.from_numpy(samples.values).to(device)
-            return
-        pool = CellSamples.of(architecture, samples)
-        cell = architecture.of_a_cell
-        self._features = torch.stack([encode_chunks(cell, p.to(device)) for p in pool.places])
-        self._values = pool.values.to(device)
-        shares = pool.shares.to(device)
-        self._batch_size = min(max(1, config.batch_size // partition.cells), self._values.shape[1])
-        self._backward = CellsBackward(architecture, self._batch_size, device, config.loss, shares)
+        cells, cell = architecture.cells, architecture.of_a_cell
+        if architecture.partition is None:
+            places = [fold_points(architecture, torch.from_numpy(samples.points))]
+            values = torch.from_numpy(samples.values)[None]
+            shares = torch.ones(1)
+        else:
+            pool = CellSamples.of(architecture, samples)
+            places, values, shares = pool.places, pool.values, pool.shares
+        self._features = torch.stack([encode_chunks(cell, each.to(device)) for each in places])
+        self._values = values.to(device)
+        self._batch_size = min(max(1, config.batch_size // cells), self._values.shape[1])
+        self._backward = TargetBackward(
+            cell, cells, self._batch_size, device, config.loss, shares.to(device), crew
+        )
 
     def run(
         self,
@@ -137,7 +136,7 @@ class Optimisation:
         """Take every step left; whether the end is finite and not constant."""
         config = self.config
         first_rounding = math.ceil(config.rounding_start * config.steps)
-        count = self._features.shape[-2]
+        count = self._features.shape[1]
         batch = self._batch_size
         for step in range(self._next_step, config.steps):
             # The pool is in random order; each pass takes other slices than the last.
@@ -147,7 +146,7 @@ class Optimisation:
                 self._choose_step(payload_bits)
             window = slice(self._position, self._position + batch)
             self._position += batch
-            self.step(step, self._features[..., window, :], self._values[..., window, :])
+            self.step(step, self._features[:, window], self._values[:, window])
             if payload_bits is not None and is_steered(config, step):
                 self._steer(payload_bits)
             if (step + 1) % REPORT_INTERVAL == 0 or step + 1 == config.steps:
@@ -200,7 +199,10 @@ class Optimisation:
 
     @torch.no_grad()
     def step(self, step: int, features: torch.Tensor, values: torch.Tensor) -> None:
-        """Take one optimiser step on a batch. No value is read back from the device."""
+        """Take one optimiser step on (K, N, encoded_dim) features and (K, N, out_dim) values.
+
+        No value is read back from the device.
+        """
         config = self.config
         rate = self.learning_rate * one_cycle(step / config.steps)
         self._round_more(step)
@@ -210,7 +212,7 @@ class Optimisation:
         of_weights = gradient.weights * self._gains
         of_latent = self.projection.transpose(of_weights)
         of_latent = latent.gradient(of_latent, self._rate_weight)
-        by_adam = [biases.gradient(gradient.biases, self._rate_weight)]
+        by_adam = [biases.gradient(gradient.biases.view(-1), self._rate_weight)]
         if self._descent is not None:
             self._curvature.update(of_weights)
             self._descent.step(self.latent, of_latent, rate, self._fixed)
@@ -292,8 +294,10 @@ class Optimisation:
         )
 
     def _weights(self, latent: Rounded, biases: Rounded) -> TargetWeights:
+        architecture = self.config.architecture
         weights = self.projection.project(latent.values).mul_(self._gains)
-        return split_weights(self.config.architecture, weights, biases.values)
+        of_cells = biases.values.view(architecture.cells, -1)
+        return split_many(architecture.of_a_cell, weights, of_cells)
 
     @torch.no_grad()
     def _is_sound(self) -> bool:
@@ -303,13 +307,13 @@ class Optimisation:
         """
         weights = self._weights(*self._rounded(self.config.latent))
         some = slice(CHECK_POINTS // self.config.architecture.cells)
-        features = self._features[..., some, :]
+        features, values = self._features[:, some], self._values[:, some]
         outputs = target_forward(self.config.architecture, weights, features)
         finite = bool(torch.isfinite(outputs).all())
         if self.config.loss == "log-squared-error":
-            values = self._values[..., some, :].flatten(0, -2)
+            values = values.flatten(0, 1)
             return finite and bool(
-                mse_loss(outputs.flatten(0, -2), values)
+                mse_loss(outputs.flatten(0, 1), values)
                 <= mse_loss(values.mean(dim=0).expand_as(values), values) + _TINY_ERROR
             )
         inside = outputs > 0

@@ -125,6 +125,7 @@ class HadamardProjection:
         self._float_signs: tuple[torch.Tensor, torch.Tensor] | None = None
         self._factors: list[torch.Tensor] | None = None
         self._inverse: torch.Tensor | None = None
+        self._inverse_signs: torch.Tensor
         # Of transformed blocks; with many latents, (K, rows).
         self._rows: tuple[int, ...] = (len(self._input_signs),)
 
@@ -146,14 +147,15 @@ class HadamardProjection:
 
     def transpose(self, values: torch.Tensor) -> torch.Tensor:
         """Map (P,) values back to (n,); see `Projection.transpose`."""
-        input_signs, output_signs, factors = self._float_tables(values)
+        input_signs, _, factors = self._float_tables(values)
         if self._inverse is None:
-            # Where each place of the blocks is cut to, and one past the end where it is cut off:
-            # gathering is several times faster than scattering.
-            self._inverse = self._gather.new_full((self._places,), len(values))
+            # Where each place of the blocks is cut to, and the sign there; sign 0 where it is cut
+            # off. Gathering is several times faster than scattering.
+            self._inverse = self._gather.new_zeros(self._places)
             self._inverse[self._gather] = torch.arange(len(values), device=values.device)
-        padded = torch.nn.functional.pad(values * output_signs, (0, 1))
-        spectrum = padded.index_select(0, self._inverse)
+            self._inverse_signs = torch.zeros_like(self._inverse, dtype=values.dtype)
+            self._inverse_signs[self._gather] = self._output_signs.to(values.dtype)
+        spectrum = values.index_select(0, self._inverse) * self._inverse_signs
         # The Walsh-Hadamard matrix is symmetric.
         rows = walsh_hadamard(spectrum.view(*self._rows, self._block), factors)
         return (rows[..., : input_signs.shape[1]] * input_signs).sum(dim=-2)
@@ -300,13 +302,17 @@ def hadamard_factors(
 def walsh_hadamard(rows: torch.Tensor, factors: list[torch.Tensor]) -> torch.Tensor:
     """Transform each row of (..., N) floats, natural order, unnormalised."""
     *leading, size = rows.shape
-    count = math.prod(leading)
-    # Each product transforms the last axis by one factor and moves it to the front of the
-    # axes; after all factors the axes are back in their order.
-    for matrix in reversed(factors):
+    before, after = math.prod(leading), size
+    # Each product transforms one axis where it stands: moving it would copy everything.
+    for matrix in factors:
         order = len(matrix)
-        rows = rows.reshape(count, size // order, order) @ matrix
-        rows = rows.transpose(1, 2)
+        after //= order
+        if after > 1:
+            many = matrix.expand(before, order, order)
+            rows = torch.bmm(many, rows.reshape(before, order, after))
+        else:
+            rows = rows.reshape(before, order) @ matrix
+        before *= order
     return rows.reshape(*leading, size)
 
 

@@ -67,8 +67,8 @@ def smooth_lines(centre: torch.Tensor, radius: torch.Tensor) -> Lines:
     below, and the lowest above goes through one of the ends. Their slope is about the chord's.
     """
     lowest, highest = centre - radius, centre + radius
-    left, _ = smooth_relu(lowest.clone())
-    right, _ = smooth_relu(highest.clone())
+    left = smooth_relu(lowest.clone())
+    right = smooth_relu(highest.clone())
     slope = (right - left).div_(2.0 * radius).clamp_(0.0, 1.0)
     # Values and products here are off by a few roundings of such sizes.
     error = (centre.abs() + radius + 2.0).mul_(_SMOOTH_ERROR)

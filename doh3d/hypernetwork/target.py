@@ -116,27 +116,17 @@ def target_forward(
         if architecture.activation == "sine":
             x = torch.sin(architecture.omega * x)
         elif architecture.activation == "smooth":
-            x, _ = smooth_relu(x)
+            x = smooth_relu(x)
         else:
             x = torch.relu(x)
     return x
 
 
-def smooth_relu(
-    x: torch.Tensor, slope: torch.Tensor | None = None
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """0 below -1, (x + 1)^2 / 4 up to 1, then x; and its slope.
-
-    Parameters
-    ----------
-    x : (...) float32
-        Overwritten with the values.
-    slope : as x, optional
-        Where the slope is to be put.
-    """
+def smooth_relu(x: torch.Tensor) -> torch.Tensor:
+    """0 below -1, (x + 1)^2 / 4 up to 1, then x; overwrites x with it."""
     x.add_(1.0)
-    slope = torch.mul(x, 0.5, out=slope).clamp_(0.0, 1.0)
-    return x.sub_(slope).mul_(slope), slope
+    slope = torch.mul(x, 0.5).clamp_(0.0, 1.0)
+    return x.sub_(slope).mul_(slope)
 
 
 def evaluate_points(

@@ -90,6 +90,7 @@ def test_training_step_and_file_round_alike():
     from doh3d.field import decode_weights
 
     decoded = decode_weights(code, CPU)
+    trained = trained.of_cell(0)
     pairs = zip(trained.matrices + trained.biases, decoded.matrices + decoded.biases, strict=True)
     for ours, theirs in pairs:
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
@@ -190,7 +191,9 @@ def test_a_step_leaves_no_tensor_behind_on_the_cpu():
         )
         for step in (0, SMALL.steps - 1):
             size = optimisation._batch_size
-            optimisation.step(step, optimisation._features[:size], optimisation._values[:size])
+            optimisation.step(
+                step, optimisation._features[:, :size], optimisation._values[:, :size]
+            )
             loss, _ = optimisation.last_loss()
             assert loss.device.type == "meta"
 

@@ -2,11 +2,12 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
+from doh3d.fitting.crew import Crew
 from doh3d.fitting.gradient import LEAST_SQUARED_ERROR, TargetBackward
 from doh3d.fitting.rate import laplace_bits
 from doh3d.fitting.rounding import Rounded
 from doh3d.hypernetwork.architecture import Architecture
-from doh3d.hypernetwork.target import split_weights, target_forward
+from doh3d.hypernetwork.target import split_many, split_weights, target_forward
 
 CPU = torch.device("cpu")
 ARCHITECTURES = {
@@ -20,46 +21,78 @@ ARCHITECTURES = {
 @pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=ARCHITECTURES)
 def test_network_gradient_equals_autograd(architecture):
     generator = torch.Generator().manual_seed(0)
-    backward = TargetBackward(architecture, 50, CPU)
+    backward = TargetBackward(architecture, 1, 50, CPU)
     # Twice: buffers must keep nothing of the batch before.
     for _ in range(2):
         weights = torch.randn(architecture.weight_count, generator=generator) / 4
         biases = torch.randn(architecture.bias_count, generator=generator) / 4
         features = torch.randn((50, architecture.encoded_dim), generator=generator)
         labels = (torch.rand((50, 1), generator=generator) > 0.5).float()
-        found = backward(split_weights(architecture, weights, biases), features, labels)
+        found = backward(
+            split_many(architecture, weights, biases[None]), features[None], labels[None]
+        )
         weights.requires_grad_()
         biases.requires_grad_()
         target = split_weights(architecture, weights, biases)
         logits = target_forward(architecture, target, features)
         binary_cross_entropy_with_logits(logits, labels).backward()
         torch.testing.assert_close(found.weights, weights.grad)
-        torch.testing.assert_close(found.biases, biases.grad)
-        torch.testing.assert_close(backward.outputs, logits.detach())
+        torch.testing.assert_close(found.biases[0], biases.grad)
+        torch.testing.assert_close(backward.outputs[0], logits.detach())
+
+
+@pytest.mark.parametrize("loss", ["cross-entropy", "log-squared-error"])
+@pytest.mark.parametrize("cached", [64, 200, 12 * 50])
+def test_pieces_and_threads_change_nothing(monkeypatch, cached, loss):
+    architecture = ARCHITECTURES["smooth"]
+    generator = torch.Generator().manual_seed(0)
+    weights = torch.randn(2 * architecture.weight_count, generator=generator) / 4
+    biases = torch.randn((2, architecture.bias_count), generator=generator) / 4
+    networks = split_many(architecture, weights, biases)
+    features = torch.randn((2, 50, architecture.encoded_dim), generator=generator)
+    values = (torch.rand((2, 50, 1), generator=generator) > 0.5).float()
+    shares = torch.tensor([0.3, 0.7])
+    whole = TargetBackward(architecture, 2, 50, CPU, loss, shares)(networks, features, values)
+    monkeypatch.setattr("doh3d.fitting.gradient._CACHED_ACTIVATIONS", cached)
+    found = []
+    for threads in (1, 2, 3):
+        crew = Crew(threads)
+        backward = TargetBackward(architecture, 2, 50, CPU, loss, shares, crew)
+        # Twice: the sums must keep nothing of the batch before.
+        for _ in range(2):
+            found.append(backward(networks, features, values))
+        crew.close()
+    for one in found:
+        torch.testing.assert_close(one.weights, whole.weights)
+        torch.testing.assert_close(one.biases, whole.biases)
+        assert torch.equal(one.weights, found[0].weights)
+        assert torch.equal(one.biases, found[0].biases)
 
 
 @pytest.mark.parametrize("outputs", [1, 3])
 def test_gradient_of_the_logarithm_of_squared_errors_equals_autograd(outputs):
     architecture = Architecture(width=12, depth=3, octaves=2, in_dim=2, out_dim=outputs)
     generator = torch.Generator().manual_seed(0)
-    backward = TargetBackward(architecture, 50, CPU, "log-squared-error")
+    backward = TargetBackward(architecture, 1, 50, CPU, "log-squared-error")
     weights = (torch.randn(architecture.weight_count, generator=generator) / 4).requires_grad_()
     biases = (torch.randn(architecture.bias_count, generator=generator) / 4).requires_grad_()
     features = torch.randn((50, architecture.encoded_dim), generator=generator)
     values = torch.rand((50, outputs), generator=generator)
     target = split_weights(architecture, weights, biases)
-    found = backward(target, features, values)
+    found = backward(split_many(architecture, weights, biases[None]), features[None], values[None])
     error = mse_loss(target_forward(architecture, target, features), values)
     (error + LEAST_SQUARED_ERROR).log().backward()
     torch.testing.assert_close(found.weights, weights.grad)
-    torch.testing.assert_close(found.biases, biases.grad)
+    torch.testing.assert_close(found.biases[0], biases.grad)
 
 
 def test_no_error_at_all_has_no_gradient():
     architecture = Architecture(width=4, depth=1, octaves=0, in_dim=2)
-    backward = TargetBackward(architecture, 5, CPU, "log-squared-error")
+    backward = TargetBackward(architecture, 1, 5, CPU, "log-squared-error")
     zeros = torch.zeros(architecture.weight_count), torch.zeros(architecture.bias_count)
-    found = backward(split_weights(architecture, *zeros), torch.ones(5, 2), torch.zeros(5, 1))
+    weights, biases = zeros
+    network = split_many(architecture, weights, biases[None])
+    found = backward(network, torch.ones(1, 5, 2), torch.zeros(1, 5, 1))
     assert not found.weights.any()
     assert not found.biases.any()
 

@@ -14,8 +14,8 @@ from doh3d.fitting.compress import compress_with
 from doh3d.fitting.config import FitConfig
 from doh3d.fitting.encoding import quantize_fit
 from doh3d.fitting.fit import fit_latent
+from doh3d.fitting.gradient import TargetBackward
 from doh3d.fitting.many import fit_latents, fit_shapes, fit_shapes_to_bytes
-from doh3d.fitting.many_network import ManyBackward
 from doh3d.fitting.many_optimisation import ManyOptimisation
 from doh3d.fitting.optimisation import Optimisation
 from doh3d.fitting.preparation import prepare
@@ -84,7 +84,7 @@ def test_a_step_of_many_is_the_step_of_each(options, step):
     together.step(step, together._features[:, :1024], together._labels[:, :1024])
     for k, pool in enumerate(pools):
         alone = Optimisation(pool, config, config.learning_rate, CPU)
-        alone.step(step, alone._features[:1024], alone._values[:1024])
+        alone.step(step, alone._features[:, :1024], alone._values[:, :1024])
         torch.testing.assert_close(together._latents[k], alone.latent, rtol=0, atol=1e-7)
         torch.testing.assert_close(together._biases[k], alone.biases, rtol=0, atol=1e-7)
     assert float((together._latents[0] - together._latents[1]).norm()) > 1e-6
@@ -96,9 +96,9 @@ def test_gradients_of_many_networks_equal_autograd(monkeypatch, activation, at_o
     omega = 6 if activation == "sine" else 0
     architecture = Architecture(width=9, depth=2, octaves=1, activation=activation, omega=omega)
     count, batch = 3, 40
-    monkeypatch.setattr("doh3d.fitting.many_network._CACHED_ACTIVATIONS", at_once * batch * 9)
+    monkeypatch.setattr("doh3d.fitting.gradient._CACHED_ACTIVATIONS", at_once * batch * 9)
     generator = torch.Generator().manual_seed(0)
-    backward = ManyBackward(architecture, count, batch, CPU)
+    backward = TargetBackward(architecture, count, batch, CPU)
     for _ in range(2):
         weights = torch.randn(count * architecture.weight_count, generator=generator) / 4
         biases = torch.randn((count, architecture.bias_count), generator=generator) / 4

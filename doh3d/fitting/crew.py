@@ -1,0 +1,67 @@
+"""Threads that share the pieces of a step's work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from doh3d.devices import one_thread
+
+# Python's part of each operation is done by one thread at a time: more would wait for it.
+_MOST_THREADS = 4
+
+
+class Crew:
+    """The calling thread and its helpers.
+
+    Each takes the next piece when it has done with one, so that a core that other processes keep
+    busy holds nobody up. Unlike OpenMP's threads none waits actively.
+
+    Parameters
+    ----------
+    threads : int
+        The caller's included.
+    """
+
+    def __init__(self, threads: int = 1) -> None:
+        self.threads = threads
+        self._helpers = ThreadPoolExecutor(threads - 1) if threads > 1 else None
+
+    def run(self, work: Callable[[int, int], None], count: int) -> None:
+        """Call ``work(thread, piece)`` for `count` pieces, with threads numbered from 0."""
+        pieces = iter(range(count))
+
+        def take(thread: int) -> None:
+            # What the last call of `next` gives away is whole: the interpreter's lock sees to it.
+            for piece in pieces:
+                work(thread, piece)
+
+        helping = []
+        if self._helpers is not None:
+            some = min(self.threads, count)
+            helping = [self._helpers.submit(take, thread) for thread in range(1, some)]
+        try:
+            take(0)
+        finally:
+            # Whatever happened here, nobody works on the buffers after this.
+            for _ in pieces:
+                pass
+            for one in helping:
+                one.result()
+
+    def close(self) -> None:
+        """Send the helpers home."""
+        if self._helpers is not None:
+            self._helpers.shutdown()
+
+
+@contextmanager
+def crew_of_all_threads() -> Iterator[Crew]:
+    """Have a crew of as many threads as torch would use, each of which computes alone."""
+    with one_thread() as threads:
+        crew = Crew(min(threads, _MOST_THREADS))
+        try:
+            yield crew
+        finally:
+            crew.close()

@@ -1,0 +1,86 @@
+import threading
+
+import pytest
+import torch
+
+from doh3d.fitting.crew import Crew, crew_of_all_threads
+
+
+@pytest.fixture(params=[1, 2, 3])
+def crew(request):
+    crew = Crew(request.param)
+    yield crew
+    crew.close()
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 50])
+def test_each_piece_is_done_once_by_a_thread_of_the_crew(crew, count):
+    done = []
+    for _ in range(3):
+        crew.run(lambda thread, piece: done.append((piece, thread)), count)
+    assert sorted(piece for piece, _ in done) == sorted([*range(count)] * 3)
+    assert {thread for _, thread in done} <= set(range(crew.threads))
+
+
+def test_all_threads_work_at_the_same_time(crew):
+    # Passes only if as many are here at once.
+    meeting = threading.Barrier(crew.threads, timeout=60)
+    crew.run(lambda thread, piece: meeting.wait(), crew.threads)
+
+
+def test_no_two_threads_have_one_number():
+    crew = Crew(2)
+    meeting = threading.Barrier(2, timeout=60)
+    found = {}
+
+    def work(thread, piece):
+        meeting.wait()
+        found[thread] = threading.get_ident()
+
+    crew.run(work, 2)
+    crew.close()
+    assert len(set(found.values())) == 2
+    assert found[0] == threading.get_ident()
+
+
+@pytest.mark.parametrize("who", [0, 1])
+def test_an_error_of_any_thread_reaches_the_caller_when_all_have_stopped(who):
+    crew = Crew(2)
+    meeting = threading.Barrier(2, timeout=60)
+    done = []
+
+    def work(thread, piece):
+        if piece < 2:
+            meeting.wait()
+        if thread == who:
+            raise ValueError("a piece that cannot be done")
+        done.append(piece)
+
+    with pytest.raises(ValueError, match="cannot be done"):
+        crew.run(work, 1000)
+    stopped = len(done)
+    # The crew is as good as before.
+    crew.run(lambda thread, piece: done.append(piece), 3)
+    assert len(done) == stopped + 3
+    crew.close()
+
+
+def test_a_crew_is_as_large_as_torch_allows_and_computes_alone():
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            with crew_of_all_threads() as crew:
+                assert crew.threads == threads
+                seen = set()
+                meeting = threading.Barrier(threads, timeout=60)
+
+                def look(thread, piece, meeting=meeting, seen=seen):
+                    meeting.wait()
+                    seen.add(torch.get_num_threads())
+
+                crew.run(look, threads)
+                assert seen == {1}
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
