@@ -72,6 +72,8 @@ class FitConfig:
         samples near it; 0 for a step.
     optimizer : "curvature" or "adam"
         Of the latent: `doh3d.fitting.descent.LatentDescent`, or Adam.
+    solver_effort : float
+        Iterations of the curvature's solver in each step, as a share of what it takes by itself.
     loss : "cross-entropy" or "log-squared-error"
         Mean cross-entropy of logits against occupancy in [0, 1]; or the logarithm of the mean
         squared error of values in [-1, 1], over points and their numbers: PSNR but for a factor,
@@ -97,6 +99,7 @@ class FitConfig:
     near_surface_std: float = 0.01
     softness: float = 0.002
     optimizer: Optimizer = "curvature"
+    solver_effort: float = 1.0
     loss: Loss = "cross-entropy"
 
     def __post_init__(self) -> None:
@@ -123,6 +126,7 @@ class FitConfig:
             ("pool_size", self.pool_size),
             ("learning_rate", self.learning_rate),
             ("bias_step", self.bias_step),
+            ("solver_effort", self.solver_effort),
             ("near_surface_std", self.near_surface_std),
         ):
             if not (positive > 0 and math.isfinite(positive)):

@@ -45,6 +45,8 @@ class LatentDescent:
     count : int, optional
         K latents, each with a descent of its own: (n,) tensors are then (K, n), and projection
         and curvature are those of K.
+    effort : float
+        Iterations in each step, in terms of the usual ones.
 
     Attributes
     ----------
@@ -61,6 +63,7 @@ class LatentDescent:
         latent_count: int,
         device: torch.device,
         count: int | None = None,
+        effort: float = 1.0,
     ) -> None:
         self._projection = projection
         self._curvature = curvature
@@ -68,9 +71,8 @@ class LatentDescent:
         self.momentum = torch.zeros(size, device=device)
         self.direction = torch.zeros(size, device=device)
         self.updates = 0
-        self._iterations = round(
-            _ITERATIONS * max(1.0, latent_count / 1000) ** _ITERATIONS_EXPONENT
-        )
+        growth = max(1.0, latent_count / 1000) ** _ITERATIONS_EXPONENT
+        self._iterations = max(1, round(_ITERATIONS * growth * effort))
 
     @torch.no_grad()
     def step(

@@ -177,6 +177,7 @@ def make_image_config(
         width=plan.width,
         depth=plan.depth,
         octaves=plan.octaves,
+        activation="smooth",
         in_dim=2,
         out_dim=channels,
     )
@@ -191,6 +192,7 @@ def make_image_config(
         learning_rate=plan.learning_rate,
         rate_weight=plan.rate_weight,
         pool_size=effort.pool_size,
+        solver_effort=plan.solver_effort,
         loss="log-squared-error",
     )
 

@@ -90,7 +90,9 @@ class ManyOptimisation:
         self._latents = initial.to(device).repeat(count, 1)
         self._biases = torch.zeros((count, architecture.bias_count), device=device)
         self._curvature = WeightCurvature(architecture.layer_shapes, device, count)
-        self._descent = LatentDescent(self._projection, self._curvature, n, device, count)
+        self._descent = LatentDescent(
+            self._projection, self._curvature, n, device, count, config.solver_effort
+        )
         self._adam = Adam([self._biases])
         self._batch_size = min(config.batch_size, len(samples[0]))
         self._backward = TargetBackward(architecture, count, self._batch_size, device, crew=crew)

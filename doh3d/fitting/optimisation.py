@@ -101,7 +101,13 @@ class Optimisation:
         if config.optimizer == "curvature":
             count = None if architecture.partition is None else architecture.cells
             self._curvature = WeightCurvature(architecture.layer_shapes, device, count, joint=True)
-            self._descent = descent(self.projection, self._curvature, config.latent, device)
+            self._descent = descent(
+                self.projection,
+                self._curvature,
+                config.latent,
+                device,
+                effort=config.solver_effort,
+            )
             by_adam = [self.biases]
         self._adam = Adam(by_adam)
         self._next_step = 0

@@ -23,7 +23,7 @@ PresetName = Literal["fast", "default", "best"]
 DEFAULT_LATENT = 1370
 
 # Bytes of a file that are neither latent nor, as trained with a rate term, biases.
-OVERHEAD_BYTES = 38
+OVERHEAD_BYTES = 39
 
 
 @dataclass(frozen=True)
