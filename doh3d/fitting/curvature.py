@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
 
 import torch
 
@@ -68,10 +67,35 @@ class WeightCurvature:
         ]
         self._variance = torch.zeros(sum(self._sizes), device=device)
         self._roots = torch.ones_like(self._variance)
-        # What is between two products, and a result that is used at once.
-        self._between = torch.empty_like(self._variance)
-        self._turned = torch.empty_like(self._variance)
         self.updates = 0
+        self._make_products()
+
+    def _make_products(self) -> None:
+        """List the products of turning, there and back, and the memory that they pass through.
+
+        Thousands of small ones are taken in every second: finding each one's memory anew would
+        cost as much as the arithmetic.
+        """
+        flat = [torch.zeros_like(self._variance) for _ in range(4)]
+        self._given, _, self._turned, self._returned = flat
+        parts = [
+            [
+                part.view(shape)
+                for part, shape in zip(tensor.split(self._sizes), self._shapes, strict=True)
+            ]
+            for tensor in flat
+        ]
+        self._there: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
+        self._back: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
+        bases = zip(self._bases[::2], self._bases[1::2], strict=True)
+        for (left, right), given, middle, turned, returned in zip(bases, *parts, strict=True):
+            if left.shape[-1] == 1:
+                # A basis of one vector is a sign, which comes twice.
+                self._there.append((given, right, turned))
+                self._back.append((turned, right.mT, returned))
+            else:
+                self._there += [(left.mT, given, middle), (middle, right, turned)]
+                self._back += [(left, turned, middle), (middle, right.mT, returned)]
 
     def update(self, gradient: torch.Tensor) -> None:
         """Learn from a (P,) gradient by the weights."""
@@ -81,11 +105,9 @@ class WeightCurvature:
             for moment, one, other in ((left, matrix, matrix.mT), (right, matrix.mT, matrix)):
                 moment.baddbmm_(one, other, beta=_BASIS_MEMORY, alpha=1 - _BASIS_MEMORY)
         if self.updates % _TURN_INTERVAL == 0:
-            # One step of orthogonal iteration, as SOAP takes it, follows the eigenvectors.
-            self._bases = [
-                torch.linalg.qr(moment @ basis).Q
-                for moment, basis in zip(self._moments, self._bases, strict=True)
-            ]
+            for moment, basis in zip(self._moments, self._bases, strict=True):
+                # One step of orthogonal iteration, as SOAP takes it, follows the eigenvectors.
+                basis.copy_(torch.linalg.qr(moment @ basis).Q)
         self.updates += 1
         turned = self._turn(gradient)
         self._variance.mul_(_MOMENT_MEMORY)
@@ -93,12 +115,17 @@ class WeightCurvature:
         torch.sqrt(self._variance / (1 - _MOMENT_MEMORY**self.updates), out=self._roots)
 
     def multiply(self, weights: torch.Tensor) -> torch.Tensor:
-        """Apply the metric to (P,) weights."""
-        return self._turn_back(self._turn(weights).mul_(self._roots))
+        """Apply the metric to (P,) weights; the next product overwrites the result."""
+        self._turn(weights).mul_(self._roots)
+        return self._turn_back()
 
     def solve(self, weights: torch.Tensor, scale: float, damping: torch.Tensor) -> torch.Tensor:
-        """Undo `scale` times the metric, plus `damping` times the identity, on (P,) weights."""
-        return self._turn_back(self._turn(weights).div_(self._roots * scale + damping))
+        """Undo `scale` times the metric, plus `damping` times the identity, on (P,) weights.
+
+        The next product overwrites the result.
+        """
+        self._turn(weights).div_(self._roots * scale + damping)
+        return self._turn_back()
 
     def trace(self) -> torch.Tensor:
         """Sum of the metric's eigenvalues."""
@@ -119,24 +146,14 @@ class WeightCurvature:
         return named
 
     def _turn(self, weights: torch.Tensor) -> torch.Tensor:
-        """U^T times (P,) weights, in memory that the next turn overwrites."""
-        for group, (flat, between, target) in enumerate(self._groups(weights, self._turned)):
-            left, right = self._bases[2 * group], self._bases[2 * group + 1]
-            torch.bmm(torch.bmm(left.mT, flat, out=between), right, out=target)
+        """U^T times (P,) weights."""
+        self._given.copy_(weights)
+        for left, right, result in self._there:
+            torch.bmm(left, right, out=result)
         return self._turned
 
-    def _turn_back(self, turned: torch.Tensor) -> torch.Tensor:
-        """U times (P,) turned weights, in memory of its own."""
-        weights = torch.empty_like(turned)
-        for group, (flat, between, target) in enumerate(self._groups(turned, weights)):
-            left, right = self._bases[2 * group], self._bases[2 * group + 1]
-            torch.bmm(torch.bmm(left, flat, out=between), right.mT, out=target)
-        return weights
-
-    def _groups(
-        self, first: torch.Tensor, last: torch.Tensor
-    ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-        """Matrices of (P,) tensors, and of the memory between them, group by group, as views."""
-        parts = [tensor.split(self._sizes) for tensor in (first, self._between, last)]
-        for shape, one, between, other in zip(self._shapes, *parts, strict=True):
-            yield one.view(shape), between.view(shape), other.view(shape)
+    def _turn_back(self) -> torch.Tensor:
+        """U times what has been turned."""
+        for left, right, result in self._back:
+            torch.bmm(left, right, out=result)
+        return self._returned

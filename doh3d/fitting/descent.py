@@ -106,17 +106,18 @@ class LatentDescent:
         for _ in range(self._iterations):
             product = self._multiply(search, damping, fixed)
             length = squared / _dot(search, product).clamp_min(_TINY)
-            self.direction.add_(search * length)
-            residual.sub_(product * length)
+            self.direction.addcmul_(search, length)
+            residual.addcmul_(product, length, value=-1)
             before, squared = squared, _dot(residual, residual)
-            search.mul_(squared / before.clamp_min(_TINY)).add_(residual)
+            torch.addcmul(residual, search, squared / before.clamp_min(_TINY), out=search)
 
     def _multiply(self, direction: torch.Tensor, damping: torch.Tensor, fixed: int) -> torch.Tensor:
         """Apply the damped metric, restricted to the numbers that may move."""
         weights = self._projection.project(direction)
         product = self._projection.transpose(self._curvature.multiply(weights))
-        product[..., :fixed] = 0
-        return product.add_(direction * damping)
+        if fixed:
+            product[..., :fixed] = 0
+        return product.addcmul_(direction, damping)
 
 
 def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

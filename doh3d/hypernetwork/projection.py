@@ -120,12 +120,8 @@ class HadamardProjection:
         self._input_signs = torch.from_numpy(input_signs.copy()).to(device)
         self._gather = torch.from_numpy(np.concatenate(gather).astype(np.int64)).to(device)
         self._output_signs = torch.from_numpy(output_signs).to(device)
-        # Kept in float as well: converting them in every training step would cost more than
-        # the transform.
-        self._float_signs: tuple[torch.Tensor, torch.Tensor] | None = None
-        self._factors: list[torch.Tensor] | None = None
-        self._inverse: torch.Tensor | None = None
-        self._inverse_signs: torch.Tensor
+        # Made when first used: integers need none of it.
+        self._floats: _FloatTransform | None = None
         # Of transformed blocks; with many latents, (K, rows).
         self._rows: tuple[int, ...] = (len(self._input_signs),)
 
@@ -141,24 +137,11 @@ class HadamardProjection:
                 ]
             )
             return spectrum.reshape(-1).index_select(0, self._gather) * self._output_signs
-        input_signs, output_signs, factors = self._float_tables(latent)
-        spectrum = walsh_hadamard(self._padded(latent.unsqueeze(-2) * input_signs), factors)
-        return spectrum.reshape(-1).index_select(0, self._gather) * output_signs
+        return self._float_transform(latent).project(latent)
 
     def transpose(self, values: torch.Tensor) -> torch.Tensor:
         """Map (P,) values back to (n,); see `Projection.transpose`."""
-        input_signs, _, factors = self._float_tables(values)
-        if self._inverse is None:
-            # Where each place of the blocks is cut to, and the sign there; sign 0 where it is cut
-            # off. Gathering is several times faster than scattering.
-            self._inverse = self._gather.new_zeros(self._places)
-            self._inverse[self._gather] = torch.arange(len(values), device=values.device)
-            self._inverse_signs = torch.zeros_like(self._inverse, dtype=values.dtype)
-            self._inverse_signs[self._gather] = self._output_signs.to(values.dtype)
-        spectrum = values.index_select(0, self._inverse) * self._inverse_signs
-        # The Walsh-Hadamard matrix is symmetric.
-        rows = walsh_hadamard(spectrum.view(*self._rows, self._block), factors)
-        return (rows[..., : input_signs.shape[1]] * input_signs).sum(dim=-2)
+        return self._float_transform(values).transpose(values)
 
     def for_many(self, count: int) -> HadamardProjection:
         """Return the same map of K float32 latents at once: from (K, n) to (K P,) and back.
@@ -177,7 +160,7 @@ class HadamardProjection:
         many._gather = torch.cat([gather for gather, _ in tables])
         many._output_signs = torch.cat([signs for _, signs in tables])
         many._rows = (count, *self._rows)
-        many._float_signs = many._inverse = None
+        many._floats = None
         return many
 
     @property
@@ -185,19 +168,65 @@ class HadamardProjection:
         """Values of all blocks before they are cut."""
         return math.prod(self._rows) * self._block
 
-    def _float_tables(
-        self, like: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]:
-        if self._float_signs is None or self._factors is None:
-            self._float_signs = (
+    def _float_transform(self, like: torch.Tensor) -> _FloatTransform:
+        if self._floats is None:
+            self._floats = _FloatTransform(
                 self._input_signs.to(like.dtype),
                 self._output_signs.to(like.dtype),
+                self._gather,
+                (*self._rows, self._block),
             )
-            self._factors = hadamard_factors(self._block, like.dtype, like.device)
-        return (*self._float_signs, self._factors)
+        return self._floats
 
     def _padded(self, rows: torch.Tensor) -> torch.Tensor:
         return torch.nn.functional.pad(rows, (0, self._block - rows.shape[-1]))
+
+
+class _FloatTransform:
+    """A Hadamard projection of floats, in memory of its own: a training step takes a dozen.
+
+    Parameters
+    ----------
+    input_signs : (blocks, n)
+    output_signs : (P,)
+    gather : (P,) int64
+        Which of the blocks' values become the projection's.
+    shape : tuple of int
+        Of the blocks, (..., blocks, N).
+    """
+
+    def __init__(
+        self,
+        input_signs: torch.Tensor,
+        output_signs: torch.Tensor,
+        gather: torch.Tensor,
+        shape: tuple[int, ...],
+    ) -> None:
+        self._input_signs, self._output_signs, self._gather = input_signs, output_signs, gather
+        count = input_signs.shape[1]
+        factors = hadamard_factors(shape[-1], input_signs.dtype, input_signs.device)
+        padded = input_signs.new_zeros(shape)
+        self._latents = padded[..., :count]
+        self._there = WalshHadamard(padded, factors)
+        # Where each value comes from, and its sign; 0 where it is cut off. Gathering is several
+        # times faster than scattering.
+        self._inverse = gather.new_zeros(math.prod(shape))
+        self._inverse[gather] = torch.arange(len(gather), device=gather.device)
+        self._inverse_signs = input_signs.new_zeros(math.prod(shape))
+        self._inverse_signs[gather] = output_signs
+        self._spectrum = torch.empty_like(self._inverse_signs)
+        # The Walsh-Hadamard matrix is symmetric.
+        self._back = WalshHadamard(self._spectrum.view(shape), factors)
+
+    def project(self, latent: torch.Tensor) -> torch.Tensor:
+        torch.mul(latent.unsqueeze(-2), self._input_signs, out=self._latents)
+        return self._there().view(-1).index_select(0, self._gather).mul_(self._output_signs)
+
+    def transpose(self, values: torch.Tensor) -> torch.Tensor:
+        torch.index_select(values, 0, self._inverse, out=self._spectrum)
+        self._spectrum.mul_(self._inverse_signs)
+        rows = self._back()[..., : self._input_signs.shape[1]]
+        return (rows * self._input_signs).sum(dim=-2)
 
 
 class DenseProjection:
@@ -299,21 +328,41 @@ def hadamard_factors(
     return factors
 
 
-def walsh_hadamard(rows: torch.Tensor, factors: list[torch.Tensor]) -> torch.Tensor:
-    """Transform each row of (..., N) floats, natural order, unnormalised."""
-    *leading, size = rows.shape
-    before, after = math.prod(leading), size
-    # Each product transforms one axis where it stands: moving it would copy everything.
-    for matrix in factors:
-        order = len(matrix)
-        after //= order
-        if after > 1:
-            many = matrix.expand(before, order, order)
-            rows = torch.bmm(many, rows.reshape(before, order, after))
-        else:
-            rows = rows.reshape(before, order) @ matrix
-        before *= order
-    return rows.reshape(*leading, size)
+class WalshHadamard:
+    """Transform of each row of (..., N) floats, natural order, unnormalised.
+
+    Parameters
+    ----------
+    rows : (..., N) tensor
+        Which every call reads.
+    factors : list of tensors
+        As `hadamard_factors` makes them.
+    """
+
+    def __init__(self, rows: torch.Tensor, factors: list[torch.Tensor]) -> None:
+        self._result = rows
+        self._products: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
+        before, after = rows[..., 0].numel(), rows.shape[-1]
+        memory = [torch.empty_like(rows) for _ in factors[:2]]
+        # Each product transforms one axis where it stands: moving it would copy everything.
+        for number, matrix in enumerate(factors):
+            order = len(matrix)
+            after //= order
+            source, self._result = self._result, memory[number % 2]
+            if after > 1:
+                shape = (before, order, after)
+                left, right = matrix.expand(before, order, order), source.view(shape)
+            else:
+                shape = (1, before, order)
+                left, right = source.view(shape), matrix.unsqueeze(0)
+            self._products.append((left, right, self._result.view(shape)))
+            before *= order
+
+    def __call__(self) -> torch.Tensor:
+        """(..., N) transformed rows; the next call overwrites them."""
+        for left, right, result in self._products:
+            torch.bmm(left, right, out=result)
+        return self._result
 
 
 def walsh_hadamard_exact(rows: torch.Tensor) -> torch.Tensor:

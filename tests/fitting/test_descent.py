@@ -34,7 +34,7 @@ def learned_curvature(updates=30):
 
 
 def dense(apply, count):
-    return torch.stack([apply(unit) for unit in torch.eye(count)], dim=1)
+    return torch.stack([apply(unit).clone() for unit in torch.eye(count)], dim=1)
 
 
 def test_the_metric_is_symmetric_positive_and_has_the_trace_it_says():
