@@ -12,7 +12,7 @@ _MOMENTUM = 0.9
 # Iterations of conjugate gradients in each step for a latent of a thousand numbers, and how they
 # grow with it. They start from the last step's direction, from which the next differs little.
 _ITERATIONS = 5
-_ITERATIONS_EXPONENT = 0.35
+ITERATIONS_EXPONENT = 0.35
 
 # Damping, as a share of the metric's mean eigenvalue.
 _DAMPING = 1e-2
@@ -71,7 +71,7 @@ class LatentDescent:
         self.momentum = torch.zeros(size, device=device)
         self.direction = torch.zeros(size, device=device)
         self.updates = 0
-        growth = max(1.0, latent_count / 1000) ** _ITERATIONS_EXPONENT
+        growth = max(1.0, latent_count / 1000) ** ITERATIONS_EXPONENT
         self._iterations = max(1, round(_ITERATIONS * growth * effort))
 
     @torch.no_grad()

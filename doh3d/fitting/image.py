@@ -177,7 +177,6 @@ def make_image_config(
         width=plan.width,
         depth=plan.depth,
         octaves=plan.octaves,
-        activation="smooth",
         in_dim=2,
         out_dim=channels,
     )

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from doh3d.errors import ConfigError
+from doh3d.fitting.descent import ITERATIONS_EXPONENT
 from doh3d.fitting.presets import PresetName
 from doh3d.limits import MAX_LEVELS
 
 # Bytes of an image's file that are neither latent nor biases.
-IMAGE_OVERHEAD_BYTES = 25
+IMAGE_OVERHEAD_BYTES = 24
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class ImagePreset:
     Attributes
     ----------
     steps : int
-        Optimiser steps, of networks of 31,000 weights; smaller ones take more.
+        Optimiser steps, of networks of 31,000 weights or more; smaller ones take more.
     batch_size : int
         Pixels a step.
     pool_size : int
@@ -39,10 +40,9 @@ class ImagePreset:
     def steps_for(self, weights: int) -> int:
         """Scale the steps to networks of so many weights: small ones pay less for each.
 
-        Large ones pay more, but their cells are more.
+        Large ones pay more, but their cells are more, and they lack steps the most.
         """
-        factor = _WEIGHTS / weights
-        factor = math.sqrt(factor) if factor > 1 else math.sqrt(math.sqrt(factor))
+        factor = math.sqrt(max(1.0, _WEIGHTS / weights))
         return round(self.steps * min(factor, _MOST_STEPS))
 
 
@@ -107,9 +107,9 @@ _LEARNING_RATE_LATENT = 5800
 _LEARNING_RATE = 0.3
 _LEARNING_RATE_EXPONENT = -0.3
 
-# Half the solver's iterations cost 0.05 dB at 0.3 and 0.6 bits a pixel, where they are most of a
-# step's time, and nothing at 0.07; the steps that the time buys bring more.
-_SOLVER_EFFORT = 0.5
+# Latent above which the solver's iterations grow no more: half of them cost 0.05 dB at 0.3 and 0.6
+# bits a pixel, where they are most of a step's time, and more steps bring more.
+_SOLVER_LATENT = 12_500
 
 # lambda times the latent's length: at the best of all lengths the error's logarithm falls by as
 # much a bit as the rate term costs, and the error falls with about the rate's power -0.45.
@@ -132,7 +132,7 @@ def plan_for_image(latent: int) -> ImagePlan:
         rate_weight=_RATE_WEIGHT / latent,
         learning_rate=_LEARNING_RATE
         * max(latent / _LEARNING_RATE_LATENT, 1.0) ** _LEARNING_RATE_EXPONENT,
-        solver_effort=_SOLVER_EFFORT,
+        solver_effort=min(1.0, _SOLVER_LATENT / latent) ** ITERATIONS_EXPONENT,
     )
 
 
