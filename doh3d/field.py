@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, cast, overload
 
 import numpy as np
@@ -137,12 +138,13 @@ class OccupancyField:
         check_resolution(resolution)
         lattice = Lattice.over_box(self.code.half_extents, resolution)
         latents = len(self.code.latent.values)
-        with one_thread():
+        with one_thread() as threads:
             vertices, faces = extract(
                 OccupancyLattice(
                     self, lattice, lambda work: self._limits.check_work(work, latents, resolution)
                 ),
                 lambda crossed: self._limits.check_surface(crossed, resolution),
+                threads=threads,
             )
         vertices = self.code.transform.to_world(lattice.positions(vertices))
         return trimesh.Trimesh(vertices, faces, process=False)
@@ -217,6 +219,7 @@ class OccupancyLattice:
         self.shape = lattice.shape
         self._check = check
         self._work = 0
+        self._spending = Lock()
         self._field = field
         self._lattice = lattice
         self._device = field.weights.biases[0].device
@@ -253,8 +256,10 @@ class OccupancyLattice:
         return cast(npt.NDArray[np.float32], planes.cpu().numpy())
 
     def _spend(self, evaluations: int) -> None:
-        self._work += evaluations * self._field.code.architecture.evaluation_cost
-        self._check(self._work)
+        # Search and evaluation may each have a thread.
+        with self._spending:
+            self._work += evaluations * self._field.code.architecture.evaluation_cost
+            self._check(self._work)
 
     def _bounds_over(self, size: int) -> LogitBounds | CellBounds:
         if size not in self._bounds:

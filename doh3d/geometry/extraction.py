@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import numpy.typing as npt
 
+from doh3d.ahead import ahead
 from doh3d.geometry.search import LEAF_BLOCK, LatticeField, OpenCells, open_cells
 from doh3d.geometry.surface import SlabMesher, closed_values
 
@@ -22,7 +23,10 @@ _NODES = 2**20
 
 
 def extract(
-    field: LatticeField, check: Callable[[int], None] = lambda crossed: None
+    field: LatticeField,
+    check: Callable[[int], None] = lambda crossed: None,
+    *,
+    threads: int = 1,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     """Extract the surface, closed where it leaves the lattice.
 
@@ -31,6 +35,8 @@ def extract(
     field : LatticeField
     check : int -> None
         Called with the number of cells that the surface crosses as it grows; may raise.
+    threads : int
+        With 2 or more, one searches ahead while another evaluates and meshes what was found.
 
     Returns
     -------
@@ -41,7 +47,8 @@ def extract(
     """
     mesher = SlabMesher()
     crossed = 0
-    for first, leaves in open_cells(field):
+    found = open_cells(field)
+    for first, leaves in ahead(found) if threads > 1 else found:
         for slab_first, slab in _slabs(first, leaves):
             crossed += _mesh_slab(field, slab_first, slab, mesher)
             check(crossed)

@@ -109,11 +109,16 @@ def _open_children(
 ) -> npt.NDArray[np.int64]:
     """Corners of the octants of blocks on which the blocks' planes do not prove the sign."""
     octants = index_grid(np.array([2, 2, 2]))
-    basis = np.concatenate([np.ones((8, 1)), octants - 0.5], axis=1).astype(np.float32)
+    sides = (2 * octants - 1).astype(np.float32)
     planes = field.planes(corners, size)
+    # Not as matrix products: BLAS's threads would wait actively for more.
     with np.errstate(invalid="ignore", over="ignore"):
-        half_ranges = np.abs(planes[:, :, 1:]) @ np.full(3, 0.5, dtype=np.float32)
-        lowest = planes @ basis.T - half_ranges[:, :, None]
+        halves = planes[:, :, 1:] * np.float32(0.5)
+        lowest = (planes[:, :, 0] - np.abs(halves).sum(axis=2))[:, :, None]
+        for axis in range(3):
+            lowest = lowest + halves[:, :, axis, None] * (2 * octants[:, axis] - 1).astype(
+                np.float32
+            )
     # Planes that overflowed are NaN, and prove nothing.
     positive, negative = lowest > 0
     # The surface is closed at the box: a positive block there has crossed cells.
@@ -131,14 +136,14 @@ def _open_children(
 
 
 def _open_leaves(field: LatticeField, corners: npt.NDArray[np.int64]) -> OpenCells:
-    nodes = index_grid(np.full(3, LEAF_BLOCK + 1))
-    basis = np.concatenate([np.ones((len(nodes), 1)), nodes * (2 / LEAF_BLOCK) - 1], axis=1)
-    basis = basis.astype(np.float32)
+    at = np.linspace(-1, 1, LEAF_BLOCK + 1, dtype=np.float32)[:, None]
     # Leaves come last from here on, so that inner loops are long.
-    shape = (*(LEAF_BLOCK + 1,) * 3, len(corners))
-    planes = field.planes(corners, LEAF_BLOCK)
+    planes = np.moveaxis(field.planes(corners, LEAF_BLOCK), 2, 1)
     with np.errstate(invalid="ignore", over="ignore"):
-        positive, negative = ((basis @ plane.T > 0).reshape(shape) for plane in planes)
+        positive, negative = (
+            (offset + x * at)[:, None, None] + (y * at)[:, None] > -(z * at)
+            for offset, x, y, z in planes
+        )
     last = (_cells(field) - corners).T
     for axis in range(3):
         # Here too: at the box only what is outside is proved to be without a surface.
