@@ -116,9 +116,7 @@ def _open_children(
         halves = planes[:, :, 1:] * np.float32(0.5)
         lowest = (planes[:, :, 0] - np.abs(halves).sum(axis=2))[:, :, None]
         for axis in range(3):
-            lowest = lowest + halves[:, :, axis, None] * (2 * octants[:, axis] - 1).astype(
-                np.float32
-            )
+            lowest = lowest + halves[:, :, axis, None] * sides[:, axis]
     # Planes that overflowed are NaN, and prove nothing.
     positive, negative = lowest > 0
     # The surface is closed at the box: a positive block there has crossed cells.
