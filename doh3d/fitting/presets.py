@@ -47,7 +47,7 @@ class Preset:
 
 PRESETS: dict[PresetName, Preset] = {
     "fast": Preset(steps=1200, batch_size=4096, pool_size=400_000),
-    "default": Preset(steps=3300, batch_size=8192, pool_size=800_000),
+    "default": Preset(steps=5500, batch_size=8192, pool_size=800_000),
     "best": Preset(steps=12_000, batch_size=16_384, pool_size=2_000_000),
 }
 
