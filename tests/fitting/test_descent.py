@@ -152,3 +152,22 @@ def test_a_descent_of_many_is_the_descent_of_each(kind, fixed):
     torch.testing.assert_close(latents, torch.stack(each), rtol=1e-3, atol=1e-4)
     traces = torch.stack([curvature.trace() for curvature in alone])
     torch.testing.assert_close(together.trace()[:, 0], traces)
+
+
+@pytest.mark.parametrize("effort", [0.1, 0.5, 2.0])
+def test_effort_is_the_number_of_products(effort):
+    class Counted:
+        calls = 0
+
+        def project(self, latent):
+            self.calls += 1
+            return latent * math.sqrt(COUNT)
+
+        def transpose(self, values):
+            return values * math.sqrt(COUNT)
+
+    projection = Counted()
+    descent = LatentDescent(projection, learned_curvature(), COUNT, CPU, effort=effort)
+    descent.step(torch.ones(COUNT), torch.ones(COUNT), 1e-9)
+    # Five for a short latent, at least one; and the first residual's.
+    assert projection.calls == 1 + max(1, round(5 * effort))
