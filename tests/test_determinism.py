@@ -27,7 +27,8 @@ from doh3d.fitting import presets
 from doh3d.fitting.compress import compress
 
 torch.set_num_threads(int(sys.argv[3]))
-presets.PRESETS["fast"] = presets.Preset(steps=100, batch_size=512, pool_size=20_000)
+# Batches that are shared out in pieces.
+presets.PRESETS["fast"] = presets.Preset(steps=60, batch_size=16_384, pool_size=20_000)
 compress(sys.argv[1], preset="fast", latent=150, width=12, depth=2, device="cpu").save(sys.argv[2])
 """
 
