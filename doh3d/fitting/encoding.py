@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -9,7 +11,13 @@ import numpy.typing as npt
 
 from doh3d.codec.container import serialize
 from doh3d.codec.entropy import Family, SymbolModel, choose_model
-from doh3d.codec.quantization import STEP_COUNT, best_step_index, nearest_step_index, quantize
+from doh3d.codec.quantization import (
+    STEP_COUNT,
+    best_step_index,
+    grade_factors,
+    nearest_step_index,
+    quantize,
+)
 from doh3d.codec.signal_code import ParameterGroup, SignalCode
 from doh3d.fitting.config import FLOAT_BITS, MAX_BITS, FitConfig
 from doh3d.fitting.fit import FitResult
@@ -46,15 +54,45 @@ def quantize_fit(
 def encode_within(
     result: FitResult, config: FitConfig, signal: Signal[SignalCode], max_bytes: int
 ) -> bytes | None:
-    """Serialise with the trained step, or the next coarser that stays within `max_bytes`.
+    """Serialise with the trained step, trimmed, or with the next coarser ones that stay within.
 
-    None where even the coarsest allowed step takes more.
+    None where even the coarsest allowed step takes more than `max_bytes`.
     """
     for notches in range(_COARSER_NOTCHES + 1):
-        data = serialize(quantize_fit(result, config, signal, notches=notches))
+        code = quantize_fit(result, config, signal, notches=notches)
+        data = serialize(code)
+        if len(data) > max_bytes and config.graded_training:
+            data = trimmed(code, max_bytes)
         if len(data) <= max_bytes:
             return data
     return None
+
+
+def trimmed(code: SignalCode, max_bytes: int) -> bytes:
+    """Serialise a code of graded levels with as few of them a step nearer to 0 as will do.
+
+    Only finer levels, the finest first: what a quarter of the coarsest step does to the weights is
+    a sixteenth of what that does, and a coarser step for all would undo all that training has
+    made up for. Where that is not enough the bytes are too many still.
+    """
+    values = code.latent.values
+    factors = grade_factors(len(values)).astype(np.int64)
+    # The largest first, whose probability grows the most; of each grade by itself.
+    order = np.lexsort((-np.abs(values) // factors, factors))
+    order = order[(factors[order] < factors[0]) & (values[order] != 0)]
+
+    def with_fewer_bits(count: int) -> bytes:
+        levels = values.copy()
+        some = order[:count]
+        levels[some] -= np.sign(levels[some]) * factors[some]
+        model = choose_model(levels, graded=True)
+        latent = ParameterGroup(levels, code.latent.step_index, model)
+        return serialize(replace(code, latent=latent))
+
+    enough = bisect.bisect_left(
+        range(len(order)), True, key=lambda count: len(with_fewer_bits(count)) <= max_bytes
+    )
+    return with_fewer_bits(enough)
 
 
 def _raw(values: npt.NDArray[np.float32]) -> ParameterGroup:

@@ -1,0 +1,86 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from doh3d.codec.container import serialize
+from doh3d.codec.entropy import choose_model
+from doh3d.codec.quantization import grade_factors
+from doh3d.codec.shape_code import ShapeCode
+from doh3d.codec.signal_code import ParameterGroup
+from doh3d.fitting.config import FitConfig
+from doh3d.fitting.encoding import encode_within, trimmed
+from doh3d.fitting.results import FitResult
+from doh3d.geometry.transform import NormalizingTransform
+from doh3d.hypernetwork.architecture import Architecture
+
+COUNT = 1200
+FACTORS = grade_factors(COUNT).astype(np.int64)
+
+
+def graded_code(spread=6.0):
+    generator = np.random.default_rng(0)
+    values = np.rint(generator.laplace(0, spread, COUNT) / FACTORS).astype(np.int64) * FACTORS
+    architecture = Architecture(width=12, depth=2, octaves=2)
+    biases = np.rint(generator.normal(0, 3, architecture.bias_count)).astype(np.int64)
+    return ShapeCode(
+        architecture=architecture,
+        dense_projection=False,
+        seed=0,
+        transform=NormalizingTransform((0.0, 0.0, 0.0), 1.0),
+        extents=(31, 31, 31),
+        latent=ParameterGroup(values, 100, choose_model(values, graded=True)),
+        biases=ParameterGroup(biases, 90, choose_model(biases)),
+    )
+
+
+@pytest.mark.parametrize("saved", [1, 3, 10])
+def test_trimming_moves_few_of_the_finest_levels_by_one_step(monkeypatch, saved):
+    code = graded_code()
+    size = len(serialize(code)) - saved
+    moved_to = []
+
+    def watched(changed):
+        moved_to.append(changed.latent.values)
+        return serialize(changed)
+
+    monkeypatch.setattr("doh3d.fitting.encoding.serialize", watched)
+    data = trimmed(code, size)
+    assert size - 1 <= len(data) <= size
+    before, after = code.latent.values, moved_to[-1]
+    moved = np.flatnonzero(before != after)
+    assert len(moved)
+    assert np.array_equal(np.abs(before - after)[moved], FACTORS[moved])
+    assert (np.abs(after) < np.abs(before))[moved].all()
+    # The finest go first, and few bytes need no others; the coarsest never go.
+    assert FACTORS[moved].max() == (1 if saved < 5 else 2)
+    assert (np.abs(before - after)[(FACTORS == 1) & (before != 0)].all()) == (saved > 5)
+
+
+def test_what_cannot_be_trimmed_enough_is_all_trimmed():
+    code = graded_code()
+    assert 10 < len(trimmed(code, 10)) < len(serialize(code))
+
+
+def test_a_fit_that_is_a_little_too_long_keeps_its_step():
+    code = graded_code()
+    config = FitConfig(latent=COUNT, bits=10, architecture=code.architecture, bias_step=2.0**-6)
+
+    class Signal:
+        def code(self, config, latent, biases):
+            return replace(code, latent=latent, biases=biases)
+
+    result = FitResult(
+        latent=(code.latent.values * code.latent.step).astype(np.float32),
+        biases=np.zeros(code.architecture.bias_count, dtype=np.float32),
+        latent_step_index=100,
+        learning_rate=0.4,
+    )
+    whole = encode_within(result, config, Signal(), 10_000)
+    for saved in (0, 1, 5):
+        assert len(encode_within(result, config, Signal(), len(whole) - saved)) == pytest.approx(
+            len(whole) - saved, abs=1
+        )
+    # Coarser steps for all are the last resort.
+    assert len(encode_within(result, config, Signal(), int(0.9 * len(whole)))) < 0.9 * len(whole)
+    assert encode_within(result, config, Signal(), 100) is None
