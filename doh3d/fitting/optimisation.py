@@ -38,9 +38,10 @@ _MAX_GRADIENT_NORM = 1.0
 # Share of the steps after which the whole latent is rounded.
 _ROUNDING_END = 0.95
 
-# Into how many parts the times cut a fit at which the rate weight is turned towards a size, while
-# numbers are rounded.
-_STEERINGS = 64
+# Into how many parts at least the times cut a fit at which the rate weight is turned towards a size,
+# while numbers are rounded; and the most steps between two. In 80 steps at the largest weight the
+# bits of some shapes go from too many to too few.
+_STEERINGS, _STEERING_STEPS = 64, 20
 
 # Adam's peak rate for the biases where the latent has another optimiser.
 BIAS_LEARNING_RATE = 0.01
@@ -347,7 +348,7 @@ def bits_of_fineness(fineness: torch.Tensor | None) -> torch.Tensor | float:
 
 def is_steered(config: FitConfig, step: int) -> bool:
     """Whether the rate weight is turned after this step: so often while numbers are rounded."""
-    interval = max(1, config.steps // _STEERINGS)
+    interval = min(max(1, config.steps // _STEERINGS), _STEERING_STEPS)
     return step >= config.rounding_start * config.steps and (step + 1) % interval == 0
 
 
