@@ -38,9 +38,9 @@ _MAX_GRADIENT_NORM = 1.0
 # Share of the steps after which the whole latent is rounded.
 _ROUNDING_END = 0.95
 
-# While numbers are rounded the rate weight is turned towards a size: so many times in a fit, or more
-# where there would be so many steps between two. In 80 steps at the largest weight the bits of some
-# shapes go from too many to too few.
+# While numbers are rounded the rate weight is turned towards a size: so many times in a whole fit,
+# and at least so often in steps. In 80 steps at the largest weight the bits of some shapes go from
+# too many to too few.
 _STEERINGS, _STEERING_STEPS = 64, 20
 
 # Adam's peak rate for the biases where the latent has another optimiser.
