@@ -187,13 +187,14 @@ def measure_step(size: str, mesh: Path) -> Values:
         theirs.step(100, theirs.points, theirs.labels)
         torch.set_num_threads(1)
 
+    # Before steps on one batch have brought the gradient to denormal numbers, which are slow.
+    without, _ = in_turns([lambda: network_only(ours), their_step], rounds=3, least=0.3, **options)
     our_step(), their_step()
     seconds, reference = in_turns([our_step, their_step], rounds=5, least=0.5, **options)
     architecture = config.architecture
     # Two operations for each weight and point: forward, and backward to weights and inputs.
     products = 3 * architecture.weight_count - architecture.layer_sizes[0]
     share = 2 * 8192 * products / seconds / matmul_peak() / threads
-    without, _ = in_turns([lambda: network_only(ours), their_step], rounds=3, least=0.3, **options)
     crew.close()
     return {
         "threads": "1 thread" if threads == 1 else f"{threads} threads",

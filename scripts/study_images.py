@@ -30,6 +30,7 @@ from scipy.stats import t as student_t
 
 import doh3d
 from doh3d.codec.container import serialize
+from doh3d.errors import Doh3dError
 from doh3d.evaluation.image import psnr
 from doh3d.fitting.config import FitConfig
 from doh3d.fitting.encoding import quantize_fit
@@ -99,7 +100,12 @@ def measure(path: Path, study: str, preset: str, seeds: int, table: ResultTable)
                 result, seconds = shared
             else:
                 started = time.perf_counter()
-                result = fit_latent(image.sample(config), config, device=torch.device("cpu"))
+                try:
+                    result = fit_latent(image.sample(config), config, device=torch.device("cpu"))
+                except Doh3dError as error:
+                    # Sixteen numbers may be too few for anything better than one colour.
+                    print(path.stem, variant, seed, error, flush=True)
+                    continue
                 seconds = time.perf_counter() - started
             if after:
                 shared = result, seconds
