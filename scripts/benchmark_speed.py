@@ -166,7 +166,7 @@ def measure_dense(size: str, mesh: Path) -> Values:
 def measure_step(size: str, mesh: Path) -> Values:
     """One step at n = 4,000 and width 48 on 8,192 points, of codec and reference.
 
-    On two threads it is the clock's time, and PyTorch shares the reference's work out.
+    On two threads it is the wall clock's time, and PyTorch shares the reference's work out.
     """
     threads = 2 if "threads" in size else 1
     options = {"clock": time.perf_counter if threads == 2 else time.process_time}

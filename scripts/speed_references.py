@@ -116,7 +116,10 @@ def cpu_seconds(
     most: int = 50,
     clock: Callable[[], float] = time.process_time,
 ) -> float:
-    """Measure the processor's time of one call: the least of several, for `least` seconds."""
+    """Measure the processor's time of one call, or what `clock` counts: the least of several.
+
+    For `least` seconds.
+    """
     times: list[float] = []
     while not times or (sum(times) < least and len(times) < most):
         started = clock()
