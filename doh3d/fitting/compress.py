@@ -22,6 +22,7 @@ from doh3d.fitting.fit import ProgressFunction
 from doh3d.fitting.preparation import PreparedShape, prepare
 from doh3d.fitting.presets import (
     DEFAULT_LATENT,
+    batch_for_latent,
     find_preset,
     plan_for_latent,
     steps_for_latent,
@@ -140,7 +141,7 @@ def make_config(
         projection=projection,
         seed=seed,
         steps=steps_for_latent(effort.steps, known),
-        batch_size=effort.batch_size * (2 if plan.levels else 1),
+        batch_size=batch_for_latent(effort.batch_size, known),
         learning_rate=plan.learning_rate,
         rate_weight=plan.rate_weight,
         pool_size=round(effort.pool_size * plan.pool_factor),

@@ -74,6 +74,9 @@ class FitConfig:
         Of the latent: `doh3d.fitting.descent.LatentDescent`, or Adam.
     solver_effort : float
         Iterations of the curvature's solver in each step, as a share of what it takes by itself.
+    draws_by_error : bool
+        Whether batches are drawn from the pool by the samples' errors, see
+        `doh3d.fitting.batches.DrawsByError`, or are slices of it. Of occupancies only.
     loss : "cross-entropy" or "log-squared-error"
         Mean cross-entropy of logits against occupancy in [0, 1]; or the logarithm of the mean
         squared error of values in [-1, 1], over points and their numbers: PSNR but for a factor,
@@ -100,6 +103,7 @@ class FitConfig:
     softness: float = 0.002
     optimizer: Optimizer = "curvature"
     solver_effort: float = 1.0
+    draws_by_error: bool = True
     loss: Loss = "cross-entropy"
 
     def __post_init__(self) -> None:
@@ -146,6 +150,8 @@ class FitConfig:
             raise ConfigError(
                 f"loss is {self.loss!r}; it must be cross-entropy or log-squared-error"
             )
+        if self.draws_by_error and self.loss != "cross-entropy":
+            raise ConfigError("draws_by_error takes the cross-entropy as its loss")
         if self.loss == "cross-entropy" and self.architecture.out_dim != 1:
             raise ConfigError(
                 f"the network gives {self.architecture.out_dim} numbers; cross-entropy takes 1"

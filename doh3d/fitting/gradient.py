@@ -68,6 +68,9 @@ class TargetBackward:
     ----------
     outputs : (K, N, out_dim) float32
         Of the last batch, logits or values as the loss takes them; a buffer too.
+    errors : (K, N, out_dim) float32
+        How far off they are, in probability or value: the length of each sample's gradient by
+        the outputs, but for a factor. A buffer as well.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class TargetBackward:
             _Bench(architecture, networks, rows, device) for _ in range(self._crew.threads)
         ]
         self.outputs = torch.empty((count, batch, architecture.out_dim), device=device)
+        self.errors = torch.empty_like(self.outputs)
         # Each part of the rows has sums of its own: added up in order they are always the same.
         parts = len(self._rows)
         self._weights = torch.zeros((parts, count * architecture.weight_count), device=device)
@@ -107,7 +111,11 @@ class TargetBackward:
 
     @torch.no_grad()
     def __call__(
-        self, weights: TargetWeights, features: torch.Tensor, values: torch.Tensor
+        self,
+        weights: TargetWeights,
+        features: torch.Tensor,
+        values: torch.Tensor,
+        importance: torch.Tensor | None = None,
     ) -> TargetGradient:
         """Differentiate the mean loss over the batch.
 
@@ -119,6 +127,8 @@ class TargetBackward:
             Encoded points, N being the batch size.
         values : (K, N, out_dim) float32
             What the networks should give: for the cross-entropy 1 inside and 0 outside.
+        importance : (K, N, 1) float32, optional
+            How much each sample counts in the cross-entropy's mean; 1 without it.
         """
         weights = _prepared(self._architecture, weights)
 
@@ -128,7 +138,11 @@ class TargetBackward:
             bench = self._benches[thread].take(cells, rows)
             outputs = self.outputs[cells, rows]
             bench.forward(weights, features[cells, rows], outputs)
-            self._by_outputs(outputs, values[cells, rows], cells, bench.of_outputs)
+            self._subtract(outputs, values[cells, rows], bench.of_outputs)
+            if importance is not None:
+                torch.abs(bench.of_outputs, out=self.errors[cells, rows])
+                bench.of_outputs.mul_(importance[cells, rows])
+            bench.of_outputs.mul_(self._scale(cells))
             bench.backward(weights, features[cells, rows], self._split[part])
 
         self._crew.run(differentiate, len(self._cells) * len(self._rows))
@@ -143,19 +157,50 @@ class TargetBackward:
             self._through_logarithm(found, values)
         return found
 
-    def _by_outputs(
-        self, outputs: torch.Tensor, values: torch.Tensor, cells: slice, delta: torch.Tensor
+    @torch.no_grad()
+    def measure(
+        self,
+        weights: TargetWeights,
+        features: torch.Tensor,
+        values: torch.Tensor,
+        errors: torch.Tensor,
     ) -> None:
-        """Differentiate the losses of some networks by their outputs, into `delta`."""
-        scale = 1 / (self.outputs.shape[1] * self.outputs.shape[2])
+        """Write the errors of any number of samples into a (K, M, out_dim) tensor.
+
+        The other parameters are as those of a batch.
+        """
+        weights = _prepared(self._architecture, weights)
+        size = self._rows[0].stop
+        pieces = [
+            (cells, rows) for rows in _slices(features.shape[1], size) for cells in self._cells
+        ]
+
+        def evaluate(thread: int, piece: int) -> None:
+            cells, rows = pieces[piece]
+            bench = self._benches[thread].take(cells, rows)
+            target = errors[cells, rows]
+            bench.forward(weights, features[cells, rows], target)
+            self._subtract(target, values[cells, rows], target)
+            target.abs_()
+
+        self._crew.run(evaluate, len(pieces))
+
+    def _subtract(self, outputs: torch.Tensor, values: torch.Tensor, delta: torch.Tensor) -> None:
+        """Write into `delta` what outputs give, a probability or themselves, less the values.
+
+        The loss's derivative by each output, but for a factor.
+        """
         if self._loss == "cross-entropy":
-            # d/dlogit of the cross-entropy of a sigmoid.
-            torch.sigmoid(outputs, out=delta)
-            delta.sub_(values)
+            torch.sigmoid(outputs, out=delta).sub_(values)
         else:
             torch.sub(outputs, values, out=delta)
+
+    def _scale(self, cells: slice) -> torch.Tensor | float:
+        """Factor of some networks' losses, which are means."""
+        scale = 1 / (self.outputs.shape[1] * self.outputs.shape[2])
+        if self._loss == "log-squared-error":
             scale *= 2
-        delta.mul_(scale if self._shares is None else self._shares[cells] * scale)
+        return scale if self._shares is None else self._shares[cells] * scale
 
     def _through_logarithm(self, found: TargetGradient, values: torch.Tensor) -> None:
         """Turn the gradient of the mean squared error into that of its logarithm."""

@@ -21,6 +21,7 @@ from doh3d.fitting.optimisation import (
     BIAS_LEARNING_RATE,
     CHECK_POINTS,
     REPORT_INTERVAL,
+    batches_of,
     bits_of_fineness,
     coarsest_step,
     fineness,
@@ -71,6 +72,7 @@ class ManyOptimisation:
         count, n = len(samples), config.latent
         self.config = config
         self._device = device
+        self._crew = crew
         self._projection = make_projection(
             config.projection, n, architecture.layer_sizes, config.seed, device
         ).for_many(count)
@@ -123,17 +125,12 @@ class ManyOptimisation:
         """
         config = self.config
         first_rounding = math.ceil(config.rounding_start * config.steps)
-        pool, batch = self._features.shape[1], self._batch_size
-        position = 0
+        batches = batches_of(config, self._features, self._labels, self._batch_size, self._crew)
         for step in range(config.steps):
-            # As in `Optimisation.run`.
-            if position + batch > pool:
-                position = (position + batch) % max(1, pool - batch + 1)
             if step == first_rounding and payload_bits is not None:
                 self._choose_steps(payload_bits)
-            window = slice(position, position + batch)
-            position += batch
-            self.step(step, self._features[:, window], self._labels[:, window])
+            self.step(step, *batches.take(step, self._measure))
+            batches.learn(self._backward.errors)
             if payload_bits is not None and is_steered(config, step):
                 self._steer(payload_bits)
             due = (step + 1) % REPORT_INTERVAL == 0 or step + 1 == config.steps
@@ -141,17 +138,23 @@ class ManyOptimisation:
                 progress(self._progress(step + 1))
 
     @torch.no_grad()
-    def step(self, step: int, features: torch.Tensor, labels: torch.Tensor) -> None:
+    def step(
+        self,
+        step: int,
+        features: torch.Tensor,
+        labels: torch.Tensor,
+        importance: torch.Tensor | None = None,
+    ) -> None:
         """Take one step on (K, N, encoded_dim) features and (K, N, 1) labels.
 
-        No value is read back from the device.
+        With (K, N, 1) importance these count differently. No value is read back from the device.
         """
         config = self.config
         shape_of_schedule = one_cycle(step / config.steps)
         self._round_more(step)
         latents, biases = self._rounded(self._fixed)
         target = split_many(config.architecture, self._weights(latents), biases.values)
-        gradient = self._backward(target, features, labels)
+        gradient = self._backward(target, features, labels, importance)
         of_weights = gradient.weights * self._gains
         of_latents = latents.gradient(self._projection.transpose(of_weights), self._rate_weights)
         of_biases = biases.gradient(gradient.biases, self._rate_weights)
@@ -160,7 +163,13 @@ class ManyOptimisation:
             self._latents, of_latents, config.learning_rate * shape_of_schedule, self._fixed
         )
         self._adam.step([of_biases], BIAS_LEARNING_RATE * shape_of_schedule)
-        self._last = latents, biases, labels
+        self._last = latents, biases, labels, importance
+
+    def _measure(self, errors: torch.Tensor) -> None:
+        """Measure all samples' errors as the shapes stand."""
+        latents, biases = self._rounded(self._fixed)
+        target = split_many(self.config.architecture, self._weights(latents), biases.values)
+        self._backward.measure(target, self._features, self._labels, errors)
 
     def results(self) -> list[FitResult | None]:
         """Copy each shape's latent and biases as they stand; None of one that has diverged."""
@@ -232,8 +241,8 @@ class ManyOptimisation:
 
     @torch.no_grad()
     def _progress(self, step: int) -> FitProgress:
-        latents, biases, labels = self._last
-        loss = binary_cross_entropy_with_logits(self._backward.outputs, labels)
+        latents, biases, labels, importance = self._last
+        loss = binary_cross_entropy_with_logits(self._backward.outputs, labels, importance)
         size = 0.0
         if self.config.quantization_aware:
             bits = laplace_bits(latents.levels) + laplace_bits(biases.levels)

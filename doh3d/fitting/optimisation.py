@@ -11,6 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
 from doh3d.codec.quantization import GRADES, STEPS, grade_factors, nearest_step_index
 from doh3d.fitting.adam import Adam
+from doh3d.fitting.batches import Batches, DrawsByError, SlicesInTurn
 from doh3d.fitting.cell_samples import CellSamples, encode_chunks
 from doh3d.fitting.checkpoint import State, Work
 from doh3d.fitting.config import MAX_BITS, FitConfig
@@ -112,11 +113,10 @@ class Optimisation:
             by_adam = [self.biases]
         self._adam = Adam(by_adam)
         self._next_step = 0
-        self._position = 0
         self._take(samples, crew)
 
     def _take(self, samples: Samples, crew: Crew | None) -> None:
-        """Encode the whole pool, once: every batch is a slice of it, of each cell if there are."""
+        """Encode the whole pool, of each cell if there are, once: batches are taken from it."""
         config, architecture, device = self.config, self.config.architecture, self._device
         cells, cell = architecture.cells, architecture.of_a_cell
         if architecture.partition is None:
@@ -132,6 +132,7 @@ class Optimisation:
         self._backward = TargetBackward(
             cell, cells, self._batch_size, device, config.loss, shares.to(device), crew
         )
+        self._batches = batches_of(config, self._features, self._values, self._batch_size, crew)
 
     def run(
         self,
@@ -143,17 +144,12 @@ class Optimisation:
         """Take every step left; whether the end is finite and not constant."""
         config = self.config
         first_rounding = math.ceil(config.rounding_start * config.steps)
-        count = self._features.shape[1]
-        batch = self._batch_size
         for step in range(self._next_step, config.steps):
-            # The pool is in random order; each pass takes other slices than the last.
-            if self._position + batch > count:
-                self._position = (self._position + batch) % max(1, count - batch + 1)
             if step == first_rounding and payload_bits is not None:
                 self._choose_step(payload_bits)
-            window = slice(self._position, self._position + batch)
-            self._position += batch
-            self.step(step, self._features[:, window], self._values[:, window])
+            batch = self._batches.take(step, self._measure)
+            self.step(step, *batch)
+            self._batches.learn(self._backward.errors)
             if payload_bits is not None and is_steered(config, step):
                 self._steer(payload_bits)
             if (step + 1) % REPORT_INTERVAL == 0 or step + 1 == config.steps:
@@ -162,7 +158,7 @@ class Optimisation:
                 value = float(loss)
                 if not math.isfinite(value):
                     return False
-                if work is not None and work.due:
+                if work is not None and work.due and self._batches.begins_at(step + 1):
                     work.keep(self.state())
                 if progress is not None:
                     progress(FitProgress(step + 1, config.steps, value, float(bits) / 8))
@@ -173,7 +169,6 @@ class Optimisation:
         state = {
             "learning_rate": np.array(self.learning_rate),
             "next_step": np.array(self._next_step),
-            "position": np.array(self._position),
             "fixed": np.array(self._fixed),
             "rate_weight": np.array(self._rate_weight),
             "latent_step_index": np.array(self.latent_step_index),
@@ -184,7 +179,6 @@ class Optimisation:
     def restore(self, state: State) -> None:
         """Go back to where `state` was taken, of the same samples and configuration."""
         self._next_step = int(state["next_step"])
-        self._position = int(state["position"])
         self._fixed = int(state["fixed"])
         self._rate_weight = float(state["rate_weight"])
         self._use_step(int(state["latent_step_index"]))
@@ -196,7 +190,7 @@ class Optimisation:
 
     def _tensors(self) -> dict[str, torch.Tensor]:
         """Name all tensors that a step changes."""
-        named = {"latent": self.latent, "biases": self.biases}
+        named = {"latent": self.latent, "biases": self.biases} | self._batches.tensors()
         if self._descent is not None:
             named |= self._curvature.tensors()
             named |= {"momentum": self._descent.momentum, "direction": self._descent.direction}
@@ -205,17 +199,23 @@ class Optimisation:
         return named
 
     @torch.no_grad()
-    def step(self, step: int, features: torch.Tensor, values: torch.Tensor) -> None:
+    def step(
+        self,
+        step: int,
+        features: torch.Tensor,
+        values: torch.Tensor,
+        importance: torch.Tensor | None = None,
+    ) -> None:
         """Take one optimiser step on (K, N, encoded_dim) features and (K, N, out_dim) values.
 
-        No value is read back from the device.
+        With (K, N, 1) importance these count differently. No value is read back from the device.
         """
         config = self.config
         rate = self.learning_rate * one_cycle(step / config.steps)
         self._round_more(step)
         latent, biases = self._rounded(self._fixed)
         weights = self._weights(latent, biases)
-        gradient = self._backward(weights, features, values)
+        gradient = self._backward(weights, features, values, importance)
         of_weights = gradient.weights * self._gains
         of_latent = self.projection.transpose(of_weights)
         of_latent = latent.gradient(of_latent, self._rate_weight)
@@ -230,7 +230,12 @@ class Optimisation:
                 0, of_latent * (_MAX_GRADIENT_NORM / length.clamp_min(_MAX_GRADIENT_NORM))
             )
         self._adam.step(by_adam, rate)
-        self._last = latent, biases, values
+        self._last = latent, biases, values, importance
+
+    def _measure(self, errors: torch.Tensor) -> None:
+        """Measure all samples' errors as the signal stands."""
+        weights = self._weights(*self._rounded(self._fixed))
+        self._backward.measure(weights, self._features, self._values, errors)
 
     def _round_more(self, step: int) -> None:
         """Round the numbers whose turn it is, for good."""
@@ -245,10 +250,12 @@ class Optimisation:
     @torch.no_grad()
     def last_loss(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the last batch's mean cross-entropy or squared error, and the estimated bits."""
-        latent, biases, values = self._last
-        cross_entropy = self.config.loss == "cross-entropy"
-        measure = binary_cross_entropy_with_logits if cross_entropy else mse_loss
-        loss = measure(self._backward.outputs, values)
+        latent, biases, values, importance = self._last
+        outputs = self._backward.outputs
+        if self.config.loss == "cross-entropy":
+            loss = binary_cross_entropy_with_logits(outputs, values, importance)
+        else:
+            loss = mse_loss(outputs, values)
         bits = laplace_bits(latent.levels) + laplace_bits(biases.levels)
         bits = bits + bits_of_fineness(self._fineness)
         return loss, bits if self.config.quantization_aware else torch.zeros_like(bits)
@@ -325,6 +332,27 @@ class Optimisation:
             )
         inside = outputs > 0
         return finite and bool(inside.any()) and not bool(inside.all())
+
+
+def batches_of(
+    config: FitConfig,
+    features: torch.Tensor,
+    values: torch.Tensor,
+    size: int,
+    crew: Crew | None = None,
+) -> Batches:
+    """Batches of so many samples from each of K pools, as the configuration says."""
+    if not config.draws_by_error:
+        return SlicesInTurn(features, values, size)
+    return DrawsByError(
+        features,
+        values,
+        size,
+        steps=config.steps,
+        interval=REPORT_INTERVAL,
+        seed=config.seed,
+        crew=crew,
+    )
 
 
 def fineness(config: FitConfig, device: torch.device) -> torch.Tensor | None:

@@ -35,7 +35,7 @@ class Preset:
     steps : int
         Optimiser steps for latents of up to 1,500 numbers; longer ones take fewer.
     batch_size : int
-        Points a step of one network; of cells' twice as many.
+        Points a step for latents of up to 1,500 numbers; longer ones take more.
     pool_size : int
         Points sampled.
     """
@@ -47,8 +47,8 @@ class Preset:
 
 PRESETS: dict[PresetName, Preset] = {
     "fast": Preset(steps=1200, batch_size=4096, pool_size=400_000),
-    "default": Preset(steps=5500, batch_size=8192, pool_size=800_000),
-    "best": Preset(steps=12_000, batch_size=16_384, pool_size=2_000_000),
+    "default": Preset(steps=6000, batch_size=4096, pool_size=800_000),
+    "best": Preset(steps=16_000, batch_size=8192, pool_size=2_000_000),
 }
 
 
@@ -130,8 +130,10 @@ _NEAR_LATENTS, _NEAR_FRACTIONS = [math.log(600), math.log(1500)], [0.5, 0.7]
 _POOL_LATENT = 3000
 _MAX_POOL_FACTOR = 2.0
 
-# Latent above which the steps become fewer, as its length's power -1/2.
-_STEPS_LATENT = 1500
+# Latent above which the steps become fewer, and each sees more points, as powers of its length: the
+# solver's share of a step grows, and points cost little beside it.
+_EFFORT_LATENT = 1500
+_STEPS_EXPONENT, _BATCH_EXPONENT = -0.5, 0.35
 
 
 def plan_for_latent(latent: int, levels: int | None = None) -> Plan:
@@ -176,7 +178,12 @@ def latent_for_bytes(size: int) -> int:
 
 def steps_for_latent(steps: int, latent: int) -> int:
     """Scale a preset's steps to a latent: long ones pay more for each."""
-    return max(1, round(steps * math.sqrt(min(1.0, _STEPS_LATENT / latent))))
+    return max(1, round(steps * math.pow(max(1.0, latent / _EFFORT_LATENT), _STEPS_EXPONENT)))
+
+
+def batch_for_latent(batch_size: int, latent: int) -> int:
+    """Scale a preset's points a step to a latent."""
+    return round(batch_size * math.pow(max(1.0, latent / _EFFORT_LATENT), _BATCH_EXPONENT))
 
 
 def find_preset(name: str) -> Preset:

@@ -191,10 +191,10 @@ def test_a_shape_that_diverges_is_fitted_alone_and_the_others_are_as_without_it(
         """Make the second shape's loss not finite from a step on, in the batch only."""
         original = ManyOptimisation.step
 
-        def harmed(self, step, features, labels):
+        def harmed(self, step, *batch):
             if step == step_of_harm:
                 self._latents[1] = torch.nan
-            original(self, step, features, labels)
+            original(self, step, *batch)
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(ManyOptimisation, "step", harmed)

@@ -1,0 +1,215 @@
+"""Which samples of a pool a step sees."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+import torch
+
+from doh3d.fitting.crew import Crew
+
+# Share of the draws that follow the samples' errors; the others are uniform, so that no sample
+# counts for more than five of those drawn.
+_FOLLOWING_SHARE = 0.8
+
+# Samples are drawn for this share of the steps at a time, by what was then known of them.
+_DRAW_SHARE = 0.05
+
+# Draws between two of which all errors are measured; otherwise a batch tells those of its own.
+_MEASURE_INTERVAL = 5
+
+# So that zero errors over zero are zero.
+_TINY = 1e-30
+
+
+class Batch(NamedTuple):
+    """Samples of K networks.
+
+    Attributes
+    ----------
+    features : (K, N, encoded_dim) float32
+    values : (K, N, out_dim) float32
+    importance : (K, N, 1) float32, optional
+        How much each counts.
+    """
+
+    features: torch.Tensor
+    values: torch.Tensor
+    importance: torch.Tensor | None = None
+
+
+class Batches(Protocol):
+    """Batches of K networks' pools, one for each step."""
+
+    def take(self, step: int, measure: Callable[[torch.Tensor], object]) -> Batch:
+        """Take the step's batch; after a checkpoint, from a step on at which `begins_at` holds.
+
+        Parameters
+        ----------
+        measure : callable
+            Writes the errors of all samples into a (K, M, out_dim) tensor.
+        """
+
+    def learn(self, errors: torch.Tensor) -> None:
+        """Learn the (K, N, out_dim) errors of the batch taken last."""
+
+    def begins_at(self, step: int) -> bool:
+        """Whether a fit can be taken up at this step with nothing but `tensors`."""
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """All that is carried on, by name; copying into it restores it."""
+
+
+class SlicesInTurn:
+    """Contiguous slices of pools that are in random order.
+
+    Parameters
+    ----------
+    features : (K, M, encoded_dim) float32
+        The pools.
+    values : (K, M, out_dim) float32
+    size : int
+        N, samples of each network in a batch, at most M.
+    """
+
+    def __init__(self, features: torch.Tensor, values: torch.Tensor, size: int) -> None:
+        self._features, self._values, self._size = features, values, size
+        self._position = torch.zeros((), dtype=torch.int64)
+
+    def take(self, step: int, measure: Callable[[torch.Tensor], object]) -> Batch:
+        """Take the next slice; each pass over the pool takes others than the last."""
+        position, size, pool = int(self._position), self._size, self._values.shape[1]
+        if position + size > pool:
+            position = (position + size) % max(1, pool - size + 1)
+        window = slice(position, position + size)
+        self._position.fill_(position + size)
+        return Batch(self._features[:, window], self._values[:, window])
+
+    def learn(self, errors: torch.Tensor) -> None:
+        """Learn nothing."""
+
+    def begins_at(self, step: int) -> bool:
+        """Whether a fit can be taken up at this step: at all."""
+        return True
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Where the next slice begins."""
+        return {"position": self._position}
+
+
+class DrawsByError:
+    """Samples drawn with probabilities proportional to their errors, for the most part.
+
+    Most samples lie where the network is right and sure, and their gradients are next to nothing.
+    Those drawn count for the inverse of their probability, so that the loss stays the mean over
+    the pool; its gradient scatters as that of a batch two to four times as large. (Importance
+    sampling by the gradient at the outputs: Katharopoulos, Fleuret, "Not all samples are created
+    equal", ICML 2018.)
+
+    Parameters
+    ----------
+    features : (K, M, encoded_dim) float32
+        The pools.
+    values : (K, M, 1) float32
+        Occupancies.
+    size : int
+        N, samples of each network in a batch, at most M.
+    steps : int
+        Of the whole fit.
+    interval : int
+        Draws are for a multiple of so many steps.
+    seed : int
+    crew : Crew, optional
+        Who gathers what was drawn.
+    """
+
+    def __init__(
+        self,
+        features: torch.Tensor,
+        values: torch.Tensor,
+        size: int,
+        *,
+        steps: int,
+        interval: int,
+        seed: int,
+        crew: Crew | None = None,
+    ) -> None:
+        self._size = size
+        self._crew = crew or Crew()
+        self._seed = seed
+        self._steps_each = interval * max(1, round(_DRAW_SHARE * steps / interval))
+        # Alike as long as nothing is known of them.
+        self._errors = torch.ones_like(values)
+        self._importance = torch.empty_like(values)
+        self._drawn = self._rows = torch.empty(0, dtype=torch.int64)
+        # Each pool, and a buffer for what is drawn from it, which the next batch overwrites.
+        pools = (features, values, self._importance)
+        buffers = [pool.new_empty((len(pool), size, pool.shape[2])) for pool in pools]
+        self._batch = Batch(*buffers)
+        self._gathered = [
+            (pool.flatten(0, 1), buffer.flatten(0, 1))
+            for pool, buffer in zip(pools, buffers, strict=True)
+        ]
+
+    def take(self, step: int, measure: Callable[[torch.Tensor], object]) -> Batch:
+        """Take what was drawn for this step."""
+        draw, turn = divmod(step, self._steps_each)
+        if turn == 0:
+            if draw % _MEASURE_INTERVAL == 1:
+                measure(self._errors)
+            self._draw(draw)
+        self._rows = self._drawn[turn]
+        some = math.ceil(len(self._rows) / self._crew.threads)
+
+        def gather(_: int, piece: int) -> None:
+            part = slice(piece * some, (piece + 1) * some)
+            for pool, buffer in self._gathered:
+                torch.index_select(pool, 0, self._rows[part], out=buffer[part])
+
+        self._crew.run(gather, self._crew.threads)
+        return self._batch
+
+    def learn(self, errors: torch.Tensor) -> None:
+        """Learn the (K, N, 1) errors of the batch taken last."""
+        self._errors.view(-1).index_copy_(0, self._rows, errors.flatten())
+
+    def begins_at(self, step: int) -> bool:
+        """Whether a fit can be taken up at this step: where samples are drawn."""
+        return step % self._steps_each == 0
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """All samples' errors as last known."""
+        return {"errors": self._errors}
+
+    def _draw(self, draw: int) -> None:
+        """Draw the rows of the next steps' batches: each sample as often as it is due.
+
+        No value is read back from the device.
+        """
+        count, pool, _ = self._errors.shape
+        slots = self._steps_each * self._size
+        generator = torch.Generator().manual_seed(self._seed * 2**20 + draw)
+        # Relative to a uniform draw's, and of mean 1.
+        # Of many shapes one may have diverged.
+        errors = self._errors.nan_to_num(nan=0.0)
+        mean = errors.mean(dim=1, keepdim=True).clamp_min(_TINY)
+        probability = errors * (_FOLLOWING_SHARE / mean)
+        probability += 1 - _FOLLOWING_SHARE
+        torch.reciprocal(probability, out=self._importance)
+        # Systematic sampling: a sample has the slots that lie between the last one's end and its
+        # own. Which sample a slot has is how many end before it.
+        ends = probability.view(count, pool).cumsum(dim=1, dtype=torch.float64)
+        ends *= slots / ends[:, -1:].clone()
+        ends += float(torch.rand(1, generator=generator))
+        ended = torch.zeros((count, slots + 1), dtype=torch.int64, device=ends.device)
+        ended.scatter_add_(
+            1, ends.long().clamp_(max=slots), torch.ones_like(ended[:, :1]).expand(count, pool)
+        )
+        rows = ended[:, :slots].cumsum(dim=1).clamp_(max=pool - 1)
+        rows += pool * torch.arange(count, device=rows.device)[:, None]
+        # A sample's slots go to different steps, and neighbouring slots not to neighbouring ones.
+        order = torch.randperm(self._steps_each, generator=generator).to(rows.device)
+        of_steps = rows.view(count, self._size, self._steps_each).permute(2, 0, 1)
+        self._drawn = of_steps[order].flatten(1)
