@@ -15,7 +15,8 @@ from doh3d.codec.container import read_code
 from doh3d.codec.inspection import describe
 from doh3d.codec.shape_code import ShapeCode
 from doh3d.codec.signal_code import SignalCode
-from doh3d.devices import one_thread, resolve_device
+from doh3d.crew import Crew, crew_of_all_threads
+from doh3d.devices import resolve_device
 from doh3d.errors import ConfigError
 from doh3d.geometry.extraction import extract
 from doh3d.geometry.lattice import Lattice, check_resolution
@@ -138,13 +139,16 @@ class OccupancyField:
         check_resolution(resolution)
         lattice = Lattice.over_box(self.code.half_extents, resolution)
         latents = len(self.code.latent.values)
-        with one_thread() as threads:
+        with crew_of_all_threads() as crew:
             vertices, faces = extract(
                 OccupancyLattice(
-                    self, lattice, lambda work: self._limits.check_work(work, latents, resolution)
+                    self,
+                    lattice,
+                    lambda work: self._limits.check_work(work, latents, resolution),
+                    crew,
                 ),
                 lambda crossed: self._limits.check_surface(crossed, resolution),
-                threads=threads,
+                threads=crew.threads,
             )
         vertices = self.code.transform.to_world(lattice.positions(vertices))
         return trimesh.Trimesh(vertices, faces, process=False)
@@ -215,7 +219,9 @@ class OccupancyLattice:
         field: OccupancyField,
         lattice: Lattice,
         check: Callable[[int], None] = lambda work: None,
+        crew: Crew | None = None,
     ) -> None:
+        self._crew = crew or Crew()
         self.shape = lattice.shape
         self._check = check
         self._work = 0
@@ -231,6 +237,7 @@ class OccupancyLattice:
             field.weights,
             [self._tensor(axis) for axis in coordinates],
             max(1, field.chunk // architecture.cells),
+            self._crew,
         )
         half_extents = field.code.half_extents.astype(np.float32)
         self._beyond = [
@@ -275,6 +282,7 @@ class OccupancyLattice:
                 self._field.weights,
                 [self._tensor(axis.astype(np.float32)) for axis in centres],
                 (half,) * 3,
+                crew=self._crew,
             )
         return self._bounds[size]
 

@@ -46,10 +46,10 @@ from speed_references import (
 
 import doh3d
 from doh3d.codec.container import parse, serialize
+from doh3d.crew import Crew
 from doh3d.evaluation.evaluate import field_iou
 from doh3d.field import OccupancyField, decode_weights
 from doh3d.fitting.compress import make_config
-from doh3d.fitting.crew import Crew
 from doh3d.fitting.encoding import quantize_fit
 from doh3d.fitting.many import fit_latents
 from doh3d.fitting.optimisation import Optimisation

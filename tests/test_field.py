@@ -14,6 +14,7 @@ from doh3d.codec.entropy import choose_model
 from doh3d.codec.quantization import nearest_step_index
 from doh3d.codec.shape_code import ShapeCode, shape_box
 from doh3d.codec.signal_code import ParameterGroup
+from doh3d.crew import Crew
 from doh3d.errors import ConfigError, FormatError
 from doh3d.field import OccupancyField, OccupancyLattice
 from doh3d.geometry.dense import dense_surface, dense_values
@@ -186,6 +187,27 @@ def assert_extracted_as_dense(code, resolution, crossed):
         lattice.positions(vertices),
         atol=1e-6,
     )
+
+
+@pytest.mark.parametrize("levels", [0, 2])
+def test_bounds_and_values_are_the_same_bits_whoever_computes_them(monkeypatch, levels):
+    monkeypatch.setattr("doh3d.field._CPU_CHUNK", 256)
+    monkeypatch.setattr("doh3d.hypernetwork.bounds._CPU_NUMBERS", 12 * 50)
+    architecture = Architecture(width=12, depth=2, octaves=1)
+    if levels:
+        architecture = with_cells(architecture, (31, 24, 15), levels, seed=1)
+    field = OccupancyField(random_code(seed=3, architecture=architecture), "cpu")
+    lattice = Lattice.over_box(field.code.half_extents, 32)
+    blocks = 4 * index_grid(-(-np.array(lattice.shape) // 4))
+    nodes = index_grid(np.array(lattice.shape))
+    found = []
+    for threads in (1, 3):
+        crew = Crew(threads)
+        on_lattice = OccupancyLattice(field, lattice, crew=crew)
+        found.append((on_lattice.planes(blocks, 4), on_lattice.logits(nodes)))
+        crew.close()
+    assert all(map(np.array_equal, *found))
+    assert np.isfinite(found[0][0]).all()
 
 
 def test_few_blocks_of_cells_are_left_open():

@@ -243,7 +243,7 @@ _PEER_FITS: dict[Peer, tuple[Callable[..., PeerFit], Sequence[Any]]] = {
 
 
 def _fit_directly(shape: PreparedShape, config: FitConfig, device: torch.device) -> FitResult:
-    from doh3d.fitting.crew import crew_of_all_threads
+    from doh3d.crew import crew_of_all_threads
     from doh3d.fitting.descent import WeightDescent
     from doh3d.fitting.fit import Optimisation
 

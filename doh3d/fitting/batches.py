@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 import torch
 
-from doh3d.fitting.crew import Crew
+from doh3d.crew import Crew
 
 # Share of the draws that follow the samples' errors; the others are uniform, so that no sample
 # counts for more than five of those drawn.

@@ -7,10 +7,10 @@ import time
 
 import torch
 
+from doh3d.crew import crew_of_all_threads
 from doh3d.errors import Doh3dError
 from doh3d.fitting.checkpoint import Work
 from doh3d.fitting.config import FitConfig, Loss
-from doh3d.fitting.crew import crew_of_all_threads
 from doh3d.fitting.optimisation import Optimisation
 from doh3d.fitting.results import FitProgress, FitResult, ProgressFunction
 from doh3d.fitting.signal import Samples

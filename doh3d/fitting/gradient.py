@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import torch
 
+from doh3d.crew import Crew
 from doh3d.fitting.config import Loss
-from doh3d.fitting.crew import Crew
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.target import TargetWeights, split_many
 

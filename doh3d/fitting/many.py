@@ -11,11 +11,11 @@ from typing import Any
 import torch
 
 from doh3d.codec.container import serialize
+from doh3d.crew import crew_of_all_threads
 from doh3d.devices import resolve_device
 from doh3d.errors import ConfigError, Doh3dError
 from doh3d.fitting.compress import CompressedShape, make_config
 from doh3d.fitting.config import FitConfig, ProjectionKind, Quantizer
-from doh3d.fitting.crew import crew_of_all_threads
 from doh3d.fitting.encoding import quantize_fit
 from doh3d.fitting.fit import fit_latent
 from doh3d.fitting.many_optimisation import ManyOptimisation

@@ -11,9 +11,9 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from doh3d.codec.quantization import STEPS, nearest_step_index
+from doh3d.crew import Crew
 from doh3d.fitting.adam import Adam
 from doh3d.fitting.config import MAX_BITS, FitConfig
-from doh3d.fitting.crew import Crew
 from doh3d.fitting.curvature import WeightCurvature
 from doh3d.fitting.descent import LatentDescent
 from doh3d.fitting.gradient import TargetBackward

@@ -10,12 +10,12 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
 from doh3d.codec.quantization import GRADES, STEPS, grade_factors, nearest_step_index
+from doh3d.crew import Crew
 from doh3d.fitting.adam import Adam
 from doh3d.fitting.batches import Batches, DrawsByError, SlicesInTurn
 from doh3d.fitting.cell_samples import CellSamples, encode_chunks
 from doh3d.fitting.checkpoint import State, Work
 from doh3d.fitting.config import MAX_BITS, FitConfig
-from doh3d.fitting.crew import Crew
 from doh3d.fitting.curvature import WeightCurvature
 from doh3d.fitting.descent import LatentDescent
 from doh3d.fitting.gradient import TargetBackward

@@ -133,7 +133,7 @@ _MAX_POOL_FACTOR = 2.0
 # Latent above which the steps become fewer, and each sees more points, as powers of its length: the
 # solver's share of a step grows, and points cost little beside it.
 _EFFORT_LATENT = 1500
-_STEPS_EXPONENT, _BATCH_EXPONENT = -0.5, 0.35
+_STEPS_EXPONENT, _BATCH_EXPONENT = -0.5, 0.5
 
 
 def plan_for_latent(latent: int, levels: int | None = None) -> Plan:

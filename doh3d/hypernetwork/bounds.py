@@ -23,6 +23,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn.functional import embedding_bag, one_hot
 
+from doh3d.crew import Crew
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.relaxation import (
     AxisPlace,
@@ -63,6 +64,8 @@ class LogitBounds:
     cell : int, optional
         The cell whose network is bounded, where there is a partition; also over boxes that lie
         elsewhere.
+    crew : Crew, optional
+        Who computes.
     """
 
     def __init__(
@@ -72,7 +75,9 @@ class LogitBounds:
         centres: Sequence[torch.Tensor],
         half_sides: Sequence[float],
         cell: int | None = None,
+        crew: Crew | None = None,
     ) -> None:
+        self._crew = crew or Crew()
         self._places: list[AxisPlace | None] = [None] * len(centres)
         if cell is not None:
             assert architecture.partition is not None
@@ -110,10 +115,17 @@ class LogitBounds:
             Planes p below the logit, and below the negated logit, at every point of each box:
             ``p[0] + p[1:] . t`` with t in [-1, 1]^3 from the box's lowest corner to its highest.
         """
-        if not len(boxes):
-            return self._centres.new_zeros(2, 0, 4)
-        chunks = (boxes + self._offsets).split(self._chunk)
-        return torch.cat([self._backward(chunk, self._forward(chunk)) for chunk in chunks], dim=1)
+        planes = self._centres.new_empty(2, len(boxes), 4)
+        chunks = (boxes + self._offsets).split(self._chunk) if len(boxes) else ()
+        parts = planes.split(self._chunk, dim=1)
+
+        @torch.no_grad()
+        def bound(_: int, piece: int) -> None:
+            rows = chunks[piece]
+            parts[piece].copy_(self._backward(rows, self._forward(rows)))
+
+        self._crew.run(bound, len(chunks))
+        return planes
 
     def _make_tables(self, centres: Sequence[torch.Tensor], half_sides: Sequence[float]) -> None:
         """Tables with a row for each centre, one axis after the other.

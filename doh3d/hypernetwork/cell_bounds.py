@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
+from doh3d.crew import Crew
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.bounds import LogitBounds
 from doh3d.hypernetwork.target import TargetWeights
@@ -24,7 +25,7 @@ class CellBounds:
     ----------
     architecture : Architecture
         With a partition.
-    weights, centres, half_sides
+    weights, centres, half_sides, crew
         As of `LogitBounds`.
     """
 
@@ -34,11 +35,12 @@ class CellBounds:
         weights: TargetWeights,
         centres: Sequence[torch.Tensor],
         half_sides: Sequence[float],
+        crew: Crew | None = None,
     ) -> None:
         partition = architecture.partition
         assert partition is not None
         self._cells = [
-            LogitBounds(architecture, weights, centres, half_sides, cell)
+            LogitBounds(architecture, weights, centres, half_sides, cell, crew)
             for cell in range(partition.cells)
         ]
         corners = torch.from_numpy(partition.corners).to(centres[0].device)

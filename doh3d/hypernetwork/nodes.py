@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch.nn.functional import embedding_bag, one_hot
 
+from doh3d.crew import Crew
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.target import TargetWeights, encode_points, target_forward
 
@@ -24,6 +25,8 @@ class NodeLogits:
     chunk : int
         Nodes at a time. Matrix products round differently for other numbers of rows, so the
         last chunk is filled up, and a node's logit does not depend on the others asked for.
+    crew : Crew, optional
+        Who computes.
     """
 
     def __init__(
@@ -32,8 +35,10 @@ class NodeLogits:
         weights: TargetWeights,
         coordinates: Sequence[torch.Tensor],
         chunk: int,
+        crew: Crew | None = None,
     ) -> None:
         self._architecture, self._weights, self._chunk = architecture, weights, chunk
+        self._crew = crew or Crew()
         dims = len(coordinates)
         tables = []
         for d, axis in enumerate(coordinates):
@@ -50,11 +55,17 @@ class NodeLogits:
         count = len(nodes)
         filling = nodes.new_zeros(-count % self._chunk, nodes.shape[1])
         rows = torch.cat([nodes, filling]) + self._offsets
-        values = [self._table.new_zeros(0, 1)]
-        for chunk in rows.split(self._chunk):
+        values = self._table.new_empty(len(rows), 1)
+        parts = list(zip(rows.split(self._chunk), values.split(self._chunk), strict=True))
+
+        @torch.no_grad()
+        def evaluate(_: int, piece: int) -> None:
+            chunk, target = parts[piece]
             features = embedding_bag(chunk, self._table, mode="sum")
-            values.append(target_forward(self._architecture, self._weights, features))
-        return torch.cat(values).squeeze(1).narrow(0, 0, count)
+            target.copy_(target_forward(self._architecture, self._weights, features))
+
+        self._crew.run(evaluate, len(parts) if len(rows) else 0)
+        return values.squeeze(1).narrow(0, 0, count)
 
 
 class CellNodeLogits:
@@ -64,7 +75,7 @@ class CellNodeLogits:
     ----------
     architecture : Architecture
         With a partition.
-    weights, coordinates, chunk
+    weights, coordinates, chunk, crew
         As of `NodeLogits`; the chunk is that of one cell.
     """
 
@@ -74,6 +85,7 @@ class CellNodeLogits:
         weights: TargetWeights,
         coordinates: Sequence[torch.Tensor],
         chunk: int,
+        crew: Crew | None = None,
     ) -> None:
         partition = architecture.partition
         assert partition is not None
@@ -93,6 +105,7 @@ class CellNodeLogits:
                     )
                 ],
                 chunk,
+                crew,
             )
             for cell in range(partition.cells)
         ]

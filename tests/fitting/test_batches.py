@@ -6,11 +6,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from doh3d.crew import Crew
 from doh3d.errors import ConfigError
 from doh3d.fitting import batches as module
 from doh3d.fitting.batches import DrawsByError, SlicesInTurn
 from doh3d.fitting.config import FitConfig
-from doh3d.fitting.crew import Crew
 from doh3d.fitting.gradient import TargetBackward
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.target import split_many, target_forward

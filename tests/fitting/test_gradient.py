@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
-from doh3d.fitting.crew import Crew
+from doh3d.crew import Crew
 from doh3d.fitting.gradient import LEAST_SQUARED_ERROR, TargetBackward
 from doh3d.fitting.rate import laplace_bits
 from doh3d.fitting.rounding import Rounded

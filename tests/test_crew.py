@@ -3,7 +3,7 @@ import threading
 import pytest
 import torch
 
-from doh3d.fitting.crew import Crew, crew_of_all_threads
+from doh3d.crew import Crew, crew_of_all_threads
 
 
 @pytest.fixture(params=[1, 2, 3])
