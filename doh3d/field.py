@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any, cast, overload
 
 import numpy as np
@@ -148,7 +147,6 @@ class OccupancyField:
                     crew,
                 ),
                 lambda crossed: self._limits.check_surface(crossed, resolution),
-                threads=crew.threads,
             )
         vertices = self.code.transform.to_world(lattice.positions(vertices))
         return trimesh.Trimesh(vertices, faces, process=False)
@@ -225,7 +223,6 @@ class OccupancyLattice:
         self.shape = lattice.shape
         self._check = check
         self._work = 0
-        self._spending = Lock()
         self._field = field
         self._lattice = lattice
         self._device = field.weights.biases[0].device
@@ -259,14 +256,12 @@ class OccupancyLattice:
     def planes(self, corners: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.float32]:
         """(2, B, 4) planes below the logit and its negation, over blocks of `size` cells."""
         self._spend(_EVALUATIONS_OF_BOUNDS * len(corners))
-        planes = self._bounds_over(size).planes(self._tensor(corners // size))
+        planes = self._bounds_over(size).planes(self._tensor(corners // size), for_signs=True)
         return cast(npt.NDArray[np.float32], planes.cpu().numpy())
 
     def _spend(self, evaluations: int) -> None:
-        # Search and evaluation may each have a thread.
-        with self._spending:
-            self._work += evaluations * self._field.code.architecture.evaluation_cost
-            self._check(self._work)
+        self._work += evaluations * self._field.code.architecture.evaluation_cost
+        self._check(self._work)
 
     def _bounds_over(self, size: int) -> LogitBounds | CellBounds:
         if size not in self._bounds:

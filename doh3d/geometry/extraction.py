@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import numpy.typing as npt
 
-from doh3d.ahead import ahead
 from doh3d.geometry.search import LEAF_BLOCK, LatticeField, OpenCells, open_cells
 from doh3d.geometry.surface import SlabMesher, closed_values
 
@@ -25,8 +24,6 @@ _NODES = 2**20
 def extract(
     field: LatticeField,
     check: Callable[[int], None] = lambda crossed: None,
-    *,
-    threads: int = 1,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     """Extract the surface, closed where it leaves the lattice.
 
@@ -35,8 +32,6 @@ def extract(
     field : LatticeField
     check : int -> None
         Called with the number of cells that the surface crosses as it grows; may raise.
-    threads : int
-        With 2 or more, one searches ahead while another evaluates and meshes what was found.
 
     Returns
     -------
@@ -47,8 +42,7 @@ def extract(
     """
     mesher = SlabMesher()
     crossed = 0
-    found = open_cells(field)
-    for first, leaves in ahead(found) if threads > 1 else found:
+    for first, leaves in open_cells(field):
         for slab_first, slab in _slabs(first, leaves):
             crossed += _mesh_slab(field, slab_first, slab, mesher)
             check(crossed)

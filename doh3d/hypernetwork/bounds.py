@@ -101,13 +101,15 @@ class LogitBounds:
         self._chunk = max(1, (_CPU_NUMBERS if on_cpu else _DEVICE_NUMBERS) // widest)
         self._make_tables(centres, half_sides)
 
-    def planes(self, boxes: torch.Tensor) -> torch.Tensor:
+    def planes(self, boxes: torch.Tensor, *, for_signs: bool = False) -> torch.Tensor:
         """Bound the logit from below and from above.
 
         Parameters
         ----------
         boxes : (B, 3) int64
             Indices into the centres along each axis.
+        for_signs : bool
+            Whether level planes will do where these prove the sign already: they are quicker.
 
         Returns
         -------
@@ -121,8 +123,16 @@ class LogitBounds:
 
         @torch.no_grad()
         def bound(_: int, piece: int) -> None:
-            rows = chunks[piece]
-            parts[piece].copy_(self._backward(rows, self._forward(rows)))
+            rows, part = chunks[piece], parts[piece]
+            analysis = self._forward(rows)
+            if not for_signs:
+                part.copy_(self._backward(rows, analysis))
+                return
+            part[:, :, 0] = analysis.lowest
+            part[:, :, 1:] = 0.0
+            open_ = (~(analysis.lowest > 0).any(dim=0)).nonzero().squeeze(1)
+            if len(open_):
+                part[:, open_] = self._backward(rows[open_], analysis.of_boxes(open_))
 
         self._crew.run(bound, len(chunks))
         return planes
@@ -202,14 +212,17 @@ class LogitBounds:
                     largest += (centre + radius).amax(dim=0).clamp_min_(0.0)
             lines.append(line)
             roundings.append(self._rounding(layer, largest))
-            if layer < last:
-                matrix = self._matrices[layer].T
-                centre = torch.addcmul(middle, line.upper_slope, centre)
-                centre = torch.addmm(self._biases[layer], centre, matrix)
-                curves = curves.mul_(line.upper_slope) @ matrix
-                error = torch.addcmul(gap, line.upper_slope.abs(), error)
-                error = torch.addmm(roundings[layer], error, self._magnitudes[layer])
-        return _Analysis(first, lines, roundings)
+            matrix = self._matrices[layer].T
+            centre = torch.addcmul(middle, line.upper_slope, centre)
+            centre = torch.addmm(self._biases[layer], centre, matrix)
+            curves = curves.mul_(line.upper_slope) @ matrix
+            error = torch.addcmul(gap, line.upper_slope.abs(), error)
+            error = torch.addmm(roundings[layer], error, self._magnitudes[layer])
+        radius = curves.abs().sum(dim=0).add_(error).squeeze(1)
+        centre = centre.squeeze(1)
+        radius.add_((centre.abs() + radius).mul_(_PLANE_ROUNDING))
+        lowest = torch.stack([centre - radius, -centre - radius])
+        return _Analysis(first, lines, roundings, lowest)
 
     def _backward(self, rows: torch.Tensor, analysis: _Analysis) -> torch.Tensor:
         """(2, B, 4) planes below the logit and its negation."""
@@ -256,11 +269,19 @@ class _Analysis:
         The first layer before its activation, at the centre.
     lines : one for each hidden layer
     roundings : (fan_out,) tensors, one for each layer
+    lowest : (2, B) float32
+        Below the logit and its negation, by the ranges alone.
     """
 
     first: torch.Tensor
     lines: list[Lines]
     roundings: list[torch.Tensor]
+    lowest: torch.Tensor
+
+    def of_boxes(self, boxes: torch.Tensor) -> _Analysis:
+        """Keep what concerns some of the boxes, by their (M,) numbers."""
+        lines = [line.of_boxes(boxes) for line in self.lines]
+        return _Analysis(self.first[boxes], lines, self.roundings, self.lowest[:, boxes])
 
 
 def _summed_rows(table: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:

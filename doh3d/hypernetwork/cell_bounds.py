@@ -59,7 +59,7 @@ class CellBounds:
             high[high == high.max()] = torch.inf
             self._touching.append((highest[:, None] >= low) & (lowest[:, None] <= high))
 
-    def planes(self, boxes: torch.Tensor) -> torch.Tensor:
+    def planes(self, boxes: torch.Tensor, *, for_signs: bool = False) -> torch.Tensor:
         """Bound the logit of (B, 3) boxes; see `LogitBounds.planes`."""
         touching = torch.stack([axis[boxes[:, d]] for d, axis in enumerate(self._touching)]).all(
             dim=0
@@ -71,7 +71,7 @@ class CellBounds:
             rows = touching[:, cell].nonzero().squeeze(1)
             if not len(rows):
                 continue
-            planes = bounds.planes(boxes[rows])
+            planes = bounds.planes(boxes[rows], for_signs=for_signs)
             within = alone[rows]
             found[:, rows[within]] = planes[:, within]
             shared = planes[:, ~within]

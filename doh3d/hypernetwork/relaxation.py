@@ -47,6 +47,18 @@ class Lines:
     upper_slope: torch.Tensor
     upper_offset: torch.Tensor
 
+    def of_boxes(self, boxes: torch.Tensor) -> Lines:
+        """Keep the lines of some of the boxes, by their (M,) numbers."""
+        upper_slope = self.upper_slope[boxes]
+        # Parallel lines share their slopes.
+        parallel = self.lower_slope is self.upper_slope
+        return Lines(
+            upper_slope if parallel else self.lower_slope[boxes],
+            None if self.lower_offset is None else self.lower_offset[boxes],
+            upper_slope,
+            self.upper_offset[boxes],
+        )
+
 
 def relu_lines(centre: torch.Tensor, radius: torch.Tensor) -> Lines:
     """Lines around max(0, x) on [centre - radius, centre + radius], each (B, m), radius > 0.

@@ -191,6 +191,32 @@ def test_no_point_of_a_box_of_cells_is_beyond_its_planes(architecture, half_side
         assert not bool(tilted.all())
 
 
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("half_side", [0.01, 0.06])
+def test_planes_for_signs_hold_and_prove_what_the_others_do(architecture, half_side):
+    weights = random_weights(architecture, 3, scale=1.5)
+    rng = np.random.default_rng(0)
+    axes = [torch.from_numpy(rng.uniform(-1, 1, 9).astype(np.float32)) for _ in range(3)]
+    boxes = torch.cartesian_prod(*[torch.arange(9)] * 3)
+    half = [half_side] * 3
+    bounds = LogitBounds(architecture, weights, axes, half)
+    tight, quick = bounds.planes(boxes), bounds.planes(boxes, for_signs=True)
+    # Those that are not the tight ones are level and prove the sign.
+    other = ~torch.isclose(quick, tight, rtol=1e-4, atol=1e-5).all(dim=2).all(dim=0)
+    assert bool((quick[:, other, 1:] == 0).all())
+    assert bool((quick[:, other, 0] > 0).any(dim=0).all())
+    if architecture is ARCHITECTURES[0] and half_side == 0.01:
+        assert 0 < int(other.sum()) < len(boxes)
+    offsets = torch.from_numpy(rng.uniform(-1, 1, (60, len(boxes), 3)).astype(np.float32))
+    offsets[:30] = offsets[:30].sign()
+    centres = torch.stack([axis[boxes[:, d]] for d, axis in enumerate(axes)], dim=1)
+    points = (centres + offsets * half_side).reshape(-1, 3)
+    logits = evaluate_points(architecture, weights, points, 10**6).reshape(60, -1)
+    below, below_negated = values_of_planes(quick, offsets)
+    assert bool((logits >= below).all())
+    assert bool((-logits >= below_negated).all())
+
+
 def test_planes_of_a_box_within_a_cell_are_those_of_its_network():
     partition = balanced_partition((-1.0,) * 3, (1.0,) * 3, None, 3)
     architecture = replace(ARCHITECTURES[0], partition=partition)
