@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 import torch
 
+from doh3d.codec.container import serialize
 from doh3d.codec.signal_code import SignalCode
 from doh3d.errors import ConfigError, Doh3dError, TargetError
 from doh3d.fitting.checkpoint import Checkpoint
 from doh3d.fitting.config import FitConfig, Quantizer
-from doh3d.fitting.encoding import encode_within
+from doh3d.fitting.encoding import encode_within, quantize_fit
 from doh3d.fitting.fit import FitResult, ProgressFunction
 from doh3d.fitting.resumable import fit_signal, measured_once
 from doh3d.fitting.signal import Signal
@@ -30,6 +31,10 @@ _AIMED_SHARE = 0.99
 # A file uses at least this share of the bytes allowed.
 _USED_SHARE = 0.95
 _MAX_SIZE_FITS = 4
+
+# Share of its size by which a fit may end above it and be trimmed: with more it lost a third of
+# its quality (lucy, 3,000 bytes), more than a second fit costs that is asked for less.
+_TRIMMED_SHARE = 0.003
 
 # Sizes that a quality search tries: each 10% above the last.
 _LADDER_RATIO = 1.1
@@ -120,6 +125,7 @@ def fit_to_bytes(
     """
     latent = signal.latent_for_bytes(max_bytes)
     sizes = []
+    harmed: Encoded | None = None
     asked = 1.0
     for _ in range(_MAX_SIZE_FITS):
         config = config_for_latent(latent)
@@ -133,7 +139,16 @@ def fit_to_bytes(
         )
         data = encode_within(result, config, signal, max_bytes)
         if data is not None and _is_used(data, max_bytes):
-            return Encoded(data, config)
+            excess = _excess(result, config, signal, max_bytes)
+            if excess <= _TRIMMED_SHARE or harmed is not None:
+                return Encoded(data, config)
+            # Asked for a little less, the next takes coarser steps from the start.
+            harmed = Encoded(data, config)
+            asked *= 0.98 / (1 + excess)
+            _log.info("the file came out %.1f%% too large; fitting again", 100 * excess)
+            continue
+        if harmed is not None:
+            return harmed
         if data is None:
             # Even the coarsest step was too large.
             latent = round(0.92 * latent)
@@ -155,9 +170,21 @@ def payload_bits_for(signal: Signal[SignalCode], config: FitConfig, max_bytes: i
 def encode_to_bytes(
     result: FitResult, config: FitConfig, signal: Signal[SignalCode], max_bytes: int
 ) -> bytes | None:
-    """Serialise a fit to at most `max_bytes` and at least 95% of that, or None."""
+    """Serialise a fit to at most `max_bytes` and at least 95% of that, or None.
+
+    None as well where it would have to be cut by more than a fit can bear.
+    """
     data = encode_within(result, config, signal, max_bytes)
-    return data if data is not None and _is_used(data, max_bytes) else None
+    if data is None or not _is_used(data, max_bytes):
+        return None
+    return data if _excess(result, config, signal, max_bytes) <= _TRIMMED_SHARE else None
+
+
+def _excess(
+    result: FitResult, config: FitConfig, signal: Signal[SignalCode], max_bytes: int
+) -> float:
+    """Share by which a fit's file, as it was trained, is above a size."""
+    return len(serialize(quantize_fit(result, config, signal))) / max_bytes - 1
 
 
 def _is_used(data: bytes, max_bytes: int) -> bool:

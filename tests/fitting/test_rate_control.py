@@ -9,6 +9,7 @@ from doh3d.errors import ConfigError, TargetError
 from doh3d.fitting.compress import compress
 from doh3d.fitting.presets import (
     DEFAULT_LATENT,
+    batch_for_latent,
     latent_for_bytes,
     plan_for_latent,
     steps_for_latent,
@@ -118,3 +119,52 @@ def test_plans_grow_with_the_size(size):
 
 def test_the_default_latent_is_about_a_kilobyte():
     assert 900 < 38 + DEFAULT_LATENT * 5.3 / 8 < 1000
+
+
+class Whatever:
+    """A signal of which nothing is asked but how long its latent is to be."""
+
+    def latent_for_bytes(self, size):
+        return size
+
+
+@pytest.mark.parametrize(
+    ("sizes", "asked", "result"),
+    [
+        # Good at once; a little cut; cut too much, then good; cut too much, whatever is tried.
+        ([990], [1.0], 990),
+        ([1002], [1.0], 1000),
+        ([1010, 985], [1.0, 0.98 / 1.01], 985),
+        ([1010, 1020], [1.0, 0.98 / 1.01], 1000),
+        # The second is no file at all: the first is better than none.
+        ([1010, 900], [1.0, 0.98 / 1.01], 1000),
+    ],
+)
+def test_a_fit_that_would_have_to_be_cut_by_much_is_repeated_once(
+    monkeypatch, sizes, asked, result
+):
+    from doh3d.fitting import rate_control
+
+    coming = iter(sizes)
+    found = []
+
+    def fit_signal(signal, config, *, payload_bits, **options):
+        found.append(payload_bits)
+        return next(coming)
+
+    monkeypatch.setattr(rate_control, "fit_signal", fit_signal)
+    monkeypatch.setattr(rate_control, "payload_bits_for", lambda signal, config, size: 1.0)
+    monkeypatch.setattr(rate_control, "quantize_fit", lambda size, config, signal: size)
+    monkeypatch.setattr(rate_control, "serialize", bytes)
+    monkeypatch.setattr(
+        rate_control, "encode_within", lambda size, config, signal, most: bytes(min(size, most))
+    )
+    encoded = rate_control.fit_to_bytes(Whatever(), 1000, lambda latent: latent, device=None)
+    assert len(encoded.data) == result
+    assert found == pytest.approx(asked)
+
+
+@given(st.integers(1, 100_000), st.integers(1, 100_000))
+def test_batches_grow_with_the_latent(one, other):
+    smaller, larger = sorted((one, other))
+    assert 4096 <= batch_for_latent(4096, smaller) <= batch_for_latent(4096, larger)
