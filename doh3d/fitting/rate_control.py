@@ -138,8 +138,8 @@ def fit_to_bytes(
             excess = _excess(result, config, signal, max_bytes)
             if excess <= 0 or harmed is not None:
                 return Encoded(data, config)
-            # Even seven bytes fewer can cost a file of 3,000 two thirds of its quality (lucy). Asked
-            # for a little less, the next fit takes coarser steps from the start.
+            # Cutting seven bytes of 3,000 has made an error two thirds larger (lucy). Asked for a
+            # little less, the next fit takes coarser steps from the start.
             harmed = Encoded(data, config)
             asked *= 0.98 / (1 + excess)
             _log.info("the file came out %.1f%% too large; fitting again", 100 * excess)
