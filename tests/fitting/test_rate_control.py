@@ -133,10 +133,10 @@ class Whatever:
     [
         # Good at once; cut, then good; cut, whatever is tried.
         ([990], [1.0], 990),
-        ([1010, 985], [1.0, 0.98 / 1.01], 985),
-        ([1010, 1020], [1.0, 0.98 / 1.01], 1000),
+        ([1010, 985], [1.0, 0.97 / 1.01], 985),
+        ([1010, 1020], [1.0, 0.97 / 1.01], 1000),
         # The second is no file at all: the first is better than none.
-        ([1010, 900], [1.0, 0.98 / 1.01], 1000),
+        ([1010, 900], [1.0, 0.97 / 1.01], 1000),
     ],
 )
 def test_a_fit_that_would_have_to_be_cut_is_repeated_once(monkeypatch, sizes, asked, result):
