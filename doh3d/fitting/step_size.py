@@ -12,9 +12,9 @@ from doh3d.codec.quantization import STEP_COUNT, nearest_step_index, quantize
 from doh3d.fitting.config import MAX_BITS, FitConfig
 
 # How far the step may move towards a size, in eighths of an octave: an eighth of a bit for
-# each latent number, about 2% of the file.
+# each latent number, about 2% of the file. Shapes that are all detail need 10 coarser ones.
 _FINER_NOTCHES = 12
-_COARSER_NOTCHES = 8
+_COARSER_NOTCHES = 16
 
 # Bits by which a latent number may be too long when rounding sets in: steps are an eighth of a bit
 # apart, and the rate weight makes up for so little in either direction.
