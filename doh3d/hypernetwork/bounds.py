@@ -117,25 +117,25 @@ class LogitBounds:
             Planes p below the logit, and below the negated logit, at every point of each box:
             ``p[0] + p[1:] . t`` with t in [-1, 1]^3 from the box's lowest corner to its highest.
         """
-        planes = self._centres.new_empty(2, len(boxes), 4)
         chunks = (boxes + self._offsets).split(self._chunk) if len(boxes) else ()
-        parts = planes.split(self._chunk, dim=1)
+        found = [self._centres.new_zeros(2, 0, 4)] * len(chunks)
 
         @torch.no_grad()
         def bound(_: int, piece: int) -> None:
-            rows, part = chunks[piece], parts[piece]
+            rows = chunks[piece]
             analysis = self._forward(rows)
             if not for_signs:
-                part.copy_(self._backward(rows, analysis))
+                found[piece] = self._backward(rows, analysis)
                 return
-            part[:, :, 0] = analysis.lowest
-            part[:, :, 1:] = 0.0
+            level = analysis.lowest.unsqueeze(2)
+            planes = torch.cat([level, level.new_zeros(2, len(rows), 3)], dim=2)
             open_ = (~(analysis.lowest > 0).any(dim=0)).nonzero().squeeze(1)
             if len(open_):
-                part[:, open_] = self._backward(rows[open_], analysis.of_boxes(open_))
+                planes[:, open_] = self._backward(rows[open_], analysis.of_boxes(open_))
+            found[piece] = planes
 
         self._crew.run(bound, len(chunks))
-        return planes
+        return torch.cat([self._centres.new_zeros(2, 0, 4), *found], dim=1)
 
     def _make_tables(self, centres: Sequence[torch.Tensor], half_sides: Sequence[float]) -> None:
         """Tables with a row for each centre, one axis after the other.

@@ -55,17 +55,16 @@ class NodeLogits:
         count = len(nodes)
         filling = nodes.new_zeros(-count % self._chunk, nodes.shape[1])
         rows = torch.cat([nodes, filling]) + self._offsets
-        values = self._table.new_empty(len(rows), 1)
-        parts = list(zip(rows.split(self._chunk), values.split(self._chunk), strict=True))
+        chunks = rows.split(self._chunk) if len(rows) else ()
+        values = [self._table.new_zeros(0, 1)] * len(chunks)
 
         @torch.no_grad()
         def evaluate(_: int, piece: int) -> None:
-            chunk, target = parts[piece]
-            features = embedding_bag(chunk, self._table, mode="sum")
-            target.copy_(target_forward(self._architecture, self._weights, features))
+            features = embedding_bag(chunks[piece], self._table, mode="sum")
+            values[piece] = target_forward(self._architecture, self._weights, features)
 
-        self._crew.run(evaluate, len(parts) if len(rows) else 0)
-        return values.squeeze(1).narrow(0, 0, count)
+        self._crew.run(evaluate, len(chunks))
+        return torch.cat([self._table.new_zeros(0, 1), *values]).squeeze(1).narrow(0, 0, count)
 
 
 class CellNodeLogits:
