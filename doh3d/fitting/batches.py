@@ -104,7 +104,8 @@ class DrawsByError:
 
     Most samples lie where the network is right and sure, and their gradients are next to nothing.
     Those drawn count for the inverse of their probability, so that the loss stays the mean over
-    the pool; its gradient scatters as that of a batch two to four times as large. (Importance
+    the pool and its gradient scatters less: by the mean of the squared error over the square of its
+    mean, 3 to 4.6 on fits half-way, if all draws followed the errors. (Importance
     sampling by the gradient at the outputs: Katharopoulos, Fleuret, "Not all samples are created
     equal", ICML 2018.)
 

@@ -20,7 +20,6 @@ def variants(arguments):
     found = {}
     for latent in LATENTS:
         plan = make_config(preset=arguments.preset, latent=latent)
-        batch = 2 * make_config(preset=arguments.preset, latent=200).batch_size
         for levels in LEVELS:
             width = plan.architecture.width * math.sqrt(2.0 ** (plan.levels - levels))
             config = make_config(
@@ -33,7 +32,7 @@ def variants(arguments):
             cells = 2**levels
             name = f"n={latent}, {cells} x {config.architecture.width}"
             found[name] = dataclasses.replace(
-                config, batch_size=batch, learning_rate=plan.learning_rate
+                config, batch_size=plan.batch_size, learning_rate=plan.learning_rate
             )
     return found
 

@@ -196,7 +196,7 @@ def test_a_step_leaves_no_tensor_behind_on_the_cpu(options):
         {},
         {"quantizer": "ptq", "bits": 10},
         {"bits": 32},
-        {"projection": "dense"},
+        {"projection": "dense", "steps": 300},
         {"optimizer": "adam", "learning_rate": 0.01, "steps": 300},
         {"levels": 1},
     ],
@@ -206,8 +206,7 @@ def test_every_kind_of_fit_learns_a_bump(options):
     mesh = bump()
     shape = compress_with(mesh, dataclasses.replace(SMALL, **options), device="cpu")
     assert shape.code.architecture.cells == 2 ** options.get("levels", 2)
-    # Eight seeds with a dense projection give 0.89 to 0.94, a ball of the same volume 0.7.
-    assert field_iou(mesh, shape.field("cpu"), points=2**14).iou > 0.87
+    assert field_iou(mesh, shape.field("cpu"), points=2**14).iou > 0.9
 
 
 def test_a_mirrored_shape_in_cells_is_alike_on_both_sides(torus):
