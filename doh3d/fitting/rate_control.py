@@ -112,7 +112,8 @@ def fit_to_bytes(
     """Fit a file of at most `max_bytes` and at least 95% of that.
 
     The plan predicts the latent's length; the step size, chosen when rounding sets in, brings
-    the file to the byte count. Only where that does not do is the fit repeated.
+    the file to the byte count. Only where that does not do is the fit repeated; one that has to be
+    cut to its size, once, and is what there is where that brings nothing better.
 
     Raises
     ------
@@ -156,6 +157,8 @@ def fit_to_bytes(
             latent = round(latent * max_bytes / len(data))
         sizes.append(str(len(data)) if data is not None else f"over {max_bytes}")
         _log.info("the file took %s bytes; fitting %d latents instead", sizes[-1], latent)
+    if harmed is not None:
+        return harmed
     raise Doh3dError(f"no fit came to within 5% of {max_bytes} bytes: {', '.join(sizes)}")
 
 

@@ -137,6 +137,8 @@ class Whatever:
         ([1010, 1020], [1.0, 0.97 / 1.01], 1000),
         # The second is no file at all: the first is better than none.
         ([1010, 900], [1.0, 0.97 / 1.01], 1000),
+        # And so is the last of all, where those before fell short.
+        ([900, 900, 900, 1010], [(0.98 / 0.9) ** k for k in range(4)], 1000),
     ],
 )
 def test_a_fit_that_would_have_to_be_cut_is_repeated_once(monkeypatch, sizes, asked, result):
