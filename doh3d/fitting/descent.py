@@ -20,6 +20,10 @@ _DAMPING = 1e-2
 # No step moves the latent by more than this share of its length.
 _LONGEST_STEP = 0.1
 
+# Nor by more than so many times what is usual, in the metric's terms, and what share of that the
+# last step is. Long steps come in bursts, which feed on themselves.
+_LONGEST_OF_USUAL, _USUAL_SHARE = 1.2, 0.03
+
 # Below any square that matters, so that zero over zero is zero.
 _TINY = 1e-30
 
@@ -51,7 +55,9 @@ class LatentDescent:
     Attributes
     ----------
     momentum, direction : (n,) float32
-        With the curvature's, all that is carried from step to step.
+        With the curvature's and `usual`, all that is carried from step to step.
+    usual : () or (K, 1) float32
+        Length of a usual direction in the metric, sqrt(d^T M d).
     updates : int
         Steps taken.
     """
@@ -70,9 +76,14 @@ class LatentDescent:
         size = (latent_count,) if count is None else (count, latent_count)
         self.momentum = torch.zeros(size, device=device)
         self.direction = torch.zeros(size, device=device)
+        self.usual = torch.zeros(() if count is None else (count, 1), device=device)
         self.updates = 0
         growth = max(1.0, latent_count / 1000) ** ITERATIONS_EXPONENT
         self._iterations = max(1, round(_ITERATIONS * growth * effort))
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """All that is carried from step to step but the curvature's, by name."""
+        return {"momentum": self.momentum, "direction": self.direction, "usual": self.usual}
 
     @torch.no_grad()
     def step(
@@ -95,7 +106,17 @@ class LatentDescent:
         self._solve(wanted, fixed)
         length = _norm(self.direction) * learning_rate
         share = (_LONGEST_STEP * _norm(latent) / length.clamp_min(_TINY)).clamp_max(1)
+        share = share * self._share_of_usual(wanted)
         latent.sub_(self.direction * (share * learning_rate))
+
+    def _share_of_usual(self, wanted: torch.Tensor) -> torch.Tensor:
+        """By how much the direction is to be cut, and learn from it what is usual."""
+        # M d is what is wanted, but for what the solver leaves.
+        length = _dot(self.direction, wanted).clamp_min(_TINY).sqrt()
+        longest = length if self.updates == 1 else self.usual * _LONGEST_OF_USUAL
+        cut = torch.minimum(length, longest)
+        self.usual.copy_(cut if self.updates == 1 else torch.lerp(self.usual, cut, _USUAL_SHARE))
+        return cut / length
 
     def _solve(self, wanted: torch.Tensor, fixed: int) -> None:
         """Bring the direction closer to M^-1 `wanted`."""

@@ -25,14 +25,17 @@ from doh3d.fitting.optimisation import (
     bits_of_fineness,
     coarsest_step,
     fineness,
+    first_sizing,
     is_steered,
     one_cycle,
+    pace_of_bits,
     rounded_count,
+    steps_of_a_turn,
 )
 from doh3d.fitting.rate import laplace_bits
 from doh3d.fitting.results import FitProgress, FitResult, ProgressFunction
 from doh3d.fitting.rounding import Rounded
-from doh3d.fitting.step_size import rate_weight_factor, step_index_for_bits
+from doh3d.fitting.step_size import RateSteering, excess_of_bits, step_index_for_bits
 from doh3d.geometry.sampling import OccupancySamples
 from doh3d.hypernetwork.decoder import weight_gains
 from doh3d.hypernetwork.projection import make_projection
@@ -86,6 +89,7 @@ class ManyOptimisation:
         self._fixed = 0
         rate_weight = config.rate_weight if config.quantization_aware else 0.0
         self._rate_weights = torch.full((count, 1), rate_weight, device=device)
+        self._steerings = [RateSteering() for _ in samples]
         # Each shape starts as it would alone.
         generator = torch.Generator().manual_seed(config.seed)
         initial = torch.randn(n, generator=generator) / math.sqrt(n)
@@ -124,15 +128,15 @@ class ManyOptimisation:
             Of each shape; see `fit_latent`.
         """
         config = self.config
-        first_rounding = math.ceil(config.rounding_start * config.steps)
+        sizing = first_sizing(config)
         batches = batches_of(config, self._features, self._labels, self._batch_size, self._crew)
         for step in range(config.steps):
-            if step == first_rounding and payload_bits is not None:
+            if step == sizing and payload_bits is not None:
                 self._choose_steps(payload_bits)
             self.step(step, *batches.take(step, self._measure))
             batches.learn(self._backward.errors)
             if payload_bits is not None and is_steered(config, step):
-                self._steer(payload_bits)
+                self._steer(step, payload_bits)
             due = (step + 1) % REPORT_INTERVAL == 0 or step + 1 == config.steps
             if due and progress is not None:
                 progress(self._progress(step + 1))
@@ -217,16 +221,17 @@ class ManyOptimisation:
             )
         self._use_steps()
 
-    def _steer(self, payload_bits: Sequence[float]) -> None:
+    def _steer(self, step: int, payload_bits: Sequence[float]) -> None:
         """Turn each rate weight as `Optimisation` does."""
+        config = self.config
         for k, (latent, biases) in self._finite():
-            self._rate_weights[k] = self.config.rate_weight * rate_weight_factor(
-                latent,
-                biases,
-                self.config,
-                payload_bits[k],
-                step_index=int(self._step_indices[k]),
+            excess = excess_of_bits(
+                latent, biases, config, payload_bits[k], step_index=int(self._step_indices[k])
             )
+            self._steerings[k].turn(
+                excess, steps=steps_of_a_turn(config), pace=pace_of_bits(config, step)
+            )
+            self._rate_weights[k] = config.rate_weight * self._steerings[k].factor
 
     def _finite(self) -> Iterator[tuple[int, tuple[_Floats, _Floats]]]:
         """Yield number, latent and biases of each shape that is finite: others have no size."""

@@ -23,7 +23,7 @@ from doh3d.fitting.rate import laplace_bits
 from doh3d.fitting.results import FitProgress, FitResult, ProgressFunction
 from doh3d.fitting.rounding import Rounded
 from doh3d.fitting.signal import Samples
-from doh3d.fitting.step_size import rate_weight_factor, step_index_for_bits
+from doh3d.fitting.step_size import RateSteering, excess_of_bits, step_index_for_bits
 from doh3d.hypernetwork.decoder import weight_gains
 from doh3d.hypernetwork.projection import Projection, make_projection
 from doh3d.hypernetwork.target import (
@@ -39,10 +39,12 @@ _MAX_GRADIENT_NORM = 1.0
 # Share of the steps after which the whole latent is rounded.
 _ROUNDING_END = 0.95
 
-# While numbers are rounded the rate weight is turned towards a size: so many times in a whole fit,
-# and at least so often in steps. In 80 steps at the largest weight the bits of some shapes go from
-# too many to too few.
-_STEERINGS, _STEERING_STEPS = 64, 20
+# Where a size is asked for, the latent's step is chosen so long before the first number is
+# rounded, as a share of the steps, and from then on the rate weight is turned towards the size:
+# the two are to be at rest when rounding sets in. A whole fit would have so many turns, and no
+# two are further apart than so many steps.
+_SIZING_LEAD = 0.15
+_STEERINGS, _STEERING_STEPS = 128, 10
 
 # Adam's peak rate for the biases where the latent has another optimiser.
 BIAS_LEARNING_RATE = 0.01
@@ -93,7 +95,8 @@ class Optimisation:
         self._fineness = fineness(config, device)
         self._use_step(config.training_step_index)
         self._fixed = 0
-        self._rate_weight = config.rate_weight if config.quantization_aware else 0.0
+        self._steering = RateSteering()
+        self._use_rate_weight()
         self._bias_step = float(STEPS[nearest_step_index(config.bias_step)])
         initial = torch.randn(config.latent, generator=generator) / math.sqrt(config.latent)
         self.latent = initial.to(device)
@@ -143,15 +146,15 @@ class Optimisation:
     ) -> bool:
         """Take every step left; whether the end is finite and not constant."""
         config = self.config
-        first_rounding = math.ceil(config.rounding_start * config.steps)
+        sizing = first_sizing(config)
         for step in range(self._next_step, config.steps):
-            if step == first_rounding and payload_bits is not None:
+            if step == sizing and payload_bits is not None:
                 self._choose_step(payload_bits)
             batch = self._batches.take(step, self._measure)
             self.step(step, *batch)
             self._batches.learn(self._backward.errors)
             if payload_bits is not None and is_steered(config, step):
-                self._steer(payload_bits)
+                self._steer(step, payload_bits)
             if (step + 1) % REPORT_INTERVAL == 0 or step + 1 == config.steps:
                 self._next_step = step + 1
                 loss, bits = self.last_loss()
@@ -170,7 +173,7 @@ class Optimisation:
             "learning_rate": np.array(self.learning_rate),
             "next_step": np.array(self._next_step),
             "fixed": np.array(self._fixed),
-            "rate_weight": np.array(self._rate_weight),
+            "steering": np.array([self._steering.logarithm, self._steering.excess]),
             "latent_step_index": np.array(self.latent_step_index),
         }
         return state | {name: _to_numpy(values) for name, values in self._tensors().items()}
@@ -180,7 +183,8 @@ class Optimisation:
         """Go back to where `state` was taken, of the same samples and configuration."""
         self._next_step = int(state["next_step"])
         self._fixed = int(state["fixed"])
-        self._rate_weight = float(state["rate_weight"])
+        self._steering.logarithm, self._steering.excess = state["steering"].tolist()
+        self._use_rate_weight()
         self._use_step(int(state["latent_step_index"]))
         for name, values in self._tensors().items():
             values.copy_(torch.from_numpy(state[name]))
@@ -193,7 +197,7 @@ class Optimisation:
         named = {"latent": self.latent, "biases": self.biases} | self._batches.tensors()
         if self._descent is not None:
             named |= self._curvature.tensors()
-            named |= {"momentum": self._descent.momentum, "direction": self._descent.direction}
+            named |= self._descent.tensors()
         for number, moments in enumerate(self._adam.moments):
             named |= {f"moment {order} by Adam {number}": m for order, m in enumerate(moments)}
         return named
@@ -274,15 +278,22 @@ class Optimisation:
         )
         self._use_step(index)
 
-    def _steer(self, payload_bits: float) -> None:
+    def _steer(self, step: int, payload_bits: float) -> None:
         """Turn the rate weight to where the file takes the bits that it may."""
-        self._rate_weight = self.config.rate_weight * rate_weight_factor(
+        excess = excess_of_bits(
             _to_numpy(self.latent),
             _to_numpy(self.biases),
             self.config,
             payload_bits,
             step_index=self.latent_step_index,
         )
+        pace = pace_of_bits(self.config, step)
+        self._steering.turn(excess, steps=steps_of_a_turn(self.config), pace=pace)
+        self._use_rate_weight()
+
+    def _use_rate_weight(self) -> None:
+        own = self.config.rate_weight if self.config.quantization_aware else 0.0
+        self._rate_weight = own * self._steering.factor
 
     def _use_step(self, index: int) -> None:
         self.latent_step_index = index
@@ -374,10 +385,25 @@ def bits_of_fineness(fineness: torch.Tensor | None) -> torch.Tensor | float:
     return 0.0 if fineness is None else fineness.log2().sum()
 
 
+def first_sizing(config: FitConfig) -> int:
+    """Step before which the latent's step is chosen for a size."""
+    return math.ceil(max(config.rounding_start - _SIZING_LEAD, 0.0) * config.steps)
+
+
+def steps_of_a_turn(config: FitConfig) -> int:
+    """Count the steps from one turn of the rate weight to the next."""
+    return min(max(1, config.steps // _STEERINGS), _STEERING_STEPS)
+
+
 def is_steered(config: FitConfig, step: int) -> bool:
-    """Whether the rate weight is turned after this step: so often while numbers are rounded."""
-    interval = min(max(1, config.steps // _STEERINGS), _STEERING_STEPS)
-    return step >= config.rounding_start * config.steps and (step + 1) % interval == 0
+    """Whether the rate weight is turned after this step."""
+    return step >= first_sizing(config) and (step + 1) % steps_of_a_turn(config) == 0
+
+
+def pace_of_bits(config: FitConfig, step: int) -> float:
+    """How fast bits answer to the rate weight, see `RateSteering.turn`."""
+    free = 1 - rounded_count(config, step) / config.latent
+    return 2 * free * one_cycle(step / config.steps)
 
 
 def rounded_count(config: FitConfig, step: int) -> int:

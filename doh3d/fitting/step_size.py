@@ -16,19 +16,19 @@ from doh3d.fitting.config import MAX_BITS, FitConfig
 _FINER_NOTCHES = 12
 _COARSER_NOTCHES = 16
 
-# Bits by which a latent number may be too long when rounding sets in: steps are an eighth of a bit
-# apart, and the rate weight makes up for so little in either direction.
-_EXCESS_BITS = 0.03
+# How the logarithm of the rate weight answers to the bits' excess: to its change, and to itself in
+# each step, where all numbers are free and the learning rate is half its peak. Bits are about an
+# integral of the weight, and a weight that follows them faster than they answer swings between its
+# bounds: every swing tears at the shape, and while numbers are rounded it stays torn.
+_ANSWER_TO_CHANGE, _ANSWER_TO_EXCESS = 20.0, 0.05
 
-# By how much the logarithm of the rate weight follows the bits' excess, and how far. A percent is
-# then 2.7 times as much or as little, and where the bits are right the weight is what it was: one
-# that grew or fell on and on would be far off when only few numbers are left to answer to it. A
-# hundred times as much would tear the shape apart; a hundredth is only no rate term.
-_STEERING, _STEERED_DOWN, _STEERED_UP = 100.0, -5.0, 1.5
+# Where fewer numbers are free and the learning rate is lower, bits answer less and the weight
+# may do more, but for so much.
+_LARGEST_GAIN = 10.0
 
-# Excess beyond which it follows more steeply, and how much more: a fit that only three times the
-# weight keeps down would otherwise stay 1.1% above what it aims at, and so above its size.
-_TOLERATED, _STEEPER = 0.008, 4.0
+# How far the weight is turned: a fiftieth is next to no rate term, and twenty times is as much as
+# any shape has needed.
+_LEAST_LOGARITHM, _LARGEST_LOGARITHM = -4.0, 3.0
 
 
 def step_index_for_bits(
@@ -51,7 +51,6 @@ def step_index_for_bits(
     """
     bias_levels = quantize(biases, nearest_step_index(config.bias_step), MAX_BITS)
     available = payload_bits - code_length_bits(bias_levels, choose_model(bias_levels))
-    available += _EXCESS_BITS * len(latent)
     finest = max(near - _FINER_NOTCHES, 0)
     coarsest = min(near + _COARSER_NOTCHES, STEP_COUNT - 1)
     for index in range(finest, coarsest):
@@ -60,7 +59,52 @@ def step_index_for_bits(
     return coarsest
 
 
-def rate_weight_factor(
+class RateSteering:
+    """Turns a fit's rate weight until its bits are those that they may be.
+
+    The numbers of shapes that are easy for their size shrink while they are fitted, and the file
+    would fall short of what it may take: with less weight the loss gets what is left.
+
+    Attributes
+    ----------
+    logarithm : float
+        Of how many times its own the rate weight is to be.
+    excess : float
+        Of the bits when they were last told, as a share; NaN before.
+    """
+
+    def __init__(self) -> None:
+        self.logarithm = 0.0
+        self.excess = math.nan
+
+    @property
+    def factor(self) -> float:
+        """How many times its own the rate weight is to be."""
+        return math.exp(self.logarithm)
+
+    def turn(self, excess: float, *, steps: int, pace: float) -> None:
+        """Answer to the bits' excess.
+
+        Parameters
+        ----------
+        excess : float
+            Bits over those that they may be, less 1.
+        steps : int
+            Since the last turn.
+        pace : float
+            How fast bits answer to the weight: 1 with all numbers free and half the peak learning
+            rate.
+        """
+        change = 0.0 if math.isnan(self.excess) else excess - self.excess
+        gain = min(1 / max(pace, 1e-9), _LARGEST_GAIN)
+        turned = self.logarithm + gain * (
+            _ANSWER_TO_CHANGE * change + _ANSWER_TO_EXCESS * steps * excess
+        )
+        self.logarithm = min(max(turned, _LEAST_LOGARITHM), _LARGEST_LOGARITHM)
+        self.excess = excess
+
+
+def excess_of_bits(
     latent: npt.NDArray[np.float32],
     biases: npt.NDArray[np.float32],
     config: FitConfig,
@@ -68,15 +112,12 @@ def rate_weight_factor(
     *,
     step_index: int,
 ) -> float:
-    """How many times its own the rate weight is to be for latent and biases to come to such bits.
-
-    The numbers of shapes that are easy for their size shrink while they are rounded, and the file
-    would fall short of what it may take: below 1 the loss gets what is left.
+    """Bits of latent and biases over those that they may be, less 1.
 
     Parameters
     ----------
     latent : (n,) float32
-        As it stands, rounded in part.
+        As it stands, rounded in part or not at all.
     biases : (bias_count,) float32
     step_index : int
         Of the latent's step.
@@ -84,9 +125,7 @@ def rate_weight_factor(
     bias_levels = quantize(biases, nearest_step_index(config.bias_step), MAX_BITS)
     bits = latent_bits(latent, config, step_index)
     bits += code_length_bits(bias_levels, choose_model(bias_levels))
-    excess = bits / payload_bits - 1
-    steered = _STEERING * (excess + (_STEEPER - 1) * max(excess - _TOLERATED, 0.0))
-    return math.exp(min(max(steered, _STEERED_DOWN), _STEERED_UP))
+    return bits / payload_bits - 1
 
 
 def latent_bits(latent: npt.NDArray[np.float32], config: FitConfig, step_index: int) -> float:

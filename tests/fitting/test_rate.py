@@ -1,5 +1,3 @@
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -7,7 +5,7 @@ import torch
 from doh3d.codec.quantization import nearest_step_index
 from doh3d.fitting.config import FitConfig
 from doh3d.fitting.rate import laplace_bits
-from doh3d.fitting.step_size import rate_weight_factor
+from doh3d.fitting.step_size import RateSteering, excess_of_bits, latent_bits
 
 
 def table_bits(levels):
@@ -49,23 +47,55 @@ def test_noisy_levels_have_finite_gradients_that_shrink_them():
     assert torch.equal(levels.grad[large].sign(), levels.detach()[large].sign())
 
 
-def test_the_rate_weight_follows_the_excess_and_steeply_where_the_file_would_be_too_long():
+def test_the_excess_is_that_of_the_bits_over_the_payload():
     config = FitConfig(latent=500, bits=6)
     latent = np.random.default_rng(0).laplace(0, 0.05, 500).astype(np.float32)
     biases = np.zeros(config.architecture.bias_count, dtype=np.float32)
     index = nearest_step_index(0.01)
 
-    def factor(payload):
-        return rate_weight_factor(latent, biases, config, payload, step_index=index)
+    def excess(payload):
+        return excess_of_bits(latent, biases, config, payload, step_index=index)
 
-    # Where the factor is 1 the bits are what they may be.
-    low, high = 1.0, 1e5
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if factor(middle) > 1 else (low, middle)
-    bits = middle
-    assert factor(bits / 1.004) == pytest.approx(math.exp(0.4), rel=1e-3)
-    assert factor(bits / 0.98) == pytest.approx(math.exp(-2.0), rel=1e-3)
-    # A percent too many, and the file would be above its size: as much weight as there is.
-    assert factor(bits / 1.0085) == pytest.approx(math.exp(0.85 + 0.15), rel=1e-3)
-    assert factor(bits / 1.01) == factor(bits / 1.5) == pytest.approx(math.exp(1.5))
+    bits = 1e5 * (1 + excess(1e5))
+    assert latent_bits(latent, config, index) <= bits
+    assert excess(bits) == pytest.approx(0, abs=1e-12)
+    assert excess(bits / 1.02) == pytest.approx(0.02)
+
+
+def settle(steering, *, pace, equilibrium, start, turns=200, steps=10):
+    """Bits that answer to the weight as an integral, `pace` times 0.1% a step; their excesses."""
+    excess, told = start, []
+    for _ in range(turns):
+        steering.turn(excess, steps=steps, pace=pace)
+        told.append(excess)
+        excess += steps * 1e-3 * pace * (equilibrium - steering.factor)
+    return told
+
+
+@pytest.mark.parametrize("pace", [0.2, 0.5, 1.0, 1.5])
+@pytest.mark.parametrize("equilibrium", [0.1, 0.5, 1.0, 3.0])
+@pytest.mark.parametrize("start", [-0.03, 0.03])
+def test_the_rate_weight_settles_where_the_bits_are_right_and_hardly_swings(
+    pace, equilibrium, start
+):
+    steering = RateSteering()
+    told = settle(steering, pace=pace, equilibrium=equilibrium, start=start)
+    assert abs(told[-1]) < 0.002
+    assert steering.factor == pytest.approx(equilibrium, rel=0.1)
+    # Once it has come to the other side it comes back for no more than a fraction.
+    crossings = np.flatnonzero(np.diff(np.sign(told)))
+    assert len(crossings) <= 3
+    beyond = max((abs(x) for x in told[crossings[0] + 1 :]), default=0) if len(crossings) else 0
+    assert beyond < 0.06
+
+
+def test_the_rate_weight_has_bounds_and_leaves_them_at_once():
+    steering = RateSteering()
+    for _ in range(1000):
+        steering.turn(0.2, steps=10, pace=1.0)
+    assert steering.logarithm == 3.0
+    steering.turn(0.1, steps=10, pace=1.0)
+    assert steering.logarithm < 3.0
+    for _ in range(1000):
+        steering.turn(-0.2, steps=10, pace=1.0)
+    assert steering.logarithm == -4.0
