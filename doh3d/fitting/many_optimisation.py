@@ -25,12 +25,12 @@ from doh3d.fitting.optimisation import (
     bits_of_fineness,
     coarsest_step,
     fineness,
-    first_sizing,
     is_steered,
     one_cycle,
     pace_of_bits,
     rounded_count,
     steps_of_a_turn,
+    steps_of_sizing,
 )
 from doh3d.fitting.rate import laplace_bits
 from doh3d.fitting.results import FitProgress, FitResult, ProgressFunction
@@ -128,10 +128,10 @@ class ManyOptimisation:
             Of each shape; see `fit_latent`.
         """
         config = self.config
-        sizing = first_sizing(config)
+        sizings = steps_of_sizing(config)
         batches = batches_of(config, self._features, self._labels, self._batch_size, self._crew)
         for step in range(config.steps):
-            if step == sizing and payload_bits is not None:
+            if step in sizings and payload_bits is not None:
                 self._choose_steps(payload_bits)
             self.step(step, *batches.take(step, self._measure))
             batches.learn(self._backward.errors)
@@ -217,8 +217,9 @@ class ManyOptimisation:
         """Choose each latent's step as `Optimisation` does."""
         for k, (latent, biases) in self._finite():
             self._step_indices[k] = step_index_for_bits(
-                latent, biases, self.config, payload_bits[k], near=int(self._step_indices[k])
+                latent, biases, self.config, payload_bits[k], near=self.config.training_step_index
             )
+            self._steerings[k].excess = math.nan
         self._use_steps()
 
     def _steer(self, step: int, payload_bits: Sequence[float]) -> None:

@@ -41,8 +41,8 @@ _ROUNDING_END = 0.95
 
 # Where a size is asked for, the latent's step is chosen so long before the first number is
 # rounded, as a share of the steps, and from then on the rate weight is turned towards the size:
-# the two are to be at rest when rounding sets in. A whole fit would have so many turns, and no
-# two are further apart than so many steps.
+# the two are to be about at rest when rounding sets in. A whole fit would have so many turns,
+# and no two are further apart than so many steps.
 _SIZING_LEAD = 0.15
 _STEERINGS, _STEERING_STEPS = 128, 10
 
@@ -146,9 +146,9 @@ class Optimisation:
     ) -> bool:
         """Take every step left; whether the end is finite and not constant."""
         config = self.config
-        sizing = first_sizing(config)
+        sizings = steps_of_sizing(config)
         for step in range(self._next_step, config.steps):
-            if step == sizing and payload_bits is not None:
+            if step in sizings and payload_bits is not None:
                 self._choose_step(payload_bits)
             batch = self._batches.take(step, self._measure)
             self.step(step, *batch)
@@ -274,9 +274,10 @@ class Optimisation:
             _to_numpy(self.biases),
             self.config,
             payload_bits,
-            near=self.latent_step_index,
+            near=self.config.training_step_index,
         )
         self._use_step(index)
+        self._steering.excess = math.nan
 
     def _steer(self, step: int, payload_bits: float) -> None:
         """Turn the rate weight to where the file takes the bits that it may."""
@@ -385,9 +386,15 @@ def bits_of_fineness(fineness: torch.Tensor | None) -> torch.Tensor | float:
     return 0.0 if fineness is None else fineness.log2().sum()
 
 
-def first_sizing(config: FitConfig) -> int:
-    """Step before which the latent's step is chosen for a size."""
-    return math.ceil(max(config.rounding_start - _SIZING_LEAD, 0.0) * config.steps)
+def steps_of_sizing(config: FitConfig) -> tuple[int, int]:
+    """Tell the optimiser's steps before which the latent's is chosen for a size.
+
+    The second time no number is rounded yet, and the bits have gone where the rate weight, at the
+    end of what it may do, could not keep them.
+    """
+    start = config.rounding_start
+    lead = max(start - _SIZING_LEAD, 0.0)
+    return math.ceil(lead * config.steps), math.ceil(start * config.steps)
 
 
 def steps_of_a_turn(config: FitConfig) -> int:
@@ -397,7 +404,7 @@ def steps_of_a_turn(config: FitConfig) -> int:
 
 def is_steered(config: FitConfig, step: int) -> bool:
     """Whether the rate weight is turned after this step."""
-    return step >= first_sizing(config) and (step + 1) % steps_of_a_turn(config) == 0
+    return step >= steps_of_sizing(config)[0] and (step + 1) % steps_of_a_turn(config) == 0
 
 
 def pace_of_bits(config: FitConfig, step: int) -> float:

@@ -118,7 +118,7 @@ _BITS = 6
 
 # About the share by which a step changes the weights, at the schedule's peak; each cell's samples
 # are fewer, and their gradient scatters more.
-_LEARNING_RATE, _LEARNING_RATE_OF_CELLS = 0.6, 0.45
+_LEARNING_RATE, _LEARNING_RATE_OF_CELLS = 0.6, 0.36
 
 # A better shape errs in a thinner layer around the surface.
 _STD_LATENTS, _STDS = [math.log(600), math.log(1500), math.log(8000)], [0.02, 0.011, 0.005]
@@ -133,7 +133,7 @@ _MAX_POOL_FACTOR = 2.0
 # Latent above which the steps become fewer, and each sees more points, as powers of its length: the
 # solver's share of a step grows, and points cost little beside it.
 _EFFORT_LATENT = 1500
-_STEPS_EXPONENT, _BATCH_EXPONENT = -0.58, 0.5
+_STEPS_EXPONENT, _BATCH_EXPONENT = -0.54, 0.5
 
 
 def plan_for_latent(latent: int, levels: int | None = None) -> Plan:
