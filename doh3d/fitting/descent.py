@@ -87,7 +87,12 @@ class LatentDescent:
 
     @torch.no_grad()
     def step(
-        self, latent: torch.Tensor, gradient: torch.Tensor, learning_rate: float, fixed: int = 0
+        self,
+        latent: torch.Tensor,
+        gradient: torch.Tensor,
+        learning_rate: float,
+        fixed: int = 0,
+        bending: torch.Tensor | float = 0.0,
     ) -> None:
         """Move a (n,) latent in place, all but its first `fixed` numbers.
 
@@ -95,6 +100,8 @@ class LatentDescent:
         ----------
         gradient : (n,) float32
             Of the loss, by the latent.
+        bending : () or (K, 1) float32
+            How sharply what else is in the gradient bends along each number: added to the metric.
         """
         self.updates += 1
         self.momentum.lerp_(gradient, 1 - _MOMENTUM)
@@ -103,7 +110,7 @@ class LatentDescent:
         wanted = self.momentum / (1 - _MOMENTUM**self.updates)
         wanted[..., :fixed] = 0
         self.direction[..., :fixed] = 0
-        self._solve(wanted, fixed)
+        self._solve(wanted, fixed, bending)
         length = _norm(self.direction) * learning_rate
         share = (_LONGEST_STEP * _norm(latent) / length.clamp_min(_TINY)).clamp_max(1)
         share = share * self._share_of_usual(wanted)
@@ -118,9 +125,9 @@ class LatentDescent:
         self.usual.copy_(cut if self.updates == 1 else torch.lerp(self.usual, cut, _USUAL_SHARE))
         return cut / length
 
-    def _solve(self, wanted: torch.Tensor, fixed: int) -> None:
+    def _solve(self, wanted: torch.Tensor, fixed: int, bending: torch.Tensor | float) -> None:
         """Bring the direction closer to M^-1 `wanted`."""
-        damping = _DAMPING * self._curvature.trace()
+        damping = _DAMPING * self._curvature.trace() + bending
         residual = wanted - self._multiply(self.direction, damping, fixed)
         search = residual.clone()
         squared = _dot(residual, residual)
@@ -155,7 +162,7 @@ def _norm(a: torch.Tensor) -> torch.Tensor:
 class WeightDescent(LatentDescent):
     """The same where a network's own weights stand in for the latent, B = sqrt(n) I: exact."""
 
-    def _solve(self, wanted: torch.Tensor, fixed: int) -> None:
-        damping = _DAMPING * self._curvature.trace()
+    def _solve(self, wanted: torch.Tensor, fixed: int, bending: torch.Tensor | float) -> None:
+        damping = _DAMPING * self._curvature.trace() + bending
         self.direction.copy_(self._curvature.solve(wanted, len(wanted), damping))
         self.direction[:fixed] = 0

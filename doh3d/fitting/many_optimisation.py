@@ -32,7 +32,7 @@ from doh3d.fitting.optimisation import (
     steps_of_a_turn,
     steps_of_sizing,
 )
-from doh3d.fitting.rate import laplace_bits
+from doh3d.fitting.rate import laplace_bits, rate_curvature
 from doh3d.fitting.results import FitProgress, FitResult, ProgressFunction
 from doh3d.fitting.rounding import Rounded
 from doh3d.fitting.step_size import RateSteering, excess_of_bits, step_index_for_bits
@@ -164,7 +164,11 @@ class ManyOptimisation:
         of_biases = biases.gradient(gradient.biases, self._rate_weights)
         self._curvature.update(of_weights)
         self._descent.step(
-            self._latents, of_latents, config.learning_rate * shape_of_schedule, self._fixed
+            self._latents,
+            of_latents,
+            config.learning_rate * shape_of_schedule,
+            self._fixed,
+            rate_curvature(self._latents, self._rate_weights),
         )
         self._adam.step([of_biases], BIAS_LEARNING_RATE * shape_of_schedule)
         self._last = latents, biases, labels, importance

@@ -19,7 +19,7 @@ from doh3d.fitting.config import MAX_BITS, FitConfig
 from doh3d.fitting.curvature import WeightCurvature
 from doh3d.fitting.descent import LatentDescent
 from doh3d.fitting.gradient import TargetBackward
-from doh3d.fitting.rate import laplace_bits
+from doh3d.fitting.rate import laplace_bits, rate_curvature
 from doh3d.fitting.results import FitProgress, FitResult, ProgressFunction
 from doh3d.fitting.rounding import Rounded
 from doh3d.fitting.signal import Samples
@@ -226,7 +226,8 @@ class Optimisation:
         by_adam = [biases.gradient(gradient.biases.view(-1), self._rate_weight)]
         if self._descent is not None:
             self._curvature.update(of_weights)
-            self._descent.step(self.latent, of_latent, rate, self._fixed)
+            bending = rate_curvature(self.latent, self._rate_weight)
+            self._descent.step(self.latent, of_latent, rate, self._fixed, bending)
             rate *= BIAS_LEARNING_RATE / self.learning_rate
         else:
             length = of_latent.norm()

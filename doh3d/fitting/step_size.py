@@ -26,9 +26,9 @@ _ANSWER_TO_CHANGE, _ANSWER_TO_EXCESS = 20.0, 0.05
 # may do more, but for so much.
 _LARGEST_GAIN = 10.0
 
-# How far the weight is turned: a fiftieth is next to no rate term, and twenty times is as much as
-# any shape has needed.
-_LEAST_LOGARITHM, _LARGEST_LOGARITHM = -4.0, 3.0
+# How far the weight is turned: a twelfth is next to no rate term, and 4.5 times is as much as a
+# shape bears.
+_LEAST_LOGARITHM, _LARGEST_LOGARITHM = -2.5, 1.5
 
 
 def step_index_for_bits(

@@ -4,7 +4,7 @@ import torch
 
 from doh3d.codec.quantization import nearest_step_index
 from doh3d.fitting.config import FitConfig
-from doh3d.fitting.rate import laplace_bits
+from doh3d.fitting.rate import laplace_bits, laplace_bits_gradient, rate_curvature
 from doh3d.fitting.step_size import RateSteering, excess_of_bits, latent_bits
 
 
@@ -87,9 +87,29 @@ def test_the_rate_weight_has_bounds_and_leaves_them_at_once():
     steering = RateSteering()
     for _ in range(1000):
         steering.turn(0.2, steps=10, pace=1.0)
-    assert steering.logarithm == 3.0
+    assert steering.logarithm == 1.5
     steering.turn(0.1, steps=10, pace=1.0)
-    assert steering.logarithm < 3.0
+    assert steering.logarithm < 1.5
     for _ in range(1000):
         steering.turn(-0.2, steps=10, pace=1.0)
-    assert steering.logarithm == -4.0
+    assert steering.logarithm == -2.5
+
+
+def test_descent_along_the_rate_term_by_its_curvature_does_not_overshoot():
+    generator = torch.Generator().manual_seed(0)
+    latent = 0.01 * torch.randn(20_000, generator=generator).repeat(2, 1)
+    weights = torch.tensor([[1e-5], [3e-4]])
+    step = 0.005
+    curvature = rate_curvature(latent, weights)
+    assert curvature.shape == (2, 1)
+    assert float(curvature[1] / curvature[0]) == pytest.approx(30)
+    assert rate_curvature(latent[0], 1e-5) == pytest.approx(float(curvature[0]), rel=1e-5)
+    bits = [laplace_bits(latent / step)]
+    for _ in range(30):
+        gradient = weights * laplace_bits_gradient(latent / step) / step
+        latent -= gradient / rate_curvature(latent, weights)
+        bits.append(laplace_bits(latent / step))
+    # The same for any weight, and ever fewer bits.
+    fewer = torch.stack(bits).diff(dim=0)
+    assert (fewer < 0).all()
+    assert torch.allclose(latent[0], latent[1], atol=1e-6)
