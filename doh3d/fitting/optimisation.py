@@ -46,6 +46,9 @@ _ROUNDING_END = 0.95
 _SIZING_LEAD = 0.15
 _STEERINGS, _STEERING_STEPS = 128, 10
 
+# Steps of a fit below which the rate weight is turned more boldly.
+_UNHURRIED_STEPS = 1000
+
 # Adam's peak rate for the biases where the latent has another optimiser.
 BIAS_LEARNING_RATE = 0.01
 
@@ -411,7 +414,9 @@ def is_steered(config: FitConfig, step: int) -> bool:
 def pace_of_bits(config: FitConfig, step: int) -> float:
     """How fast bits answer to the rate weight, see `RateSteering.turn`."""
     free = 1 - rounded_count(config, step) / config.latent
-    return 2 * free * one_cycle(step / config.steps)
+    # Short fits cannot wait for bits to come to rest.
+    hurry = max(1.0, _UNHURRIED_STEPS / config.steps)
+    return 2 * free * one_cycle(step / config.steps) / hurry
 
 
 def rounded_count(config: FitConfig, step: int) -> int:

@@ -26,9 +26,9 @@ _ANSWER_TO_CHANGE, _ANSWER_TO_EXCESS = 20.0, 0.05
 # may do more, but for so much.
 _LARGEST_GAIN = 10.0
 
-# How far the weight is turned: a twelfth is next to no rate term, and 4.5 times is as much as a
+# How far the weight is turned: a fiftieth is next to no rate term, and 4.5 times is as much as a
 # shape bears.
-_LEAST_LOGARITHM, _LARGEST_LOGARITHM = -2.5, 1.5
+_LEAST_LOGARITHM, _LARGEST_LOGARITHM = -4.0, 1.5
 
 
 def step_index_for_bits(
@@ -95,7 +95,8 @@ class RateSteering:
             How fast bits answer to the weight: 1 with all numbers free and half the peak learning
             rate.
         """
-        change = 0.0 if math.isnan(self.excess) else excess - self.excess
+        # What the choice of a step has left is a change too.
+        change = excess if math.isnan(self.excess) else excess - self.excess
         gain = min(1 / max(pace, 1e-9), _LARGEST_GAIN)
         turned = self.logarithm + gain * (
             _ANSWER_TO_CHANGE * change + _ANSWER_TO_EXCESS * steps * excess

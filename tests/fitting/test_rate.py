@@ -92,7 +92,7 @@ def test_the_rate_weight_has_bounds_and_leaves_them_at_once():
     assert steering.logarithm < 1.5
     for _ in range(1000):
         steering.turn(-0.2, steps=10, pace=1.0)
-    assert steering.logarithm == -2.5
+    assert steering.logarithm == -4.0
 
 
 def test_descent_along_the_rate_term_by_its_curvature_does_not_overshoot():
