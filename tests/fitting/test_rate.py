@@ -80,7 +80,8 @@ def test_the_rate_weight_brings_the_bits_to_what_they_may_be_and_does_not_swing(
 ):
     told = np.array(settle(RateSteering(), pace=pace, equilibrium=equilibrium, start=start))
     assert abs(told[250:]).max() < 0.005
-    assert len(np.flatnonzero(np.diff(np.sign(told[:250])))) <= 2
+    felt = told[:250][abs(told[:250]) > 1e-3]
+    assert len(np.flatnonzero(np.diff(np.sign(felt)))) <= 2
 
 
 def test_the_rate_weight_has_bounds_and_leaves_them_at_once():
