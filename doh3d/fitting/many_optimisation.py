@@ -25,6 +25,11 @@ from doh3d.fitting.optimisation import (
     bits_of_fineness,
     coarsest_step,
     fineness,
+)
+from doh3d.fitting.rate import laplace_bits, rate_curvature
+from doh3d.fitting.results import FitProgress, FitResult, ProgressFunction
+from doh3d.fitting.rounding import Rounded
+from doh3d.fitting.schedule import (
     is_steered,
     one_cycle,
     pace_of_bits,
@@ -32,9 +37,6 @@ from doh3d.fitting.optimisation import (
     steps_of_a_turn,
     steps_of_sizing,
 )
-from doh3d.fitting.rate import laplace_bits, rate_curvature
-from doh3d.fitting.results import FitProgress, FitResult, ProgressFunction
-from doh3d.fitting.rounding import Rounded
 from doh3d.fitting.step_size import RateSteering, excess_of_bits, step_index_for_bits
 from doh3d.geometry.sampling import OccupancySamples
 from doh3d.hypernetwork.decoder import weight_gains
@@ -221,7 +223,7 @@ class ManyOptimisation:
         """Choose each latent's step as `Optimisation` does."""
         for k, (latent, biases) in self._finite():
             self._step_indices[k] = step_index_for_bits(
-                latent, biases, self.config, payload_bits[k], near=self.config.training_step_index
+                latent, biases, self.config, payload_bits[k]
             )
             self._steerings[k].excess = math.nan
         self._use_steps()

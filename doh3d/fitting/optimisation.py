@@ -22,6 +22,14 @@ from doh3d.fitting.gradient import TargetBackward
 from doh3d.fitting.rate import laplace_bits, rate_curvature
 from doh3d.fitting.results import FitProgress, FitResult, ProgressFunction
 from doh3d.fitting.rounding import Rounded
+from doh3d.fitting.schedule import (
+    is_steered,
+    one_cycle,
+    pace_of_bits,
+    rounded_count,
+    steps_of_a_turn,
+    steps_of_sizing,
+)
 from doh3d.fitting.signal import Samples
 from doh3d.fitting.step_size import RateSteering, excess_of_bits, step_index_for_bits
 from doh3d.hypernetwork.decoder import weight_gains
@@ -33,21 +41,7 @@ from doh3d.hypernetwork.target import (
     target_forward,
 )
 
-_WARM_UP_SHARE = 0.1
 _MAX_GRADIENT_NORM = 1.0
-
-# Share of the steps after which the whole latent is rounded.
-_ROUNDING_END = 0.95
-
-# Where a size is asked for, the latent's step is chosen so long before the first number is
-# rounded, as a share of the steps, and from then on the rate weight is turned towards the size:
-# the two are to be about at rest when rounding sets in. A whole fit would have so many turns,
-# and no two are further apart than so many steps.
-_SIZING_LEAD = 0.15
-_STEERINGS, _STEERING_STEPS = 128, 10
-
-# Steps of a fit below which the rate weight is turned more boldly.
-_UNHURRIED_STEPS = 1000
 
 # Adam's peak rate for the biases where the latent has another optimiser.
 BIAS_LEARNING_RATE = 0.01
@@ -278,7 +272,6 @@ class Optimisation:
             _to_numpy(self.biases),
             self.config,
             payload_bits,
-            near=self.config.training_step_index,
         )
         self._use_step(index)
         self._steering.excess = math.nan
@@ -388,51 +381,6 @@ def coarsest_step(config: FitConfig, step_index: int) -> float:
 def bits_of_fineness(fineness: torch.Tensor | None) -> torch.Tensor | float:
     """Bits that finer steps add to those of levels in units of the coarsest."""
     return 0.0 if fineness is None else fineness.log2().sum()
-
-
-def steps_of_sizing(config: FitConfig) -> tuple[int, int]:
-    """Tell the optimiser's steps before which the latent's is chosen for a size.
-
-    The second time no number is rounded yet, and the bits have gone where the rate weight, at the
-    end of what it may do, could not keep them.
-    """
-    start = config.rounding_start
-    lead = max(start - _SIZING_LEAD, 0.0)
-    return math.ceil(lead * config.steps), math.ceil(start * config.steps)
-
-
-def steps_of_a_turn(config: FitConfig) -> int:
-    """Count the steps from one turn of the rate weight to the next."""
-    return min(max(1, config.steps // _STEERINGS), _STEERING_STEPS)
-
-
-def is_steered(config: FitConfig, step: int) -> bool:
-    """Whether the rate weight is turned after this step."""
-    return step >= steps_of_sizing(config)[0] and (step + 1) % steps_of_a_turn(config) == 0
-
-
-def pace_of_bits(config: FitConfig, step: int) -> float:
-    """How fast bits answer to the rate weight, see `RateSteering.turn`."""
-    free = 1 - rounded_count(config, step) / config.latent
-    # Short fits cannot wait for bits to come to rest.
-    hurry = max(1.0, _UNHURRIED_STEPS / config.steps)
-    return 2 * free * one_cycle(step / config.steps) / hurry
-
-
-def rounded_count(config: FitConfig, step: int) -> int:
-    """How many of the latent's first numbers are rounded from this step on."""
-    start = config.rounding_start
-    if not config.quantization_aware or step < start * config.steps:
-        return 0
-    progress = (step / config.steps - start) / max(_ROUNDING_END - start, 1e-9)
-    return min(config.latent, math.ceil(config.latent * progress))
-
-
-def one_cycle(progress: float) -> float:
-    """Share of the peak learning rate at `progress` in [0, 1): linear up, cosine down."""
-    if progress < _WARM_UP_SHARE:
-        return max(progress / _WARM_UP_SHARE, 1e-3)
-    return 0.5 * (1 + math.cos(math.pi * (progress - _WARM_UP_SHARE) / (1 - _WARM_UP_SHARE)))
 
 
 def _to_numpy(tensor: torch.Tensor) -> npt.NDArray[np.float32]:

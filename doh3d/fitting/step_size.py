@@ -36,21 +36,18 @@ def step_index_for_bits(
     biases: npt.NDArray[np.float32],
     config: FitConfig,
     payload_bits: float,
-    *,
-    near: int,
 ) -> int:
-    """Index of the finest step near another at which latent and biases about keep within the bits.
+    """Index of the finest step near training's own at which latent and biases keep within the bits.
 
     Parameters
     ----------
     latent : (n,) float32
-        As it stands when rounding sets in.
+        As it stands before any number is rounded.
     biases : (bias_count,) float32
-    near : int
-        Index of the step that training began with.
     """
     bias_levels = quantize(biases, nearest_step_index(config.bias_step), MAX_BITS)
     available = payload_bits - code_length_bits(bias_levels, choose_model(bias_levels))
+    near = config.training_step_index
     finest = max(near - _FINER_NOTCHES, 0)
     coarsest = min(near + _COARSER_NOTCHES, STEP_COUNT - 1)
     for index in range(finest, coarsest):

@@ -171,3 +171,32 @@ def test_effort_is_the_number_of_products(effort):
     descent.step(torch.ones(COUNT), torch.ones(COUNT), 1e-9)
     # Five for a short latent, at least one; and the first residual's.
     assert projection.calls == 1 + max(1, round(5 * effort))
+
+
+def test_a_burst_of_gradients_makes_no_longer_steps_than_is_usual():
+    """Of two latents one gets a burst; the other's steps are none of its business."""
+    count, n = 2, 40
+    curvature = WeightCurvature(SHAPES, CPU, count)
+    generator = torch.Generator().manual_seed(0)
+    projection = make_projection("hadamard", n, SIZES, 0).for_many(count)
+    descent = LatentDescent(projection, curvature, n, CPU, count)
+    latents = torch.randn((count, n), generator=generator)
+    lengths = []
+    for step in range(60):
+        curvature.update(torch.randn(count * COUNT, generator=generator))
+        gradients = 1e-3 * torch.ones((count, n))
+        if step == 50:
+            gradients[0] *= 1000
+        before, usual = latents.clone(), descent.usual.clone()
+        descent.step(latents, gradients, 0.1)
+        wanted = descent.momentum / (1 - 0.9 ** (step + 1))
+        whole = (descent.direction * wanted).sum(dim=1, keepdim=True).sqrt()
+        taken = ((before - latents) / 0.1 * wanted).sum(dim=1, keepdim=True) / whole
+        if step:
+            assert (taken <= 1.2 * usual * 1.01).all()
+            # Only where a step is too long is it cut.
+            assert torch.allclose(taken, torch.minimum(whole, 1.2 * usual), rtol=0.01)
+        lengths.append(whole / descent.usual)
+    lengths = torch.stack(lengths)
+    assert lengths[50:, 0].max() > 20
+    assert lengths[50:, 1].max() < 2

@@ -13,8 +13,8 @@ from doh3d.fitting.config import FitConfig
 from doh3d.fitting.encoding import quantize_fit
 from doh3d.fitting.fit import Optimisation, fit_latent
 from doh3d.fitting.many import fit_latents
-from doh3d.fitting.optimisation import one_cycle
 from doh3d.fitting.preparation import PreparedShape
+from doh3d.fitting.schedule import one_cycle
 from doh3d.geometry.sampling import OccupancySamples
 from doh3d.geometry.transform import NormalizingTransform
 from doh3d.hypernetwork.architecture import Architecture
