@@ -12,7 +12,9 @@ Result = TypeVar("Result")
 
 # Of each tick: enough to compute, too little to be felt when turning a shape.
 _THREAD_SECONDS = 0.05
-_FRAMES = 3
+# After a change: at once, then after twice as long each time, to 6 s. A renderer that is behind
+# drops frames that come too soon, and on a busy machine a frame may take a second.
+_FRAMES = 6
 _FRAME_SECONDS = 0.2
 
 
@@ -57,16 +59,17 @@ class Redraws:
     """Frames still to be drawn: more than one for each change, since the renderer drops some."""
 
     def __init__(self) -> None:
-        self._left, self._next = 0, 0.0
+        self._left, self._next, self._gap = 0, 0.0, _FRAME_SECONDS
 
     def ask(self) -> None:
         """Ask for the frames of a change."""
-        self._left = _FRAMES
+        self._left, self._gap = _FRAMES, _FRAME_SECONDS
 
     def due(self) -> bool:
         """Whether to draw a frame now, which counts as drawn."""
         if not self._left or time.monotonic() < self._next:
             return False
         self._left -= 1
-        self._next = time.monotonic() + _FRAME_SECONDS
+        self._next = time.monotonic() + self._gap
+        self._gap *= 2
         return True
