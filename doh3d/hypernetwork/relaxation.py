@@ -24,9 +24,6 @@ _SINE_BENT_RADIUS = 1.6
 # coordinates are at most about 1, and four roundings lie between the two.
 _POINT_ERROR = 2.0**-22
 
-# Of a smooth ReLU and of its lines, by the size of what goes in.
-_SMOOTH_ERROR = 2.0**-20
-
 # Of float32 angles, by their size, and of their sines: torch's are within one unit in the last
 # place.
 _SINE_ERROR = 2.0**-22
@@ -34,62 +31,53 @@ _SINE_ERROR = 2.0**-22
 
 @dataclass(frozen=True)
 class Lines:
-    """``lower_slope x + lower_offset <= f(x) <= upper_slope x + upper_offset``.
+    """Two parallel lines: ``f(x)`` is within ``gap`` of ``slope x + middle``.
+
+    But for rounding, which is at most 24 units of 1 plus the function's largest value.
 
     Attributes
     ----------
-    lower_slope, lower_offset, upper_slope, upper_offset : (B, m) float32
-        For each box and neuron. `lower_offset` is None where it is zero throughout.
+    slope, middle, gap : (B, m) float32
+        For each box and neuron.
     """
 
-    lower_slope: torch.Tensor
-    lower_offset: torch.Tensor | None
-    upper_slope: torch.Tensor
-    upper_offset: torch.Tensor
+    slope: torch.Tensor
+    middle: torch.Tensor
+    gap: torch.Tensor
 
     def of_boxes(self, boxes: torch.Tensor) -> Lines:
         """Keep the lines of some of the boxes, by their (M,) numbers."""
-        upper_slope = self.upper_slope[boxes]
-        # Parallel lines share their slopes.
-        parallel = self.lower_slope is self.upper_slope
-        return Lines(
-            upper_slope if parallel else self.lower_slope[boxes],
-            None if self.lower_offset is None else self.lower_offset[boxes],
-            upper_slope,
-            self.upper_offset[boxes],
-        )
+        return Lines(self.slope[boxes], self.middle[boxes], self.gap[boxes])
 
 
 def relu_lines(centre: torch.Tensor, radius: torch.Tensor) -> Lines:
     """Lines around max(0, x) on [centre - radius, centre + radius], each (B, m), radius > 0.
 
-    The upper one is the chord. The lower is 0 or x, whichever leaves the smaller area (Zhang et
-    al., "Efficient neural network robustness certification", NeurIPS 2018).
+    The upper one is the chord.
     """
-    # Where the sign is known, the clamp makes the chord's slope 0 or 1.
-    upper_slope = (centre / radius).mul_(0.5).add_(0.5).clamp_(0.0, 1.0)
-    upper_offset = (radius - centre).clamp_min_(0.0).mul_(upper_slope)
-    return Lines(upper_slope.round(), None, upper_slope, upper_offset)
+    # From the highest argument, which may be small beside the radius, and then errs little.
+    slope = (centre + radius).clamp_min_(0.0).div_(radius).mul_(0.5).clamp_max_(1.0)
+    gap = (radius - centre).clamp_min_(0.0).mul_(slope).mul_(0.5)
+    return Lines(slope, gap, gap)
 
 
 def smooth_lines(centre: torch.Tensor, radius: torch.Tensor) -> Lines:
-    """Parallel lines around a smooth ReLU on [centre - radius, centre + radius], each (B, m).
+    """Lines around a smooth ReLU on [centre - radius, centre + radius], each (B, m), radius > 0.
 
-    It is convex: of the lines of any slope s, 0 to 1, the tangent s x + s (1 - s) is the highest
-    below, and the lowest above goes through one of the ends. Their slope is about the chord's.
+    It is convex. The upper one is the chord, and the lower one the tangent of the chord's slope s,
+    s x + s (1 - s).
     """
-    lowest, highest = centre - radius, centre + radius
-    left = smooth_relu(lowest.clone())
-    right = smooth_relu(highest.clone())
-    slope = (right - left).div_(2.0 * radius).clamp_(0.0, 1.0)
-    # Values and products here are off by a few roundings of such sizes.
-    error = (centre.abs() + radius + 2.0).mul_(_SMOOTH_ERROR)
-    above = torch.maximum(left - slope * lowest, right - slope * highest)
-    return Lines(slope, slope - slope.square() - error, slope, above + error)
+    lowest = centre - radius
+    left, right = smooth_relu(lowest.clone()), smooth_relu(centre + radius)
+    slope = right.sub_(left).div_(radius).mul_(0.5).clamp_(0.0, 1.0)
+    above = left.addcmul_(slope, lowest, value=-1.0)
+    below = torch.addcmul(slope, slope, slope, value=-1.0)
+    gap = above.sub_(below).mul_(0.5)
+    return Lines(slope, below.add_(gap), gap)
 
 
 def sine_lines(omega: int, centre: torch.Tensor, radius: torch.Tensor) -> Lines:
-    """Parallel lines around sin(omega x) on [centre - radius, centre + radius], each (B, m).
+    """Lines around sin(omega x) on [centre - radius, centre + radius], each (B, m).
 
     With angle a and deviation u, |u| <= r, sin(a + u) = sin a cos u + cos a sin u, where
     1 - r^2 / 2 <= cos u <= 1 and u is within r^3 / 6 of sin u.
@@ -98,11 +86,10 @@ def sine_lines(omega: int, centre: torch.Tensor, radius: torch.Tensor) -> Lines:
     sine, cosine = torch.sin(angle), torch.cos(angle)
     linear = (reach < _SINE_LINEAR_RADIUS).to(centre.dtype)
     bend, twist = (reach**2 / 4) * linear, (reach**3 / 6) * linear
-    error = sine.abs() * bend + cosine.abs() * twist + (1.0 - linear)
-    error = error + _SINE_ERROR * (angle.abs() + reach + 2.0)
+    gap = sine.abs() * bend + cosine.abs() * twist + (1.0 - linear)
+    gap = gap + _SINE_ERROR * (angle.abs() + reach + 2.0)
     slope = omega * cosine * linear
-    middle = sine * (linear - bend) - slope * centre
-    return Lines(slope, middle - error, slope, middle + error)
+    return Lines(slope, sine * (linear - bend) - slope * centre, gap)
 
 
 @dataclass(frozen=True)
