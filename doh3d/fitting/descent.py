@@ -120,9 +120,12 @@ class LatentDescent:
         """By how much the direction is to be cut, and learn from it what is usual."""
         # M d is what is wanted, but for what the solver leaves.
         length = _dot(self.direction, wanted).clamp_min(_TINY).sqrt()
-        longest = length if self.updates == 1 else self.usual * _LONGEST_OF_USUAL
-        cut = torch.minimum(length, longest)
-        self.usual.copy_(cut if self.updates == 1 else torch.lerp(self.usual, cut, _USUAL_SHARE))
+        if self.updates * _USUAL_SHARE <= 1:
+            # The first are small steps of the warm-up, and too few to tell what is usual.
+            self.usual.lerp_(length, 1 / self.updates)
+            return torch.ones_like(length)
+        cut = torch.minimum(length, self.usual * _LONGEST_OF_USUAL)
+        self.usual.lerp_(cut, _USUAL_SHARE)
         return cut / length
 
     def _solve(self, wanted: torch.Tensor, fixed: int, bending: torch.Tensor | float) -> None:

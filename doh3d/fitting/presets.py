@@ -46,9 +46,9 @@ class Preset:
 
 
 PRESETS: dict[PresetName, Preset] = {
-    "fast": Preset(steps=1200, batch_size=3072, pool_size=400_000),
+    "fast": Preset(steps=1100, batch_size=3072, pool_size=400_000),
     "default": Preset(steps=5600, batch_size=4096, pool_size=800_000),
-    "best": Preset(steps=16_000, batch_size=8192, pool_size=2_000_000),
+    "best": Preset(steps=24_000, batch_size=8192, pool_size=2_000_000),
 }
 
 
