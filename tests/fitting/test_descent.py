@@ -173,6 +173,16 @@ def test_effort_is_the_number_of_products(effort):
     assert projection.calls == 1 + max(1, round(5 * effort))
 
 
+def test_a_small_first_gradient_does_not_hold_steps_short():
+    descent = LatentDescent(make_projection("hadamard", 40, SIZES, 0), learned_curvature(), 40, CPU)
+    latent = torch.randn(40, generator=torch.Generator().manual_seed(0))
+    for step in range(5):
+        gradient = torch.full((40,), 1e-6 if step == 0 else 1.0)
+        before = latent.clone()
+        descent.step(latent, gradient, 1.0)
+    assert torch.allclose(before - latent, descent.direction, atol=1e-6)
+
+
 def test_a_burst_of_gradients_makes_no_longer_steps_than_is_usual():
     """Of two latents one gets a burst; the other's steps are none of its business."""
     count, n = 2, 40
