@@ -6,8 +6,8 @@ Writes results/<version>/rd.tsv, a row a file, as it is measured; a second run g
 first stopped. Then draws rd-<preset>.png and prints BD-rate against each peer for each mesh, for
 organic meshes, for CAD parts and for all. `--report` only draws and prints.
 
-Learned peers get the codec's steps, batches and samples, and the best two of five networks at each
-size; their learning rate is the best of a ladder (docs/benchmark.md).
+Learned peers get the codec's steps, batches and samples, and the best two of five or eight networks
+at each size; their learning rate is the best of a ladder (docs/benchmark.md).
 IoU is of the field (of the decoded mesh for Draco) by the bbox protocol. `--quick` screens: the
 codec against Draco on four meshes at two sizes, with the fast preset.
 """

@@ -7,12 +7,13 @@
 - `doh_published`: the hypernetwork as far as the paper fixes it: a dense projection, Adam,
   post-training quantisation, fixed-length codes.
 
-Every peer gets the best of five networks at each size, chosen by short trials. A weak baseline
-is a false claim.
+Every peer gets the best of five or eight networks at each size, chosen by short trials. A weak
+baseline is a false claim.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +28,7 @@ from doh3d.codec.quantization import best_step_index, nearest_step_index, quanti
 from doh3d.codec.shape_code import ShapeCode
 from doh3d.codec.signal_code import ParameterGroup
 from doh3d.errors import Doh3dError
-from doh3d.hypernetwork.architecture import Architecture
+from doh3d.hypernetwork.architecture import Activation, Architecture
 from doh3d.limits import MAX_WIDTH
 
 if TYPE_CHECKING:
@@ -45,8 +46,10 @@ PEERS: tuple[Peer, ...] = get_args(Peer)
 _OVERHEAD_BYTES = 38
 
 # Bits of the quantiser's range for `mlp`, and the bits that a weight then takes in the file:
-# fewer bits buy a wider network at the same size.
-_MLP_BITS = ((5, 3.5), (6, 4.2), (7, 5.0), (8, 5.8), (9, 6.7))
+# fewer bits buy a wider network at the same size. The codec's own activation is better in small
+# files, ReLUs are in large ones.
+_MLP_BITS = ((6, 4.2), (7, 5.0), (8, 5.8), (9, 6.7))
+_MLP_ACTIVATIONS: tuple[Activation, ...] = ("relu", "smooth")
 _COIN_DEPTHS = (1, 2, 3, 4, 5)
 _DOH_WIDTH_FACTORS = (0.6, 0.8, 1.0, 1.25, 1.6)
 _DOH_BITS = 8
@@ -67,7 +70,7 @@ def doh_learning_rate(latent: int) -> float:
     return min(0.0124 * math.pow(latent / 1100, -0.66), 0.012)
 
 
-# Share of the steps that the five trials get, and how many then get them all.
+# Share of the steps that the trials get, and how many then get them all.
 _TRIAL_SHARE = 0.25
 _FITTED_IN_FULL = 2
 
@@ -118,9 +121,9 @@ def fit_peer(
     *,
     device: torch.device,
 ) -> Iterator[PeerFit]:
-    """Fit a peer at about `target_bytes`: the best two of five networks.
+    """Fit a peer at about `target_bytes`: the best two of its five or eight networks.
 
-    All five are tried with a quarter of the steps; those that `rank` puts highest are then
+    All are tried with a quarter of the steps; those that `rank` puts highest are then
     fitted with all of them.
 
     Parameters
@@ -145,13 +148,13 @@ def _fit_mlp(
     config: FitConfig,
     target_bytes: int,
     device: torch.device,
-    variant: tuple[int, float],
+    variant: tuple[Activation, tuple[int, float]],
 ) -> PeerFit:
-    bits, bits_each = variant
+    activation, (bits, bits_each) = variant
     # One network, as whoever stores it directly would have it.
     config = shape.adapt(replace(config, levels=0))
     weights = 8 * (target_bytes - _OVERHEAD_BYTES) / bits_each
-    architecture = _network_of(weights, replace(config.architecture, activation="relu"))
+    architecture = _network_of(weights, replace(config.architecture, activation=activation))
     # Its numbers are not alike, as a latent's are: which are rounded last is chance.
     direct = replace(
         config,
@@ -173,7 +176,7 @@ def _fit_mlp(
     levels = stored.latent.values * stored.latent.step
     biases = stored.biases.values * stored.biases.step
     field = _direct_field(code, levels, biases, device)
-    return PeerFit(data, field, f"width {architecture.width}, {bits} bits")
+    return PeerFit(data, field, f"width {architecture.width}, {bits} bits, {activation}")
 
 
 def _fit_coin(
@@ -234,9 +237,9 @@ def _fit_doh_published(
     )
 
 
-# How each peer is fitted, and its five networks.
+# How each peer is fitted, and its networks.
 _PEER_FITS: dict[Peer, tuple[Callable[..., PeerFit], Sequence[Any]]] = {
-    "mlp": (_fit_mlp, _MLP_BITS),
+    "mlp": (_fit_mlp, tuple(itertools.product(_MLP_ACTIVATIONS, _MLP_BITS))),
     "coin": (_fit_coin, _COIN_DEPTHS),
     "doh_published": (_fit_doh_published, _DOH_WIDTH_FACTORS),
 }
