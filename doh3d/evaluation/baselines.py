@@ -60,7 +60,7 @@ _MAX_DENSE_ENTRIES = 2**24
 
 # Learning rates at the schedule's peak, tuned for each peer: the best of a ladder, see
 # docs/benchmark.md, in standard deviations of a weight's initial value.
-_MLP_LEARNING_RATE = 0.15
+_MLP_LEARNING_RATE, _MLP_LEARNING_RATE_OF_MANY, _MANY_WEIGHTS = 0.15, 0.3, 6000
 _MLP_ROUNDING_START = 0.6
 _COIN_LEARNING_RATE = 0.4
 
@@ -164,7 +164,9 @@ def _fit_mlp(
         graded=False,
         rounding_start=_MLP_ROUNDING_START,
     )
-    result = _fit_directly(shape, replace(direct, learning_rate=_MLP_LEARNING_RATE), device)
+    many = architecture.weight_count > _MANY_WEIGHTS
+    rate = _MLP_LEARNING_RATE_OF_MANY if many else _MLP_LEARNING_RATE
+    result = _fit_directly(shape, replace(direct, learning_rate=rate), device)
     code = _shape_code(
         shape,
         architecture,
