@@ -58,6 +58,8 @@ def reference_config(
         near_surface_fraction=0.5,
         near_surface_std=0.02,
         softness=0.0,
+        graded=False,
+        draws_by_error=False,
         optimizer="adam",
     )
 
