@@ -36,7 +36,7 @@ _CPU_CHUNK = 2**12
 _DEVICE_CHUNK = 2**18
 
 # Evaluations of the network that bounding it over a block costs: eight products with each matrix
-# on the way forward, two on the way back.
+# on the way forward, one on the way back; one more for what lies between them.
 _EVALUATIONS_OF_BOUNDS = 10
 
 

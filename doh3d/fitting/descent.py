@@ -121,7 +121,7 @@ class LatentDescent:
         # M d is what is wanted, but for what the solver leaves.
         length = _dot(self.direction, wanted).clamp_min(_TINY).sqrt()
         if self.updates * _USUAL_SHARE <= 1:
-            # The first are small steps of the warm-up, and too few to tell what is usual.
+            # Too few to tell what is usual; the warm-up keeps them small but in short fits.
             self.usual.lerp_(length, 1 / self.updates)
             return torch.ones_like(length)
         cut = torch.minimum(length, self.usual * _LONGEST_OF_USUAL)

@@ -33,7 +33,7 @@ _SINE_ERROR = 2.0**-22
 class Lines:
     """Two parallel lines: ``f(x)`` is within ``gap`` of ``slope x + middle``.
 
-    But for rounding, which is at most 24 units of 1 plus the function's largest value.
+    But for rounding: a few units of 1 plus the function's largest value, for which bounds allow.
 
     Attributes
     ----------

@@ -12,8 +12,8 @@ Result = TypeVar("Result")
 
 # Of each tick: enough to compute, too little to be felt when turning a shape.
 _THREAD_SECONDS = 0.05
-# After a change: at once, then after twice as long each time, to 6 s. A renderer that is behind
-# drops frames that come too soon, and on a busy machine a frame may take a second.
+# After a change: about at once, then after twice as long each time, to 6 s. A renderer that is
+# behind drops frames that come too soon, and on a busy machine a frame may take a second.
 _FRAMES = 6
 _FRAME_SECONDS = 0.2
 
@@ -64,6 +64,8 @@ class Redraws:
     def ask(self) -> None:
         """Ask for the frames of a change."""
         self._left, self._gap = _FRAMES, _FRAME_SECONDS
+        # Whatever is still due of an earlier change.
+        self._next = min(self._next, time.monotonic() + _FRAME_SECONDS)
 
     def due(self) -> bool:
         """Whether to draw a frame now, which counts as drawn."""

@@ -52,8 +52,13 @@ def test_a_change_is_drawn_more_than_once_but_not_for_ever(monkeypatch):
     assert 2 <= max(np.diff(drawn)) <= 5
     assert len(drawn) <= 6
 
-    # A change in between starts anew.
+    # A change in between starts anew, and does not wait for the last's late frames.
     redraws.ask()
-    assert redraws.due()
-    now[0] += 0.3
-    assert redraws.due()
+    for _ in range(4):
+        now[0] += 10
+        assert redraws.due()
+    redraws.ask()
+    assert not redraws.due()
+    for _ in range(3):
+        now[0] += 0.41
+        assert redraws.due()
