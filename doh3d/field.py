@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 _CPU_CHUNK = 2**12
 _DEVICE_CHUNK = 2**18
 
+# Cells have fewer nodes each, and the last chunk of each cell is filled up. But of chunks smaller
+# than this more time goes to each operation's overhead than to the arithmetic.
+_LEAST_CHUNK = 2**11
+
 # Evaluations of the network that bounding it over a block costs: eight products with each matrix
 # on the way forward, one on the way back; one more for what lies between them.
 _EVALUATIONS_OF_BOUNDS = 10
@@ -233,7 +237,7 @@ class OccupancyLattice:
             architecture,
             field.weights,
             [self._tensor(axis) for axis in coordinates],
-            max(1, field.chunk // architecture.cells),
+            max(field.chunk // architecture.cells, _LEAST_CHUNK),
             self._crew,
         )
         half_extents = field.code.half_extents.astype(np.float32)

@@ -70,6 +70,11 @@ class LogitBounds:
         elsewhere.
     crew : Crew, optional
         Who computes.
+
+    Attributes
+    ----------
+    chunk : int
+        Boxes that are bounded at a time.
     """
 
     def __init__(
@@ -102,7 +107,7 @@ class LogitBounds:
         self._shares = [4 * (max(matrix.shape) + 8) * unit for matrix in weights.matrices]
         widest = max(max(matrix.shape) for matrix in weights.matrices)
         on_cpu = weights.biases[0].device.type == "cpu"
-        self._chunk = max(1, (_CPU_NUMBERS if on_cpu else _DEVICE_NUMBERS) // widest)
+        self.chunk = max(1, (_CPU_NUMBERS if on_cpu else _DEVICE_NUMBERS) // widest)
         self._make_tables(centres, half_sides)
 
     def planes(self, boxes: torch.Tensor, *, for_signs: bool = False) -> torch.Tensor:
@@ -121,25 +126,28 @@ class LogitBounds:
             Planes p below the logit, and below the negated logit, at every point of each box:
             ``p[0] + p[1:] . t`` with t in [-1, 1]^3 from the box's lowest corner to its highest.
         """
-        chunks = (boxes + self._offsets).split(self._chunk) if len(boxes) else ()
+        chunks = boxes.split(self.chunk) if len(boxes) else ()
         found = [self._centres.new_zeros(2, 0, 4)] * len(chunks)
 
-        @torch.no_grad()
         def bound(_: int, piece: int) -> None:
-            rows = chunks[piece]
-            analysis = self._forward(rows)
-            if not for_signs:
-                found[piece] = self._backward(rows, analysis)
-                return
-            level = analysis.lowest.unsqueeze(2)
-            planes = torch.cat([level, level.new_zeros(2, len(rows), 3)], dim=2)
-            open_ = (~(analysis.lowest > 0).any(dim=0)).nonzero().squeeze(1)
-            if len(open_):
-                planes[:, open_] = self._backward(rows[open_], analysis.of_boxes(open_))
-            found[piece] = planes
+            found[piece] = self.of_chunk(chunks[piece], for_signs=for_signs)
 
         self._crew.run(bound, len(chunks))
         return torch.cat([self._centres.new_zeros(2, 0, 4), *found], dim=1)
+
+    @torch.no_grad()
+    def of_chunk(self, boxes: torch.Tensor, *, for_signs: bool) -> torch.Tensor:
+        """Bound as `planes` does, at once: as many boxes as stay within the cache."""
+        rows = boxes + self._offsets
+        analysis = self._forward(rows)
+        if not for_signs:
+            return self._backward(rows, analysis)
+        level = analysis.lowest.unsqueeze(2)
+        planes = torch.cat([level, level.new_zeros(2, len(rows), 3)], dim=2)
+        open_ = (~(analysis.lowest > 0).any(dim=0)).nonzero().squeeze(1)
+        if len(open_):
+            planes[:, open_] = self._backward(rows[open_], analysis.of_boxes(open_))
+        return planes
 
     def _make_tables(self, centres: Sequence[torch.Tensor], half_sides: Sequence[float]) -> None:
         """Tables with a row for each centre, one axis after the other.

@@ -39,8 +39,9 @@ class CellBounds:
     ) -> None:
         partition = architecture.partition
         assert partition is not None
+        self._crew = crew or Crew()
         self._cells = [
-            LogitBounds(architecture, weights, centres, half_sides, cell, crew)
+            LogitBounds(architecture, weights, centres, half_sides, cell)
             for cell in range(partition.cells)
         ]
         corners = torch.from_numpy(partition.corners).to(centres[0].device)
@@ -67,14 +68,23 @@ class CellBounds:
         alone = touching.sum(dim=1) == 1
         found = self._touching[0].new_zeros((2, len(boxes), 4), dtype=torch.float32)
         found[:, :, 0] = torch.inf
-        for cell, bounds in enumerate(self._cells):
-            rows = touching[:, cell].nonzero().squeeze(1)
-            if not len(rows):
-                continue
-            planes = bounds.planes(boxes[rows], for_signs=for_signs)
+        pieces = [
+            (bounds, rows)
+            for cell, bounds in enumerate(self._cells)
+            for rows in touching[:, cell].nonzero().squeeze(1).split(bounds.chunk)
+            if len(rows)
+        ]
+        planes = [found] * len(pieces)
+
+        def bound(_: int, piece: int) -> None:
+            bounds, rows = pieces[piece]
+            planes[piece] = bounds.of_chunk(boxes[rows], for_signs=for_signs)
+
+        self._crew.run(bound, len(pieces))
+        for (_, rows), of_rows in zip(pieces, planes, strict=True):
             within = alone[rows]
-            found[:, rows[within]] = planes[:, within]
-            shared = planes[:, ~within]
+            found[:, rows[within]] = of_rows[:, within]
+            shared = of_rows[:, ~within]
             lowest = shared[:, :, 0] - shared[:, :, 1:].abs().sum(dim=2)
             others = rows[~within]
             found[:, others, 0] = torch.minimum(found[:, others, 0], lowest)

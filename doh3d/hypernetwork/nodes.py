@@ -52,19 +52,23 @@ class NodeLogits:
 
     def __call__(self, nodes: torch.Tensor) -> torch.Tensor:
         """(N,) float32 logits of (N, 3) int64 node indices."""
-        count = len(nodes)
-        filling = nodes.new_zeros(-count % self._chunk, nodes.shape[1])
-        rows = torch.cat([nodes, filling]) + self._offsets
-        chunks = rows.split(self._chunk) if len(rows) else ()
-        values = [self._table.new_zeros(0, 1)] * len(chunks)
+        chunks = nodes.split(self._chunk) if len(nodes) else ()
+        values = [self._table.new_zeros(0)] * len(chunks)
 
-        @torch.no_grad()
         def evaluate(_: int, piece: int) -> None:
-            features = embedding_bag(chunks[piece], self._table, mode="sum")
-            values[piece] = target_forward(self._architecture, self._weights, features)
+            values[piece] = self.of_chunk(chunks[piece])
 
         self._crew.run(evaluate, len(chunks))
-        return torch.cat([self._table.new_zeros(0, 1), *values]).squeeze(1).narrow(0, 0, count)
+        return torch.cat([self._table.new_zeros(0), *values])
+
+    @torch.no_grad()
+    def of_chunk(self, nodes: torch.Tensor) -> torch.Tensor:
+        """(N,) logits of no more nodes than a chunk has."""
+        filling = nodes.new_zeros(self._chunk - len(nodes), nodes.shape[1])
+        rows = torch.cat([nodes, filling]) + self._offsets
+        features = embedding_bag(rows, self._table, mode="sum")
+        logits = target_forward(self._architecture, self._weights, features)
+        return logits.squeeze(1).narrow(0, 0, len(nodes))
 
 
 class CellNodeLogits:
@@ -89,6 +93,8 @@ class CellNodeLogits:
         partition = architecture.partition
         assert partition is not None
         self._partition = partition
+        self._chunk = chunk
+        self._crew = crew or Crew()
         folded = [
             axis.abs() if d in architecture.mirrored else axis for d, axis in enumerate(coordinates)
         ]
@@ -104,7 +110,6 @@ class CellNodeLogits:
                     )
                 ],
                 chunk,
-                crew,
             )
             for cell in range(partition.cells)
         ]
@@ -117,8 +122,15 @@ class CellNodeLogits:
         order = np.argsort(cells, kind="stable")
         ends = np.cumsum(np.bincount(cells, minlength=len(self._cells)))
         logits = torch.empty(len(nodes), device=nodes.device)
-        for network, rows in zip(self._cells, np.split(order, ends[:-1]), strict=True):
-            if len(rows):
-                own = torch.from_numpy(rows).to(nodes.device)
-                logits[own] = network(nodes[own])
+        pieces = [
+            (network, torch.from_numpy(rows[first : first + self._chunk]).to(nodes.device))
+            for network, rows in zip(self._cells, np.split(order, ends[:-1]), strict=True)
+            for first in range(0, len(rows), self._chunk)
+        ]
+
+        def evaluate(_: int, piece: int) -> None:
+            network, rows = pieces[piece]
+            logits[rows] = network.of_chunk(nodes[rows])
+
+        self._crew.run(evaluate, len(pieces))
         return logits
