@@ -155,9 +155,12 @@ def choose_model(values: npt.NDArray[np.int64], *, graded: bool = False) -> Symb
 def _bits_of_models(values: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """(4, 160) bits that (N,) values take under each table family and parameter."""
     bits = np.empty((_TABLES, SCALE_PARAMETERS))
+    # Each value once: mostly they are few, and looked at once for every shift.
+    levels, counts = np.unique(values, return_counts=True)
     for shift in range(MAX_SHIFT + 1):
-        high, _ = _split(values, shift)
-        histogram = np.bincount(np.minimum(np.abs(high), TABLE_RADIUS), minlength=TABLE_RADIUS + 1)
+        high, _ = _split(levels, shift)
+        symbols = np.minimum(np.abs(high), TABLE_RADIUS)
+        histogram = np.bincount(symbols, weights=counts, minlength=TABLE_RADIUS + 1)
         first = 0 if shift == 0 else _FIRST_SPLIT_SCALE
         begin = first + _OCTAVE * shift
         found = _table_bits()[:, first:] @ histogram + shift * len(values)

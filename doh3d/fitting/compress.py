@@ -25,6 +25,7 @@ from doh3d.fitting.presets import (
     batch_for_latent,
     find_preset,
     plan_for_latent,
+    pool_for_latent,
     steps_for_latent,
 )
 from doh3d.fitting.rate_control import (
@@ -144,7 +145,7 @@ def make_config(
         batch_size=batch_for_latent(effort.batch_size, known),
         learning_rate=plan.learning_rate,
         rate_weight=plan.rate_weight,
-        pool_size=round(effort.pool_size * plan.pool_factor),
+        pool_size=pool_for_latent(effort, plan),
         near_surface_fraction=plan.near_surface_fraction,
         near_surface_std=plan.near_surface_std,
     )

@@ -46,8 +46,8 @@ class Preset:
 
 
 PRESETS: dict[PresetName, Preset] = {
-    "fast": Preset(steps=1100, batch_size=3072, pool_size=400_000),
-    "default": Preset(steps=5600, batch_size=4096, pool_size=800_000),
+    "fast": Preset(steps=1050, batch_size=3072, pool_size=300_000),
+    "default": Preset(steps=5600, batch_size=4096, pool_size=400_000),
     "best": Preset(steps=24_000, batch_size=8192, pool_size=2_000_000),
 }
 
@@ -130,6 +130,9 @@ _NEAR_LATENTS, _NEAR_FRACTIONS = [math.log(600), math.log(1500)], [0.5, 0.7]
 _POOL_LATENT = 3000
 _MAX_POOL_FACTOR = 2.0
 
+# Samples are drawn so often in the mean: a new one costs as much as several draws, and adds less.
+_LEAST_DRAWS = 8
+
 # Latent above which the steps become fewer, and each sees more points, as powers of its length: the
 # solver's share of a step grows, and points cost little beside it.
 _EFFORT_LATENT = 1500
@@ -184,6 +187,13 @@ def steps_for_latent(steps: int, latent: int) -> int:
 def batch_for_latent(batch_size: int, latent: int) -> int:
     """Scale a preset's points a step to a latent."""
     return round(batch_size * math.pow(max(1.0, latent / _EFFORT_LATENT), _BATCH_EXPONENT))
+
+
+def pool_for_latent(preset: Preset, plan: Plan) -> int:
+    """Scale a preset's points sampled to a latent, but to no more than its steps make use of."""
+    steps = steps_for_latent(preset.steps, plan.latent)
+    draws = steps * batch_for_latent(preset.batch_size, plan.latent)
+    return min(round(preset.pool_size * plan.pool_factor), draws // _LEAST_DRAWS)
 
 
 def find_preset(name: str) -> Preset:
