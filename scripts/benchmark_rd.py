@@ -284,6 +284,7 @@ def main() -> None:
     parser.add_argument("--report", action="store_true")
     parser.add_argument("--preset", default="default")
     parser.add_argument("--methods", default=",".join(("codec", "draco", *PEERS)))
+    parser.add_argument("--sizes", help="bytes, comma-separated, for the usual ones")
     parser.add_argument("--shard", default="1/1", help="I/N: every N-th mesh, beginning with I")
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
@@ -291,6 +292,8 @@ def main() -> None:
     output = arguments.output or Path(f"results/{doh3d.__version__}/{name}.tsv")
     table = ResultTable(output, COLUMNS)
     sizes = QUICK_SIZES if arguments.quick else SIZES
+    if arguments.sizes:
+        sizes = tuple(map(int, arguments.sizes.split(",")))
     preset = "fast" if arguments.quick else arguments.preset
     methods = ["codec", "draco"] if arguments.quick else arguments.methods.split(",")
     index, count = map(int, arguments.shard.split("/"))
@@ -307,6 +310,8 @@ def main() -> None:
                     benchmark.run(method, size)
     # Decimation knows no presets.
     rows = [row for row in table.rows() if row["preset"] in (preset, "")]
+    if not rows:
+        parser.error(f"{output} has no rows of preset {preset}")
     figure = output.stem if arguments.quick else f"{output.stem}-{preset}"
     draw(curves(rows), output.with_name(f"{figure}.png"))
     print("peer\tmesh\tBD-rate\toverlap\tat each size", *report(rows), sep="\n")
