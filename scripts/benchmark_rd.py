@@ -46,6 +46,8 @@ from doh3d.view.figures import quality_ticks
 
 SIZES = (500, 1200, 3000, 7000, 16_000)
 QUICK_SIZES = (1000, 4000)
+# Where triangles begin to win: the curves' part from here on is told by itself, too.
+LARGE = 4000
 QUICK_MESHES = ("armadillo", "stanford-bunny", "fandisk", "thingi_58011")
 ORGANIC = {
     "armadillo",
@@ -256,9 +258,28 @@ def at_each_point(anchor: list[RatePoint], test: list[RatePoint]) -> str:
     )
 
 
+def above(points: list[RatePoint], least: int) -> list[RatePoint]:
+    """Cut a curve off below so many bytes, where its first point is then interpolated."""
+    if len(points) < 2 or not points[0].bytes < least < points[-1].bytes:
+        return [point for point in points if point.bytes >= least]
+    low, high = points[0].iou, points[-1].iou
+    # As fine as float64 is.
+    for _ in range(52):
+        middle = (low + high) / 2
+        size = interpolate_bytes(points, middle)
+        low, high = (middle, high) if size is not None and size < least else (low, middle)
+    return [RatePoint(least, high), *(point for point in points if point.bytes > least)]
+
+
 def report(rows: list[Row]) -> Iterator[str]:
     """BD-rate of the codec against each peer, in percent; negative: the codec needs fewer."""
     found = curves(rows)
+    for mesh in sorted(found):
+        large = above(found[mesh].get("codec", []), LARGE)
+        if "draco" in found[mesh] and large:
+            percent, overlap = compared(found[mesh]["draco"], large)
+            if percent is not None:
+                yield f"draco, from {LARGE} B\t{mesh}\t{percent:+.1f}%\t{overlap}"
     for method in ("draco", *PEERS):
         rates: dict[str, list[float]] = defaultdict(list)
         for mesh in sorted(found):
