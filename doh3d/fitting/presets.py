@@ -37,7 +37,7 @@ class Preset:
     batch_size : int
         Points a step for latents of up to 1,500 numbers; longer ones take more.
     pool_size : int
-        Points sampled.
+        Points sampled for latents of up to 3,000 numbers; longer ones take more.
     """
 
     steps: int
