@@ -10,7 +10,7 @@ import re
 import struct
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,11 +19,9 @@ from doh3d.geometry.obj import read_obj
 from doh3d.geometry.off import read_off
 from doh3d.geometry.ply import read_ply
 from doh3d.geometry.polygons import MOST_FACES, FloatArray, IntArray, check_corners
+from doh3d.geometry.raw_mesh import RawMesh
 from doh3d.geometry.stl import read_stl
 from doh3d.geometry.threemf import read_3mf
-
-if TYPE_CHECKING:
-    import trimesh
 
 SUPPORTED = {
     ".ply": "PLY",
@@ -75,7 +73,7 @@ _MOST_BYTES = 1 << 29
 _MOST_GLTF_NUMBERS = 15 * MOST_FACES
 
 
-def read_mesh(path: Path) -> trimesh.Trimesh:
+def read_mesh(path: Path) -> RawMesh:
     """Read all triangles of a file, the parts of a scene being joined.
 
     Parameters
@@ -86,7 +84,7 @@ def read_mesh(path: Path) -> trimesh.Trimesh:
 
     Returns
     -------
-    trimesh.Trimesh
+    RawMesh
         The triangles as they are in the file, not welded or checked for anything but that their
         vertices exist.
 
@@ -95,8 +93,6 @@ def read_mesh(path: Path) -> trimesh.Trimesh:
     MeshError
         The file is missing, of another kind, damaged, or of more than `MOST_FACES` triangles.
     """
-    import trimesh
-
     name = " ".join(str(path).split()) or "."
     kind = detect_format(path)
     size = path.stat().st_size
@@ -107,11 +103,11 @@ def read_mesh(path: Path) -> trimesh.Trimesh:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             if kind in _READERS:
-                vertices, faces = _READERS[kind](path.read_bytes())
+                mesh = RawMesh(*_READERS[kind](path.read_bytes()))
             elif kind == "3MF":
-                vertices, faces = read_3mf(path, MOST_FACES)
+                mesh = RawMesh(*read_3mf(path, MOST_FACES))
             else:
-                vertices, faces = _read_scene(path, kind)
+                mesh = RawMesh(*_read_scene(path, kind), unit="metre")
     except MeshError:
         raise
     except ImportError as error:
@@ -125,12 +121,12 @@ def read_mesh(path: Path) -> trimesh.Trimesh:
         raise MeshError(
             f"{name}: cannot be read as {kind} ({reason}); a whole {kind} file is needed"
         ) from error
-    if len(faces) > MOST_FACES:
+    if len(mesh.faces) > MOST_FACES:
         raise MeshError(
-            f"{name}: the mesh has {len(faces)} triangles; at most {MOST_FACES} are read, so "
+            f"{name}: the mesh has {len(mesh.faces)} triangles; at most {MOST_FACES} are read, so "
             "simplify it first"
         )
-    return trimesh.Trimesh(vertices=vertices, faces=faces, process=False, validate=False)
+    return mesh
 
 
 def detect_format(path: Path) -> str:

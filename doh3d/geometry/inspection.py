@@ -171,7 +171,7 @@ def inspect_mesh(path: str | Path) -> Inspection:
         repaired = repair_mesh(raw, str(path))
     except MeshError as error:
         return Inspection(str(path), kind, False, str(error), None, None, (), None)
-    vertices, faces = np.asarray(raw.vertices), np.asarray(raw.faces)
+    vertices, faces = raw.vertices, raw.faces
     edge_faces, flipped = repair.edge_survey(repaired.given_faces)
     contents = Contents(
         vertices=len(vertices),
@@ -187,15 +187,15 @@ def inspect_mesh(path: str | Path) -> Inspection:
         non_manifold_edges=int((edge_faces > 2).sum()),
         flipped_edges=flipped,
     )
+    unit, notes = raw.unit or "not stated", raw.notes
     # What is in the file takes as much room as what is made of it.
     del raw, vertices, faces
-    shape = _describe(repaired, kind)
-    return Inspection(
-        str(path), kind, True, None, contents, shape, _notes(contents, shape), _decision(shape)
-    )
+    shape = _describe(repaired, unit)
+    notes += _notes(contents, shape)
+    return Inspection(str(path), kind, True, None, contents, shape, notes, _decision(shape))
 
 
-def _describe(repaired: RepairedMesh, kind: str) -> Shape:
+def _describe(repaired: RepairedMesh, unit: str) -> Shape:
     import trimesh
 
     mesh = repaired.mesh
@@ -233,7 +233,7 @@ def _describe(repaired: RepairedMesh, kind: str) -> Shape:
         thickness=2 * enclosed / area / float(sides.max()),
         size=_triple(high - low),
         centre=_triple(low / 2 + high / 2),
-        unit="metre" if kind in ("GLB", "glTF") else "not stated",
+        unit=unit,
         transform="float64" if transform.double else "float32",
         fill=fill,
         unclear=float(unclear.sum() / max((inside | unclear).sum(), 1)),

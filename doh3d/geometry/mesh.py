@@ -13,6 +13,7 @@ from doh3d.errors import MeshError
 from doh3d.geometry import repair
 from doh3d.geometry.formats import read_mesh
 from doh3d.geometry.orientation import orient_outwards
+from doh3d.geometry.raw_mesh import RawMesh
 from doh3d.geometry.repair import FloatArray, IntArray
 from doh3d.geometry.transform import NormalizingTransform
 from doh3d.geometry.volume import check_volume, check_work, no_volume
@@ -88,12 +89,16 @@ def load_mesh(path: str | Path) -> trimesh.Trimesh:
     return clean_mesh(read_mesh(Path(path)), name=str(path))
 
 
-def clean_mesh(mesh: trimesh.Trimesh, name: str) -> trimesh.Trimesh:
+def clean_mesh(mesh: RawMesh | trimesh.Trimesh, name: str) -> trimesh.Trimesh:
     """Weld, drop useless faces, and wind the rest outwards; see :func:`repair_mesh`.
 
-    The log tells what was repaired, and warns of faces that are left out because a vertex is not
-    finite, and of bodies that are turned although they may be meant as cavities.
+    The log tells what was repaired, and passes on what the reader had to say. It warns of faces
+    that are left out because a vertex is not finite, and of bodies that are turned although they
+    may be meant as cavities.
     """
+    if isinstance(mesh, RawMesh):
+        for note in mesh.notes:
+            _log.warning("%s: %s", name, note)
     repaired = repair_mesh(mesh, name)
     for count, what in (
         (repaired.joined_vertices, "vertices joined to others in the same place"),
@@ -114,7 +119,7 @@ def clean_mesh(mesh: trimesh.Trimesh, name: str) -> trimesh.Trimesh:
     return repaired.mesh
 
 
-def repair_mesh(mesh: trimesh.Trimesh, name: str) -> RepairedMesh:
+def repair_mesh(mesh: RawMesh | trimesh.Trimesh, name: str) -> RepairedMesh:
     """Weld, drop useless faces, and wind the rest outwards.
 
     Vertices are joined by position. Faces that use a vertex twice, have no area, repeat another
@@ -125,7 +130,7 @@ def repair_mesh(mesh: trimesh.Trimesh, name: str) -> RepairedMesh:
 
     Parameters
     ----------
-    mesh : trimesh.Trimesh
+    mesh : RawMesh or trimesh.Trimesh
         Any triangles, in any units; not changed.
     name : str
         What error messages call the mesh.
