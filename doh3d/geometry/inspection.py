@@ -11,9 +11,10 @@ import numpy as np
 from doh3d.errors import MeshError
 from doh3d.geometry import repair
 from doh3d.geometry.formats import detect_format, read_mesh
+from doh3d.geometry.half_edges import edge_survey, open_edge_count
 from doh3d.geometry.mesh import CROSSING, RepairedMesh, repair_mesh
 from doh3d.geometry.occupancy import inside_test
-from doh3d.geometry.orientation import signed_volumes
+from doh3d.geometry.orientation import find_bodies
 from doh3d.geometry.transform import NormalizingTransform
 
 # Points at which the winding number is measured; fewer where triangles lie close, so that no more
@@ -172,7 +173,7 @@ def inspect_mesh(path: str | Path) -> Inspection:
     except MeshError as error:
         return Inspection(str(path), kind, False, str(error), None, None, (), None)
     vertices, faces = raw.vertices, raw.faces
-    edge_faces, flipped = repair.edge_survey(repaired.given_faces)
+    edge_faces, flipped = edge_survey(repaired.given_faces)
     contents = Contents(
         vertices=len(vertices),
         faces=len(faces),
@@ -201,13 +202,13 @@ def _describe(repaired: RepairedMesh, unit: str) -> Shape:
     mesh = repaired.mesh
     transform = NormalizingTransform.from_bounds(mesh.bounds)
     points = transform.to_normalized(mesh.vertices)
-    faces, patch = repair.make_consistent(np.asarray(mesh.faces, dtype=np.int64))
-    volumes, _ = signed_volumes(points, faces, patch)
+    faces = np.asarray(mesh.faces, dtype=np.int64)
+    volumes = find_bodies(points, faces).volume
     # In normalised units, in which no product leaves float64.
     normalized = trimesh.Trimesh(points, faces, process=False)
     sides, area, signed = np.ptp(points, axis=0), float(normalized.area), float(normalized.volume)
-    watertight = repair.open_edge_count(faces) == 0
-    del points, faces, patch, normalized
+    watertight = open_edge_count(faces) == 0
+    del points, faces, normalized
     low, high = np.asarray(mesh.bounds, dtype=np.float64)
     test = inside_test(mesh)
     count = min(_PROBES, round(_PROBE_WORK / max(test.work, 1.0)))

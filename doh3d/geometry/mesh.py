@@ -11,8 +11,10 @@ import numpy as np
 
 from doh3d.errors import MeshError
 from doh3d.geometry import repair
+from doh3d.geometry.duplicates import align_copies, drop_duplicates
 from doh3d.geometry.formats import read_mesh
-from doh3d.geometry.orientation import orient_outwards
+from doh3d.geometry.half_edges import open_edge_count
+from doh3d.geometry.orientation import orient
 from doh3d.geometry.raw_mesh import RawMesh
 from doh3d.geometry.repair import FloatArray, IntArray
 from doh3d.geometry.transform import NormalizingTransform
@@ -172,10 +174,9 @@ def repair_mesh(mesh: RawMesh | trimesh.Trimesh, name: str) -> RepairedMesh:
     faces = faces[~repeated]
     if not len(faces):
         raise no_volume(name, "all its faces are degenerate")
-    given = repair.drop_duplicates(faces)
+    given, two_sided = drop_duplicates(align_copies(points, faces))
     duplicates = len(faces) - len(given)
-    faces, patch = repair.make_consistent(given)
-    faces, crossing = orient_outwards(points, faces, patch)
+    faces, crossing = orient(points, given, two_sided)
     # A face is turned by swapping its first and last corner.
     turned = int((faces[:, 0] != given[:, 0]).sum())
     oriented = len(faces)
@@ -241,4 +242,4 @@ def _without_flat_faces(points: FloatArray, faces: IntArray) -> IntArray:
     if not flat.any():
         return faces
     rest = faces[~flat]
-    return faces if repair.open_edge_count(rest) > repair.open_edge_count(faces) else rest
+    return faces if open_edge_count(rest) > open_edge_count(faces) else rest

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from doh3d.geometry.repair import is_one_body
+from doh3d.geometry.half_edges import is_one_body
 from doh3d.geometry.transform import NormalizingTransform
 from doh3d.geometry.winding import along_curve, winding_of
 
