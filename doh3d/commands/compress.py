@@ -116,7 +116,7 @@ def compress(
         from doh3d.evaluation.fidelity import measure_fidelity
 
         field = doh3d.load(output, device, limits=Limits.of_format())
-        fidelity = measure_fidelity(prepared.mesh, field, min_iou=min_iou)
+        fidelity = measure_fidelity(prepared.reading, field, min_iou=min_iou)
     size, source_size = output.stat().st_size, mesh.stat().st_size
     for warning in (*fidelity.warnings, *_beyond_limits(shape.data)):
         print(f"doh3d: warning: {output}: {warning}", file=sys.stderr)

@@ -264,7 +264,7 @@ class _Measuring:
         file = self.out.file_path(*_key(config))
         write_atomically(file, serialize(code))
         field = load(file, self.device, limits=Limits.of_format())
-        iou = field_iou(shape.mesh, field, protocol=_PROTOCOL, points=self.points)
+        iou = field_iou(shape.reading, field, protocol=_PROTOCOL, points=self.points)
         size, parts = file.stat().st_size, section_sizes(code)
         return SweepRow(
             mesh=self.mesh_name,

@@ -310,6 +310,6 @@ def _extracted_iou(shape: PreparedShape, device: str) -> Callable[[bytes], float
 
     def measure(data: bytes) -> float:
         mesh = OccupancyField(parse(data, Limits.of_format()), device).to_mesh()
-        return mesh_iou(shape.mesh, mesh).iou
+        return mesh_iou(shape.reading, mesh).iou
 
     return measure

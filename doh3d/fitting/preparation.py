@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,9 +14,9 @@ from doh3d.codec.signal_code import ParameterGroup
 from doh3d.errors import ConfigError
 from doh3d.fitting.config import FitConfig
 from doh3d.fitting.presets import OVERHEAD_BYTES, latent_for_bytes
-from doh3d.geometry.inputs import MeshInput, to_trimesh
-from doh3d.geometry.mesh import clean_mesh, load_mesh
+from doh3d.geometry.inputs import MeshInput
 from doh3d.geometry.occupancy import InsideTest, inside_test
+from doh3d.geometry.reading import Reading, read_shape
 from doh3d.geometry.sampling import OccupancySamples, sample_occupancy, surface_points
 from doh3d.geometry.transform import NormalizingTransform
 from doh3d.hypernetwork.partition import Partition, balanced_partition
@@ -45,17 +44,17 @@ class PreparedShape:
 
     Attributes
     ----------
-    mesh : trimesh.Trimesh
-        Repaired, in its own units.
+    reading : Reading
+        The mesh as it was read and as it was repaired, in its own units.
     normalized : trimesh.Trimesh
-        The same, centred and with longest side 1.8.
+        The repaired mesh, centred and with longest side 1.8.
     transform : NormalizingTransform
         From the one to the other and back.
     extents : three integers
         Of the domain box, see `ShapeCode`.
     """
 
-    mesh: trimesh.Trimesh
+    reading: Reading
     normalized: trimesh.Trimesh
     transform: NormalizingTransform
     extents: tuple[int, int, int]
@@ -63,6 +62,11 @@ class PreparedShape:
     _drawn: dict[tuple[float, ...], OccupancySamples] = field(
         default_factory=dict, repr=False, compare=False
     )
+
+    @property
+    def mesh(self) -> trimesh.Trimesh:
+        """The repaired mesh, in its own units."""
+        return self.reading.mesh
 
     @property
     def overhead_bytes(self) -> int:
@@ -175,12 +179,10 @@ def prepare(mesh: MeshInput) -> PreparedShape:
     MeshError
         If the mesh cannot be read or encloses no volume.
     """
-    if isinstance(mesh, str | Path):
-        clean = load_mesh(mesh)
-    else:
-        clean = clean_mesh(to_trimesh(mesh), "mesh")
+    reading = read_shape(mesh)
+    clean = reading.mesh
     transform = NormalizingTransform.from_bounds(clean.bounds)
     normalized = clean.copy()
     normalized.vertices = transform.to_normalized(clean.vertices)
     extents = extents_for(np.abs(normalized.bounds).max(axis=0) + DOMAIN_MARGIN)
-    return PreparedShape(clean, normalized, transform, extents)
+    return PreparedShape(reading, normalized, transform, extents)

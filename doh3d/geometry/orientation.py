@@ -67,14 +67,32 @@ class Bodies:
     is_open: BoolArray
 
 
+@dataclass(frozen=True)
+class Orientation:
+    """How the faces of a surface wind in the end.
+
+    Attributes
+    ----------
+    faces : (F, 3) int64
+        The same faces, some reversed.
+    mended : int
+        Faces that were reversed because they disagreed with those they meet.
+    crossing : int
+        Bodies turned although part of them lies in another: cavities that break through, or
+        bodies that overlap, one of them inside out. Nothing says which.
+    """
+
+    faces: IntArray
+    mended: int
+    crossing: int
+
+
 def find_bodies(points: FloatArray, faces: IntArray) -> Bodies:
     """Find the bodies of (F, 3) faces over (V, 3) welded, normalised points."""
     return _bodies(points, faces, stitched(points, faces))
 
 
-def orient(
-    points: FloatArray, faces: IntArray, two_sided: BoolArray | None = None
-) -> tuple[IntArray, int]:
+def orient(points: FloatArray, faces: IntArray, two_sided: BoolArray | None = None) -> Orientation:
     """Turn faces that disagree with those they meet, and bodies that are inside out.
 
     Where faces that meet disagree, the larger area of their patch has its way; but a patch is kept
@@ -93,14 +111,6 @@ def orient(
         Over welded vertices.
     two_sided : (F,) bool, optional
         Faces whose winding the file does not tell; none unless given.
-
-    Returns
-    -------
-    faces : (F, 3) int64
-        The same faces, some reversed.
-    crossing : int
-        Bodies turned although part of them lies in another: cavities that break through, or
-        bodies that overlap, one of them inside out. Nothing says which.
     """
     half = stitched(points, faces)
     area = _areas(points, faces)
@@ -110,9 +120,11 @@ def orient(
         points, flip(faces, flipped), half.turned(flipped), area, told
     )
     if not flipped.any():
-        return oriented, crossing
+        return Orientation(oriented, 0, crossing)
     patch = half.patches(len(faces))
-    return _keep_what_clears(points, faces, oriented, patch, flipped), crossing
+    kept = _keep_what_clears(points, faces, oriented, patch, flipped)
+    turned = kept[:, 0] != faces[:, 0]
+    return Orientation(kept, int((flipped & turned).sum()), crossing)
 
 
 def _areas(points: FloatArray, faces: IntArray) -> FloatArray:
@@ -252,8 +264,8 @@ def _inverted(points: FloatArray, faces: IntArray, bodies: Bodies, area: FloatAr
     """
     inverted = np.zeros(len(bodies.is_open), dtype=np.bool_)
     total = np.bincount(bodies.of, weights=area, minlength=len(inverted))
-    largest = np.argsort(-np.where(bodies.is_open, total, 0.0), kind="stable")
-    largest = [b for b in largest[:_MOST_OPEN_BODIES].tolist() if bodies.is_open[b]]
+    by_area = np.argsort(-np.where(bodies.is_open, total, 0.0), kind="stable")
+    largest = [b for b in by_area[:_MOST_OPEN_BODIES].tolist() if bodies.is_open[b]]
     if not largest:
         return inverted
     parts = [faces[bodies.of == b] for b in largest]
@@ -324,7 +336,8 @@ def _around(points: FloatArray, faces: IntArray) -> FloatArray:
     size = float(np.ptp(corners.reshape(-1, 3), axis=0).max())
     away = size * np.exp(generator.uniform(np.log(_NEAREST), 0.0, _CLARITY_PROBES))
     away *= np.where(np.arange(_CLARITY_PROBES) % 2 == 0, -1.0, 1.0)
-    return on + (away / np.maximum(length[at], 1e-300))[:, None] * normal[at]
+    steps = (away / np.maximum(length[at], 1e-300))[:, None] * normal[at]
+    return np.asarray(on + steps, dtype=np.float64)
 
 
 def _within(

@@ -85,7 +85,7 @@ def test_training_step_and_file_round_alike():
     optimisation.run(None)
     trained = optimisation._weights(*optimisation._rounded(SMALL.latent))
     transform = NormalizingTransform((0.0, 0.0, 0.0), 1.0)
-    shape = PreparedShape(trimesh.Trimesh(), trimesh.Trimesh(), transform, (31, 31, 31))
+    shape = PreparedShape(None, trimesh.Trimesh(), transform, (31, 31, 31))
     code = quantize_fit(optimisation.result(), SMALL, shape)
     from doh3d.field import decode_weights
 
@@ -98,7 +98,7 @@ def test_training_step_and_file_round_alike():
 
 def payload_bits(result, config):
     transform = NormalizingTransform((0.0, 0.0, 0.0), 1.0)
-    shape = PreparedShape(trimesh.Trimesh(), trimesh.Trimesh(), transform, (31, 31, 31))
+    shape = PreparedShape(None, trimesh.Trimesh(), transform, (31, 31, 31))
     code = quantize_fit(result, config, shape)
     return sum(code_length_bits(g.values, g.model) for g in (code.latent, code.biases))
 
