@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -51,8 +52,12 @@ def evaluate(
             seed=seed,
             device=device,
             limits=limits_for(allow_large),
-        ).to_dict()
+        )
+    for warning in result.warnings:
+        print(f"doh3d: warning: {reference}: {warning}", file=sys.stderr)
+    report = result.to_dict()
     if as_json:
-        print_json({"file": str(shape), "reference": str(reference)} | result)
+        print_json({"file": str(shape), "reference": str(reference)} | report)
     else:
-        print_tables(f"{shape} against {reference}", {"evaluation": result})
+        del report["warnings"]
+        print_tables(f"{shape} against {reference}", {"evaluation": report})

@@ -61,6 +61,8 @@ class Evaluation:
         The reference's size in Draco at 11 bits, level 10; None where DracoPy is missing.
     draco_ratio : float or None
         draco_bytes / bytes.
+    warnings : tuple of str
+        What nothing in the reference's file makes certain; see `Reading.warnings`.
     """
 
     bytes: int
@@ -78,6 +80,7 @@ class Evaluation:
     ratio: float
     draco_bytes: int | None
     draco_ratio: float | None
+    warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the metrics as a JSON object; infinite distances become None."""
@@ -149,6 +152,7 @@ def evaluate(
         ratio=reference_size / size,
         draco_bytes=draco,
         draco_ratio=None if draco is None else draco / size,
+        warnings=original.warnings,
     )
 
 
