@@ -7,6 +7,7 @@ import re
 import numpy as np
 
 from doh3d.geometry.polygons import FloatArray, IntArray, check_count, triangulate
+from doh3d.geometry.text import as_utf8, to_coordinate
 
 
 def read_obj(data: bytes) -> tuple[FloatArray, IntArray]:
@@ -30,10 +31,9 @@ def read_obj(data: bytes) -> tuple[FloatArray, IntArray]:
     ValueError
         If a number cannot be read, or a face uses a vertex that does not exist.
     """
-    data = data.removeprefix(b"\xef\xbb\xbf")
     # A # within a word is no comment: 1.#IND is how some writers spell NaN.
-    text = re.sub(rb"(?<!\S)#[^\r\n]*", b"", data)
-    text = text.replace(b"\\\r\n", b" ").replace(b"\\\n", b" ")
+    text = re.sub(rb"(?<!\S)#[^\r\n]*", b"", as_utf8(data))
+    text = text.replace(b"\\\r\n", b" ").replace(b"\\\n", b" ").replace(b"\\\r", b" ")
     points: list[bytes] = []
     polygons: list[bytes] = []
     # How many vertices came before each face: negative numbers count back from there.
@@ -47,7 +47,7 @@ def read_obj(data: bytes) -> tuple[FloatArray, IntArray]:
             polygons.append(words[2:])
             before.append(len(points))
     coordinates = np.fromiter(
-        (float(word) for row in points for word in row.split(maxsplit=3)[:3]), np.float64
+        (to_coordinate(word) for row in points for word in row.split(maxsplit=3)[:3]), np.float64
     )
     if len(coordinates) != 3 * len(points):
         bad = next(k for k, row in enumerate(points) if len(row.split()) < 3)
