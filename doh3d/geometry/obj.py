@@ -1,4 +1,16 @@
-"""Reading Wavefront OBJ: its vertices and faces, whatever else is there."""
+"""Reading Wavefront OBJ: its vertices and faces, whatever else is there.
+
+trimesh reads OBJ too. What version 5.2 makes of files that are read, or refused, here:
+
+=======================================================  ==========================================
+concave polygons, polygons with holes                    a fan from the first corner, holes filled
+1/2/3, 1//3 and 1 in one face                            vertices mistaken: no area is left
+negative numbers, more vertices after the face           counted from the last of all vertices
+tabs between numbers, UTF-16 without a mark              nothing, without a word
+lines that end in CR, comments after a face, 1.#IND      refused: "unmatched data"
+a face with vertex 0                                     the last vertex
+=======================================================  ==========================================
+"""
 
 from __future__ import annotations
 

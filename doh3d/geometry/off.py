@@ -1,4 +1,16 @@
-"""Reading OFF."""
+"""Reading OFF.
+
+trimesh reads OFF too. What version 5.2 makes of files that are read, or refused, here:
+
+=======================================================  ==========================================
+polygons of five corners and more                        a TypeError
+a concave quadrangle                                     a fan from the first corner
+no line breaks, a number a line, counts apart            refused: "malformed", "invalid literal"
+no OFF on the first line, UTF-16 without a mark          refused: "not enough values"
+1.#IND                                                   faces go missing, without a word
+fewer faces than announced                               the faces before, without a word
+=======================================================  ==========================================
+"""
 
 from __future__ import annotations
 

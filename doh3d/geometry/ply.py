@@ -1,4 +1,19 @@
-"""Reading PLY: polygons of any sizes and triangle strips, ASCII and binary of both orders."""
+"""Reading PLY: polygons of any sizes and triangle strips, ASCII and binary of both orders.
+
+trimesh reads PLY too. What version 5.2 makes of files that are read here:
+
+=======================================================  ==========================================
+polygons of several sizes, binary                        refused: "unexpected length"
+concave polygons, polygons with holes                    a fan from the first corner, holes filled
+triangle strips                                          points without faces
+lists on vertices, each of its own length                refused where binary
+several lists in a row of faces                          refused: "shape mismatch"
+header lines that end in CR, or LF CR                    refused: "index out of range"
+1.#IND, in properties that are not used too              refused: "unmatched data"
+UTF-16                                                   refused: "not a ply file"
+ASCII that ends early                                    the faces before, without a word
+=======================================================  ==========================================
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,16 @@
-"""Reading STL, binary and ASCII."""
+"""Reading STL, binary and ASCII.
+
+trimesh reads STL too. What version 5.2 makes of files that are read, or refused, here:
+
+=======================================================  ==========================================
+binary: a count that is too low, 0 or 2^32 - 1           nothing, without a word
+binary: bytes behind the last triangle                   nothing, without a word
+binary: ends early; ASCII: ends early, no endsolid       nothing, without a word
+ASCII: lines that end in CR, 1.#IND in coordinates       refused: "unmatched data"
+ASCII: a name of the format's own words                  refused: "incorrect number of vertices"
+ASCII: UTF-16 without a mark                             nothing, without a word
+=======================================================  ==========================================
+"""
 
 from __future__ import annotations
 
