@@ -290,7 +290,8 @@ def _spans(first: IntArray, last: IntArray) -> tuple[IntArray, IntArray]:
 def caps(points: FloatArray, faces: IntArray) -> IntArray:
     """Close a surface: (C, 3) triangles over its vertices that cancel all of its open edges.
 
-    They join the edges into loops, and cut each as one polygon, flat or not.
+    They join the edges into loops, and cut each as one polygon, flat or not. They may overlap:
+    their own winding number is taken away again, whatever it is.
     """
     half = HalfEdges.of(faces)
     net = np.bincount(half.edge, weights=half.sign, minlength=len(half.start) - 1).astype(np.int64)
@@ -318,6 +319,6 @@ def caps(points: FloatArray, faces: IntArray) -> IntArray:
             edge = following[edge]
         sizes.append(size)
     loops = tail[np.array(corners, dtype=np.int64)]
-    triangles = triangulate(points, np.array(sizes, dtype=np.int64), loops)
+    triangles = triangulate(points, np.array(sizes, dtype=np.int64), loops, may_overlap=True)
     # A loop may come by a vertex twice.
     return triangles[~has_repeated_corner(triangles)]

@@ -21,6 +21,7 @@ from doh3d.geometry.ply import read_ply
 from doh3d.geometry.polygons import MOST_FACES, FloatArray, IntArray, check_corners
 from doh3d.geometry.raw_mesh import RawMesh
 from doh3d.geometry.stl import read_stl
+from doh3d.geometry.text import as_utf8
 from doh3d.geometry.threemf import read_3mf
 
 SUPPORTED = {
@@ -51,10 +52,10 @@ _ZIP_MAGIC = b"PK\x03\x04"
 
 # What shows a file's format whatever its extension says.
 _MESH_MAGIC = {
-    rb"ply[\r\n]": "PLY",
+    rb"ply[ \t]*[\r\n]": "PLY",
     rb"glTF": "GLB",
     rb"(ST)?C?N?4?n?OFF\b": "OFF",
-    rb"(?i)\s*solid[^\n]*\n\s*facet\s": "STL",
+    rb"(?i)\s*solid[^\r\n]*[\r\n]\s*facet\s": "STL",
 }
 
 _READERS = {"PLY": read_ply, "OBJ": read_obj, "STL": read_stl, "OFF": read_off}
@@ -136,7 +137,7 @@ def detect_format(path: Path) -> str:
         if path.is_dir():
             raise MeshError(f"{name}: is a directory; a mesh file is needed")
         with path.open("rb") as file:
-            start = file.read(1024)
+            start = as_utf8(file.read(1024))
     except FileNotFoundError as error:
         raise MeshError(f"{name}: no such file") from error
     except (OSError, ValueError) as error:
