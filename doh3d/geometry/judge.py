@@ -19,6 +19,7 @@ from doh3d.geometry.half_edges import HalfEdges
 from doh3d.geometry.occupancy import InsideTest, inside_test
 from doh3d.geometry.raw_mesh import RawMesh
 from doh3d.geometry.repair import BoolArray, FloatArray, IntArray
+from doh3d.geometry.seams import stitched
 from doh3d.geometry.transform import NormalizingTransform
 
 if TYPE_CHECKING:
@@ -92,8 +93,10 @@ class Judge:
 
         half = HalfEdges.of(faces)
         closed = not half.unbalanced(np.zeros(len(faces), dtype=np.int64)).any()
-        one, two = half.pairs(most=2)
-        disagreeing = np.mean(half.sign[one] == half.sign[two]) if len(one) else 0.0
+        # Who meets whom is told across gaps too, or files whose faces nowhere touch would pass.
+        met = half if closed else stitched(points, faces)
+        one, two = met.pairs(most=2)
+        disagreeing = np.mean(met.sign[one] == met.sign[two]) if len(one) else 0.0
         welded = trimesh.Trimesh(vertices, faces, process=False)
         winding = inside_test(welded, reproducible=False, either_side=True)
         two_sided = closed and _is_two_sided(points, faces, winding, transform)

@@ -53,7 +53,7 @@ class RepairedMesh:
     turned_faces : int
         Faces whose winding was reversed.
     mended_faces : int
-        Those of them that disagreed with faces they meet.
+        Those of them that are of a patch whose faces disagreed.
     crossing_bodies : int
         Bodies inside out, and turned, part of which lies in another.
     given_faces : (F, 3) int64

@@ -76,7 +76,7 @@ class Orientation:
     faces : (F, 3) int64
         The same faces, some reversed.
     mended : int
-        Faces that were reversed because they disagreed with those they meet.
+        Those reversed that are of a patch whose faces disagreed.
     crossing : int
         Bodies turned although part of them lies in another: cavities that break through, or
         bodies that overlap, one of them inside out. Nothing says which.
@@ -123,8 +123,8 @@ def orient(points: FloatArray, faces: IntArray, two_sided: BoolArray | None = No
         return Orientation(oriented, 0, crossing)
     patch = half.patches(len(faces))
     kept = _keep_what_clears(points, faces, oriented, patch, flipped)
-    turned = kept[:, 0] != faces[:, 0]
-    return Orientation(kept, int((flipped & turned).sum()), crossing)
+    disagreed = (np.bincount(patch, weights=flipped) > 0)[patch]
+    return Orientation(kept, int((disagreed & (kept[:, 0] != faces[:, 0])).sum()), crossing)
 
 
 def _areas(points: FloatArray, faces: IntArray) -> FloatArray:

@@ -60,7 +60,8 @@ class Reading:
         if survey.unclear > NOTABLE_UNCLEAR:
             lines.append(
                 f"the surface leaves open what is inside in {survey.unclear:.0%} of the "
-                "enclosed volume; openings are closed by a smooth guess"
+                "enclosed volume; openings are closed by a smooth guess, and what is wound inwards "
+                "is outside"
             )
         if survey.difference > NOTABLE_DIFFERENCE:
             lines.append(

@@ -70,11 +70,16 @@ def test_overlapping_bodies_that_are_not_closed_are_their_union_too():
     assert (verdict[out_one & out_other & decided] == 0).all()
 
 
-def test_random_windings_are_passed_over():
-    mesh = ball()
-    turned = np.random.default_rng(1).random(len(mesh.faces)) < 0.5
-    faces = np.where(turned[:, None], mesh.faces[:, ::-1], mesh.faces)
-    judge = Judge.of(RawMesh(np.asarray(mesh.vertices), faces))
+@pytest.mark.parametrize("welded", [True, False])
+def test_random_windings_are_passed_over(welded):
+    mesh, generator = ball(), np.random.default_rng(1)
+    vertices, faces = np.asarray(mesh.vertices), np.asarray(mesh.faces)
+    if not welded:
+        vertices = vertices[faces].reshape(-1, 3)
+        vertices = vertices + generator.uniform(-1e-6, 1e-6, vertices.shape)
+        faces = np.arange(len(vertices)).reshape(-1, 3)
+    turned = generator.random(len(faces)) < 0.5
+    judge = Judge.of(RawMesh(vertices, np.where(turned[:, None], faces[:, ::-1], faces)))
     assert judge.method == "rays"
     check(judge, *in_ball())
 
