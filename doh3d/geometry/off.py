@@ -45,7 +45,7 @@ def read_off(data: bytes) -> tuple[FloatArray, IntArray]:
         a vertex that does not exist.
     """
     # A # after a point is no comment: 1.#IND is how some writers spell NaN.
-    text = re.sub(r"(?<!\d\.)#[^\r\n]*", "", as_utf8(data).decode(errors="replace")).strip()
+    text = re.sub(r"#(?<!\d\.#)[^\r\n]*", "", as_utf8(data).decode(errors="replace")).strip()
     header = _HEADER.match(text)
     rest = header["rest"].lstrip() if header else text
     if rest.startswith("BINARY") or "4" in (header["prefix"] if header else ""):
