@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from doh3d.codec.shape_code import ShapeCode, domain_half_sides, extents_for, shape_box
-from doh3d.codec.signal_code import ParameterGroup
+from doh3d.codec.signal_code import ParameterGroup, SignalCode
 from doh3d.errors import ConfigError
+from doh3d.field import OccupancyField
 from doh3d.fitting.config import FitConfig
 from doh3d.fitting.presets import OVERHEAD_BYTES, latent_for_bytes
 from doh3d.geometry.inputs import MeshInput
@@ -22,6 +23,7 @@ from doh3d.geometry.transform import NormalizingTransform
 from doh3d.hypernetwork.partition import Partition, balanced_partition
 
 if TYPE_CHECKING:
+    import torch
     import trimesh
 
 # Room between the shape and its domain box, in normalised units: 2.5% of the longest side.
@@ -33,6 +35,9 @@ _MIRROR_TOLERANCE = 5e-4
 
 # Points on the surface by which cells are made.
 _SURFACE_POINTS = 2**14
+
+# Samples that tell which of two fits is better.
+_ERROR_SAMPLES = 2**17
 
 # Points that tell most shapes from their mirror images, and points that tell the others.
 _MIRROR_TRIALS = (2**11, 2**16)
@@ -88,6 +93,13 @@ class PreparedShape:
             latent=latent,
             biases=biases,
         )
+
+    def error(self, code: SignalCode, config: FitConfig, device: torch.device) -> float:
+        """Share of the samples of a fit that its file has on the wrong side of the surface."""
+        assert isinstance(code, ShapeCode)
+        samples = self.sample(config)
+        logits = OccupancyField(code, device).normalized_logits(samples.points[:_ERROR_SAMPLES])
+        return float(np.mean((logits > 0) != samples.inside[:_ERROR_SAMPLES]))
 
     @cached_property
     def inside(self) -> InsideTest:
