@@ -40,7 +40,7 @@ def compress(
     ] = None,
     bits: Annotated[
         int | None,
-        typer.Option(help="Bits of a latent's range, 2 to 16; 32 keeps float32.  [default: 7]"),
+        typer.Option(help="Bits of a latent's range, 2 to 16; 32 keeps float32.  [default: 6; 7 with cells]"),
     ] = None,
     quantizer: Annotated[
         str, typer.Option(help="qat (trains with the quantiser) or ptq (rounds afterwards).")
@@ -53,7 +53,7 @@ def compress(
     octaves: Annotated[
         int | None,
         typer.Option(
-            help="Octaves of positional encoding, 0 to 15.  [default: 3 or 4; 0 with sine]"
+            help="Octaves of positional encoding, 0 to 15.  [default: 3; 0 with sine]"
         ),
     ] = None,
     activation: Annotated[str, typer.Option(help="smooth, relu or sine.")] = "smooth",
