@@ -40,7 +40,9 @@ def compress(
     ] = None,
     bits: Annotated[
         int | None,
-        typer.Option(help="Bits of a latent's range, 2 to 16; 32 keeps float32.  [default: 6; 7 with cells]"),
+        typer.Option(
+            help="Bits of a latent's range, 2 to 16; 32 keeps float32.  [default: 6; 7 with cells]"
+        ),
     ] = None,
     quantizer: Annotated[
         str, typer.Option(help="qat (trains with the quantiser) or ptq (rounds afterwards).")
@@ -52,9 +54,7 @@ def compress(
     depth: Annotated[int, typer.Option(help="Hidden layers, 1 to 15.")] = 3,
     octaves: Annotated[
         int | None,
-        typer.Option(
-            help="Octaves of positional encoding, 0 to 15.  [default: 3; 0 with sine]"
-        ),
+        typer.Option(help="Octaves of positional encoding, 0 to 15.  [default: 3; 0 with sine]"),
     ] = None,
     activation: Annotated[str, typer.Option(help="smooth, relu or sine.")] = "smooth",
     projection: Annotated[str, typer.Option(help="hadamard or dense.")] = "hadamard",

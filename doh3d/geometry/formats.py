@@ -106,7 +106,7 @@ def read_mesh(path: Path) -> RawMesh:
             if kind in _READERS:
                 mesh = RawMesh(*_READERS[kind](path.read_bytes()))
             elif kind == "3MF":
-                mesh = RawMesh(*read_3mf(path, MOST_FACES))
+                mesh = read_3mf(path, MOST_FACES)
             else:
                 mesh = RawMesh(*_read_scene(path, kind), unit="metre")
     except MeshError:
@@ -119,9 +119,9 @@ def read_mesh(path: Path) -> RawMesh:
     # The readers raise every kind of exception on damaged files.
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise MeshError(
-            f"{name}: cannot be read as {kind} ({reason}); a whole {kind} file is needed"
-        ) from error
+        # Some reasons say by themselves what would be right.
+        advice = "" if "; " in reason else f"; a whole {kind} file is needed"
+        raise MeshError(f"{name}: cannot be read as {kind} ({reason}){advice}") from error
     if len(mesh.faces) > MOST_FACES:
         raise MeshError(
             f"{name}: the mesh has {len(mesh.faces)} triangles; at most {MOST_FACES} are read, so "
