@@ -1,4 +1,4 @@
-"""Writing files whole or not at all."""
+"""Writing files whole or not at all; and what is no file to read."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import fcntl
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +16,29 @@ from doh3d.errors import ConfigError
 # Random characters in a temporary file's name, and what they are drawn from.
 _TOKEN_BYTES = 4
 _TOKEN = f"[0-9a-f]{{{2 * _TOKEN_BYTES}}}"
+
+# What may stand at a path in place of a file, by the file type of its mode.
+_OTHER_KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def other_kind(path: str | Path) -> str | None:
+    """Say what a path leads to where that is no file to read: "a directory", "a named pipe".
+
+    Nothing is opened: to open a pipe takes as long as its writer wants, and may take its data
+    from whoever reads it next. None for a file, and where there is nothing or nobody may look.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    # ValueError: a name that no file can have.
+    except (OSError, ValueError):
+        return None
+    return _OTHER_KINDS.get(stat.S_IFMT(mode))
 
 
 def check_output(path: str | Path) -> None:
