@@ -89,6 +89,35 @@ def test_compress_does_not_write_over_its_mesh(run, tmp_path, torus_file):
     assert mesh.read_bytes() == torus_file[0].read_bytes()
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["check", "{pipe}.ply"],
+        ["compress", "{pipe}.ply", "-o", "{folder}/a.doh"],
+        ["sweep", "{pipe}.ply", "-o", "{folder}/swept", "--no-figures"],
+        ["eval", "{file}", "-r", "{pipe}.ply"],
+        ["eval", "{pipe}", "-r", "{mesh}"],
+        ["render", "{file}", "{pipe}.ply", "-o", "{folder}/a.png"],
+        ["info", "{pipe}.doh"],
+        ["decompress", "{pipe}.doh", "-o", "{folder}/a.ply"],
+        ["decompress", "{pipe}", "-o", "{folder}/a.ply"],
+        ["image", "compress", "{pipe}.png", "-o", "{folder}/a.doh"],
+        ["image", "decompress", "{pipe}.doh", "-o", "{folder}/a.png"],
+    ],
+    ids=" ".join,
+)
+def test_a_named_pipe_is_refused_and_not_waited_for(run, tmp_path, torus_file, arguments):
+    for suffix in ("", ".ply", ".doh", ".png"):
+        os.mkfifo(tmp_path / f"pipe{suffix}")
+    before = sorted(os.listdir(tmp_path))
+    places = {"pipe": tmp_path / "pipe", "folder": tmp_path}
+    places |= {"mesh": torus_file[0], "file": torus_file[1]}
+    status, out, err = run(*(argument.format(**places) for argument in arguments))
+    assert (status, out) == (2, "")
+    assert re.fullmatch(r"doh3d: error: \S*pipe\S*: is a named pipe; an? \S+ file is needed\n", err)
+    assert sorted(os.listdir(tmp_path)) == before
+
+
 def test_compress_warns_of_what_the_file_has_lost(run, tmp_path, torus_file, monkeypatch):
     from doh3d.evaluation import fidelity
 

@@ -1,13 +1,14 @@
 import errno
 import os
 import signal
+import socket
 import subprocess
 import sys
 
 import pytest
 
 from doh3d.errors import ConfigError
-from doh3d.files import check_output, write_atomically
+from doh3d.files import check_output, other_kind, write_atomically
 
 # A writer that stops between writing and renaming, in the way that its second argument says.
 WRITER = """
@@ -190,3 +191,26 @@ def test_what_may_not_be_written_is_said_beforehand(tmp_path, monkeypatch, refus
     with pytest.raises(ConfigError, match=named):
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
+
+
+def test_what_is_no_file_is_named_without_opening_it(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "nowhere").symlink_to("none")
+    # The names of sockets are short.
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("socket")
+        names = ["pipe", "link", "socket", "/dev/null", ".", "file", "nowhere", "none", "a\0b"]
+        assert {name: other_kind(name) for name in names} == {
+            "pipe": "a named pipe",
+            "link": "a named pipe",
+            "socket": "a socket",
+            "/dev/null": "a device",
+            ".": "a directory",
+            "file": None,
+            "nowhere": None,
+            "none": None,
+            "a\0b": None,
+        }

@@ -19,7 +19,7 @@ from doh3d.errors import ConfigError, Doh3dError, MeshError
 from doh3d.evaluation.evaluate import field_iou
 from doh3d.evaluation.protocols import Protocol
 from doh3d.evaluation.sweep_table import SweepFolder, SweepIdentity, SweepRow, summarize
-from doh3d.files import write_atomically
+from doh3d.files import other_kind, write_atomically
 from doh3d.limits import MAX_SEED, Limits
 
 if TYPE_CHECKING:
@@ -226,6 +226,9 @@ def _label(served: Sequence[FitConfig]) -> str:
 
 
 def _digest(mesh: str | Path) -> str:
+    other = other_kind(mesh)
+    if other is not None:
+        raise MeshError(f"{mesh}: is {other}; a mesh file is needed")
     try:
         return hashlib.sha256(Path(mesh).read_bytes()).hexdigest()
     except OSError as error:

@@ -168,6 +168,12 @@ def test_sources_that_cannot_be_read_are_tried_again(tmp_path, monkeypatch):
         pass
 
 
+def test_a_pipe_is_no_source(tmp_path):
+    os.mkfifo(tmp_path / "a.ply")
+    with pytest.raises(SourceError, match="it is a named pipe"):
+        source_sha256(str(tmp_path / "a.ply"))
+
+
 def test_a_plan_is_what_is_missing():
     sources = [Source(f"{number:03}", f"/{number}") for number in range(2500)]
     with Plan() as plan:
