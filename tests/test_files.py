@@ -54,6 +54,63 @@ def test_written_whole_with_ordinary_permissions(tmp_path):
     assert path.stat().st_mode & 0o777 == 0o666 & ~umask
 
 
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o666, 0o755])
+def test_a_file_keeps_its_permissions(tmp_path, monkeypatch, mode):
+    path = tmp_path / "a.doh"
+    path.write_bytes(b"old")
+    path.chmod(mode)
+    real_fchmod, before = os.fchmod, []
+
+    def fchmod(descriptor, permissions):
+        before.append(os.fstat(descriptor).st_mode & 0o777)
+        real_fchmod(descriptor, permissions)
+
+    monkeypatch.setattr(os, "fchmod", fchmod)
+    write_atomically(path, b"new")
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"new", mode)
+    # Nor may anyone else have opened it before.
+    assert before[0] & ~mode == 0
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("to", ["{folder}/other/b.doh", "other/b.doh", "other/c.doh"])
+def test_a_symbolic_link_stays_and_its_target_is_written(tmp_path, to, there):
+    (tmp_path / "other").mkdir()
+    target = tmp_path / "other" / "b.doh"
+    (tmp_path / "other" / "c.doh").symlink_to("b.doh")
+    path = tmp_path / "a.doh"
+    path.symlink_to(to.format(folder=tmp_path))
+    if there:
+        target.write_bytes(b"old")
+        target.chmod(0o600)
+    # Left behind by a writer to the target, under whichever name.
+    (tmp_path / "other" / ".b.doh.00000000.part").write_bytes(b"")
+    check_output(path)
+    write_atomically(path, b"new")
+    assert (path.is_symlink(), (tmp_path / "other" / "c.doh").is_symlink()) == (True, True)
+    assert (target.is_symlink(), target.read_bytes()) == (False, b"new")
+    assert not there or target.stat().st_mode & 0o777 == 0o600
+    assert sorted(os.listdir(tmp_path)) == ["a.doh", "other"]
+    assert sorted(os.listdir(tmp_path / "other")) == ["b.doh", "c.doh"]
+
+
+@pytest.mark.parametrize(
+    ("to", "named"),
+    [
+        ("none/b.doh", "the folder .*none does not exist"),
+        ("a.doh", "leads back to itself"),
+        (".", "is a folder"),
+        ("/dev/null", "is not a regular file"),
+    ],
+)
+def test_links_that_cannot_be_written_are_said_beforehand(tmp_path, to, named):
+    path = tmp_path / "a.doh"
+    path.symlink_to(to)
+    with pytest.raises(ConfigError, match=rf"a\.doh: .*{named}"):
+        check_output(path)
+    assert os.readlink(path) == to
+
+
 def test_writes_that_the_system_cuts_short_are_continued(tmp_path, monkeypatch):
     real_write = os.write
     monkeypatch.setattr(os, "write", lambda descriptor, data: real_write(descriptor, data[:7]))
