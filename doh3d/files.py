@@ -17,6 +17,9 @@ from doh3d.errors import ConfigError
 _TOKEN_BYTES = 4
 _TOKEN = f"[0-9a-f]{{{2 * _TOKEN_BYTES}}}"
 
+# What Python makes of bytes in names that are not UTF-8.
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 # What may stand at a path in place of a file, by the file type of its mode.
 _OTHER_KINDS = {
     stat.S_IFDIR: "a directory",
@@ -39,6 +42,19 @@ def other_kind(path: str | Path) -> str | None:
     except (OSError, ValueError):
         return None
     return _OTHER_KINDS.get(stat.S_IFMT(mode))
+
+
+def utf8_name(name: str) -> str:
+    r"""Return a file's name as it can be written into a table.
+
+    Bytes that are not UTF-8, which Python has as surrogates, are shown as ``\xff``, and backslashes
+    beside them are doubled, so that different names stay different. Other names stay as they are.
+    """
+    if not _SURROGATE.search(name):
+        return name
+    return _SURROGATE.sub(
+        lambda found: f"\\x{ord(found[0]) & 0xFF:02x}", name.replace("\\", "\\\\")
+    )
 
 
 def check_output(path: str | Path) -> None:

@@ -6,9 +6,11 @@ import subprocess
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from doh3d.errors import ConfigError
-from doh3d.files import check_output, other_kind, write_atomically
+from doh3d.files import check_output, other_kind, utf8_name, write_atomically
 
 # A writer that stops between writing and renaming, in the way that its second argument says.
 WRITER = """
@@ -271,3 +273,22 @@ def test_what_is_no_file_is_named_without_opening_it(tmp_path, monkeypatch):
             "none": None,
             "a\0b": None,
         }
+
+
+NAMES = st.lists(st.sampled_from([b"\xff", b"\xfe", b"\\", b"x", b"ff", "ü".encode()])).map(
+    b"".join
+)
+
+
+@given(NAMES, NAMES)
+def test_names_can_be_written_and_stay_different(one, other):
+    given = [os.fsdecode(name) for name in (one, other)]
+    written = [utf8_name(name) for name in given]
+    assert all(name.encode().decode() == name for name in written)
+    if given[0] != written[0] and given[1] != written[1]:
+        assert (written[0] == written[1]) == (one == other)
+
+
+def test_bytes_that_are_no_letters_are_shown():
+    assert utf8_name(os.fsdecode(b"a\\b\xff.ply")) == r"a\\b\xff.ply"
+    assert utf8_name("a\\bü.ply") == "a\\bü.ply"
