@@ -253,6 +253,19 @@ def test_sweep_tabulates_and_draws(run, tmp_path, quick_sweep):
     assert (folder / "sweep.csv").read_bytes() == table
 
 
+def test_sweep_of_a_mesh_of_any_name(run, tmp_path, quick_sweep, torus_file):
+    pytest.importorskip("matplotlib")
+    mesh = tmp_path / os.fsdecode(b"Ba$$in\xff.ply")
+    shutil.copy(torus_file[0], mesh)
+    (tmp_path / "other.tsv").write_text("bytes\tiou\n300\t0.8\n900\t0.95\n")
+    command = ["sweep", mesh, *quick_sweep[2:], "--baseline", rf"o$\q$={tmp_path}/other.tsv"]
+    status, out, err = run(*command, "--json")
+    assert (status, err) == (0, "")
+    assert {row["mesh"] for row in json.loads(out)["rows"]} == {r"Ba$$in\xff.ply"}
+    assert r"Ba$$in\xff.ply," in (tmp_path / "out" / "sweep.csv").read_text(encoding="utf-8")
+    assert (tmp_path / "out" / "iou_bytes.png").stat().st_size > 1000
+
+
 def test_sweep_without_matplotlib_says_so_before_any_work(run, tmp_path, quick_sweep, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     status, out, err = run(*quick_sweep)
