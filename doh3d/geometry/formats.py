@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from doh3d.errors import MeshError
+from doh3d.files import other_kind
 from doh3d.geometry.obj import read_obj
 from doh3d.geometry.off import read_off
 from doh3d.geometry.ply import read_ply
@@ -133,9 +134,10 @@ def read_mesh(path: Path) -> RawMesh:
 def detect_format(path: Path) -> str:
     """Return the format's name, or raise the MeshError that says why this is no mesh."""
     name = " ".join(str(path).split()) or "."
+    other = other_kind(path)
+    if other is not None:
+        raise MeshError(f"{name}: is {other}; a mesh file is needed")
     try:
-        if path.is_dir():
-            raise MeshError(f"{name}: is a directory; a mesh file is needed")
         with path.open("rb") as file:
             start = as_utf8(file.read(1024))
     except FileNotFoundError as error:
