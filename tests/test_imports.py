@@ -23,7 +23,7 @@ WITHOUT_TORCH = [
     "dataset",
 ]
 # These load it when they compute.
-WITH_TORCH = ["evaluation/baselines.py", "dataset/worker.py"]
+WITH_TORCH = ["dataset/worker.py"]
 
 
 def modules():
