@@ -81,8 +81,8 @@ def test_step(benchmark, way):
         measured(benchmark, "step", lambda: encoder.step(100, encoder.points, encoder.labels))
         return
     config = make_config(latent=4000, width=48, octaves=3)
-    optimisation = Optimisation(samples, replace(config, batch_size=8192), 0.4, CPU)
-    features, labels = optimisation._features, optimisation._values
+    optimisation = Optimisation([samples], replace(config, batch_size=8192), 0.4, CPU)
+    features, labels = optimisation.pools.features, optimisation.pools.values
     measured(benchmark, "step", lambda: optimisation.step(100, features, labels))
 
 

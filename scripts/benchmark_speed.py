@@ -176,11 +176,11 @@ def measure_step(size: str, mesh: Path) -> Values:
         make_config(latent=4000, width=48, octaves=3), batch_size=8192, pool_size=8192
     )
     crew = Crew(threads)
-    ours = Optimisation(samples, ours_config, 0.4, CPU, crew=crew)
+    ours = Optimisation([samples], ours_config, 0.4, CPU, crew=crew)
     theirs = ReferenceEncoder(samples, config)
 
     def our_step() -> None:
-        ours.step(100, ours._features, ours._values)
+        ours.step(100, ours.pools.features, ours.pools.values)
 
     def their_step() -> None:
         torch.set_num_threads(threads)
@@ -209,7 +209,7 @@ def measure_step(size: str, mesh: Path) -> Values:
 
 def network_only(optimisation: Optimisation) -> None:
     weights = optimisation._weights(*optimisation._rounded(0))
-    optimisation._backward(weights, optimisation._features, optimisation._values)
+    optimisation._backward(weights, optimisation.pools.features, optimisation.pools.values)
 
 
 def matmul_peak() -> float:

@@ -36,28 +36,26 @@ class WeightCurvature:
     shapes : list of (fan_out, fan_in)
         Of the layers.
     device : torch.device
-    count : int, optional
-        K networks of these shapes, each with a metric of its own. All (P,) tensors are then
-        (K P,), each layer's K matrices one after the other, and a trace is (K, 1).
-    joint : bool
-        Whether the K networks are those of one latent: their metric is one, and so is its trace.
+    signals, cells : int
+        S signals of C networks of these shapes each: K = S C. All (P,) tensors are (K P,), each
+        layer's K matrices one after the other. The metric of a signal's networks is one, and so is
+        its trace: a number for one signal, (S, 1) for several.
     """
 
     def __init__(
         self,
         shapes: list[tuple[int, int]],
         device: torch.device,
-        count: int | None = None,
-        *,
-        joint: bool = False,
+        signals: int = 1,
+        cells: int = 1,
     ) -> None:
-        networks = 1 if count is None else count
+        networks = signals * cells
         # Neighbours of one shape are one batch of matrices.
         groups = [(shape, len(list(same))) for shape, same in itertools.groupby(shapes)]
         self._shapes = [(layers * networks, *shape) for shape, layers in groups]
+        self._layers = [layers for _, layers in groups]
         self._sizes = [math.prod(shape) for shape in self._shapes]
-        self._networks = networks
-        self._joint = joint or count is None
+        self._signals = signals
         sides = [(many, side) for many, *shape in self._shapes for side in shape]
         self._moments = [torch.zeros((many, side, side), device=device) for many, side in sides]
         self._bases = [
@@ -129,12 +127,12 @@ class WeightCurvature:
 
     def trace(self) -> torch.Tensor:
         """Sum of the metric's eigenvalues."""
-        if self._joint:
+        if self._signals == 1:
             return self._roots.sum()
-        # Of each network, over its layers.
+        # Of each signal, over its layers.
         of_groups = [
-            group.view(-1, self._networks, math.prod(shape)).sum(dim=(0, 2))
-            for group, (_, *shape) in zip(self._roots.split(self._sizes), self._shapes, strict=True)
+            group.view(self._layers[k], self._signals, -1).sum(dim=(0, 2))
+            for k, group in enumerate(self._roots.split(self._sizes))
         ]
         return torch.stack(of_groups).sum(dim=0)[:, None]
 

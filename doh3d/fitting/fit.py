@@ -68,16 +68,17 @@ def fit_latent(
     started = time.perf_counter()
     for rate in rates:
         with crew_of_all_threads() as crew:
-            optimisation = Optimisation(samples, config, rate, device, crew=crew)
+            optimisation = Optimisation([samples], config, rate, device, crew=crew)
             saved = work.ongoing(optimisation.state()) if work is not None else None
             if saved is not None and saved["learning_rate"] == rate:
                 _log.info("going on from the checkpoint")
                 optimisation.restore(saved)
             # A checkpoint at a lower rate says that this one has diverged before.
             known = saved is not None and saved["learning_rate"] < rate
-            if not known and optimisation.run(progress, payload_bits=payload_bits, work=work):
+            bits = None if payload_bits is None else [payload_bits]
+            if not known and optimisation.run(progress, payload_bits=bits, work=work)[0]:
                 _log.info("fitted in %.1f s", time.perf_counter() - started)
-                return optimisation.result()
+                return optimisation.results()[0]
         _log.warning("the fit diverged at learning rate %.2g; trying a lower one", rate)
     tried = ", ".join(f"{rate:.2g}" for rate in rates)
     raise Doh3dError(

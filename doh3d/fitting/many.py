@@ -18,7 +18,7 @@ from doh3d.fitting.compress import CompressedShape, make_config
 from doh3d.fitting.config import FitConfig, ProjectionKind, Quantizer
 from doh3d.fitting.encoding import quantize_fit
 from doh3d.fitting.fit import fit_latent
-from doh3d.fitting.many_optimisation import ManyOptimisation
+from doh3d.fitting.optimisation import Optimisation
 from doh3d.fitting.preparation import PreparedShape, prepare
 from doh3d.fitting.presets import latent_for_bytes
 from doh3d.fitting.rate_control import (
@@ -275,9 +275,10 @@ def fit_latents(
     if not samples:
         return []
     with crew_of_all_threads() as crew:
-        optimisation = ManyOptimisation(samples, config, device, crew)
-        optimisation.run(progress, payload_bits=payload_bits)
-        return optimisation.results()
+        optimisation = Optimisation(samples, config, config.learning_rate, device, crew=crew)
+        sound = optimisation.run(progress, payload_bits=payload_bits)
+        results = optimisation.results()
+        return [result if each else None for result, each in zip(results, sound, strict=True)]
 
 
 def _with_those_alone(

@@ -1,8 +1,9 @@
-"""The optimisation of one signal's latent and biases, step by step."""
+"""The optimisation of latents and biases, step by step."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +14,12 @@ from doh3d.codec.quantization import GRADES, STEPS, grade_factors, nearest_step_
 from doh3d.crew import Crew
 from doh3d.fitting.adam import Adam
 from doh3d.fitting.batches import Batches, DrawsByError, SlicesInTurn
-from doh3d.fitting.cell_samples import CellSamples, encode_chunks
 from doh3d.fitting.checkpoint import State, Work
 from doh3d.fitting.config import MAX_BITS, FitConfig
 from doh3d.fitting.curvature import WeightCurvature
 from doh3d.fitting.descent import LatentDescent
 from doh3d.fitting.gradient import TargetBackward
+from doh3d.fitting.pool import EncodedPools, Pool
 from doh3d.fitting.rate import laplace_bits, rate_curvature
 from doh3d.fitting.results import FitProgress, FitResult, ProgressFunction
 from doh3d.fitting.rounding import Rounded
@@ -34,139 +35,186 @@ from doh3d.fitting.signal import Samples
 from doh3d.fitting.step_size import RateSteering, excess_of_bits, step_index_for_bits
 from doh3d.hypernetwork.decoder import weight_gains
 from doh3d.hypernetwork.projection import Projection, make_projection
-from doh3d.hypernetwork.target import (
-    TargetWeights,
-    fold_points,
-    split_many,
-    target_forward,
-)
+from doh3d.hypernetwork.target import TargetWeights, split_many, target_forward
 
 _MAX_GRADIENT_NORM = 1.0
 
-# Adam's peak rate for the biases where the latent has another optimiser.
-BIAS_LEARNING_RATE = 0.01
+# Adam's peak rate for the biases where the latents have another optimiser.
+_BIAS_LEARNING_RATE = 0.01
 
 # Steps between progress reports and checkpoints, which wait for the device.
 REPORT_INTERVAL = 50
 
 # Points on which a finished fit is checked for having become constant.
-CHECK_POINTS = 2**16
+_CHECK_POINTS = 2**16
 
 # Squared error that no constant is refused for, of values in [-1, 1].
 _TINY_ERROR = 1e-3
 
+_Floats = npt.NDArray[np.float32]
+
 
 class Optimisation:
-    """Descent on z and h with a one-cycle learning rate, at one peak rate.
+    """Descent on the latents and biases of S signals with a one-cycle rate, at one peak rate.
 
-    Quantisation-aware training rounds the latent a few numbers at a time, and those that are
-    rounded stay as they are: the others go on and make up for the error. The decoder sees no
-    difference, and steps twice as coarse do as well as rounding all at once.
+    Each signal has a latent of its own and C networks, one for each cell of its domain, so that
+    there are K = S C. A step of a small fit is some three hundred operations on a few thousand
+    numbers, whose calls take longer than their arithmetic: one call serves all signals. They share
+    the seed and with it the projection, so that their weights are one transform; networks, metrics
+    and conjugate gradients are batched products. No number of one signal enters another's.
 
-    The projection is the configuration's unless another is given, with the descent for it.
+    Quantisation-aware training rounds a latent a few numbers at a time, and those that are rounded
+    stay as they are: the others go on and make up for the error. The decoder sees no difference,
+    and steps twice as coarse do as well as rounding all at once.
+
+    Parameters
+    ----------
+    samples : S Samples
+        Those of a signal alone may be of any length; several are cut to the shortest.
+    config : FitConfig, or S of them
+        They may differ in where their cells lie, and in nothing else.
+    learning_rate : float
+        At its peak.
+    device : torch.device
+    projection : Projection, optional
+        The configuration's unless another is given, with the descent for it; of one signal.
+    descent : type
+    crew : Crew, optional
+
+    Attributes
+    ----------
+    latents : (n,) float32, or (S, n) for several signals
+    biases : (bias_count,) float32, or (S, bias_count)
+    pools : EncodedPools
+    batch_size : int
+        Samples of each network in a step.
     """
 
     def __init__(
         self,
-        samples: Samples,
-        config: FitConfig,
+        samples: Sequence[Samples],
+        config: FitConfig | Sequence[FitConfig],
         learning_rate: float,
         device: torch.device,
         projection: Projection | None = None,
         descent: type[LatentDescent] = LatentDescent,
         crew: Crew | None = None,
     ) -> None:
+        configs = [config] * len(samples) if isinstance(config, FitConfig) else list(config)
+        self.config = config = configs[0]
         architecture = config.architecture
-        self.config = config
+        self._signals, self._cells = len(samples), architecture.cells
+        assert config.loss == "cross-entropy" or self._signals == 1
+        # One signal's tensors have no axis for it: their sums are other operations, and faster.
+        self._lead: tuple[int, ...] = () if self._signals == 1 else (self._signals,)
         self.learning_rate = learning_rate
-        # On the CPU whatever the device, so that a seed means the same start everywhere.
-        generator = torch.Generator().manual_seed(config.seed)
         self._device = device
-        self.projection = projection or make_projection(
-            config.projection, config.latent, architecture.layer_sizes, config.seed, device
-        )
+        self.projection = projection or self._make_projection()
         # A projection may keep what its first transposition makes, and then round otherwise. It
         # must not be known by the weights whether this is the start or a fit taken up again.
-        self.projection.transpose(torch.zeros(architecture.weight_count, device=device))
-        self._gains = weight_gains(architecture, device)
+        weight_count = self._signals * architecture.weight_count
+        self.projection.transpose(torch.zeros(weight_count, device=device))
+        # Of each layer's K matrices, one after the other.
+        gains = weight_gains(architecture, device).split(architecture.layer_sizes)
+        self._gains = torch.cat([layer.repeat(self._signals) for layer in gains])
         self._fineness = fineness(config, device)
-        self._use_step(config.training_step_index)
+        self._use_steps([config.training_step_index] * self._signals)
         self._fixed = 0
-        self._steering = RateSteering()
-        self._use_rate_weight()
+        self._steerings = [RateSteering() for _ in samples]
+        self._use_rate_weights()
         self._bias_step = float(STEPS[nearest_step_index(config.bias_step)])
+        # On the CPU whatever the device, so that a seed means the same start everywhere, and each
+        # signal starts as it would alone.
+        generator = torch.Generator().manual_seed(config.seed)
         initial = torch.randn(config.latent, generator=generator) / math.sqrt(config.latent)
-        self.latent = initial.to(device)
-        self.biases = torch.zeros(architecture.bias_count, device=device)
+        self.latents = initial.to(device).expand(*self._lead, -1).clone()
+        self.biases = torch.zeros((*self._lead, architecture.bias_count), device=device)
         self._descent: LatentDescent | None = None
-        by_adam = [self.latent, self.biases]
+        by_adam = [self.latents, self.biases]
         if config.optimizer == "curvature":
-            count = None if architecture.partition is None else architecture.cells
-            self._curvature = WeightCurvature(architecture.layer_shapes, device, count, joint=True)
+            self._curvature = WeightCurvature(
+                architecture.layer_shapes, device, self._signals, self._cells
+            )
             self._descent = descent(
                 self.projection,
                 self._curvature,
                 config.latent,
                 device,
-                effort=config.solver_effort,
+                self._signals if self._lead else None,
+                config.solver_effort,
             )
             by_adam = [self.biases]
         self._adam = Adam(by_adam)
         self._next_step = 0
-        self._take(samples, crew)
+        pools = [
+            Pool.of(own.architecture, each) for own, each in zip(configs, samples, strict=True)
+        ]
+        self._take(pools, crew)
 
-    def _take(self, samples: Samples, crew: Crew | None) -> None:
-        """Encode the whole pool, of each cell if there are, once: batches are taken from it."""
-        config, architecture, device = self.config, self.config.architecture, self._device
-        cells, cell = architecture.cells, architecture.of_a_cell
-        if architecture.partition is None:
-            places = [fold_points(architecture, torch.from_numpy(samples.points))]
-            values = torch.from_numpy(samples.values)[None]
-            shares = torch.ones(1)
-        else:
-            pool = CellSamples.of(architecture, samples)
-            places, values, shares = pool.places, pool.values, pool.shares
-        self._features = torch.stack([encode_chunks(cell, each.to(device)) for each in places])
-        self._values = values.to(device)
-        self._batch_size = min(max(1, config.batch_size // cells), self._values.shape[1])
-        self._backward = TargetBackward(
-            cell, cells, self._batch_size, device, config.loss, shares.to(device), crew
+    def _make_projection(self) -> Projection:
+        config = self.config
+        one = make_projection(
+            config.projection,
+            config.latent,
+            config.architecture.layer_sizes,
+            config.seed,
+            self._device,
         )
-        self._batches = batches_of(config, self._features, self._values, self._batch_size, crew)
+        return one.for_many(self._signals) if self._lead else one
+
+    def _take(self, pools: Sequence[Pool], crew: Crew | None) -> None:
+        """Encode all pools once: batches are taken from them."""
+        config, cell = self.config, self.config.architecture.of_a_cell
+        self.pools = EncodedPools.of(cell, pools, self._device)
+        count, length, _ = self.pools.features.shape
+        self.batch_size = min(max(1, config.batch_size // self._cells), length)
+        self._backward = TargetBackward(
+            cell, count, self.batch_size, self._device, config.loss, self.pools.shares, crew
+        )
+        self._batches = _batches_of(config, self.pools, self.batch_size, crew)
 
     def run(
         self,
         progress: ProgressFunction | None,
         *,
-        payload_bits: float | None = None,
+        payload_bits: Sequence[float] | None = None,
         work: Work | None = None,
-    ) -> bool:
-        """Take every step left; whether the end is finite and not constant."""
+    ) -> list[bool]:
+        """Take every step left, or those until no signal is finite any more.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            Called every 50 steps with the means over all signals.
+        payload_bits : sequence of float, optional
+            Of each signal; see `fit_latent`.
+        work : Work, optional
+
+        Returns
+        -------
+        list of bool
+            Whether each signal's end is sound: finite, and not constant.
+        """
         config = self.config
         sizings = steps_of_sizing(config)
         for step in range(self._next_step, config.steps):
-            if step in sizings and payload_bits is not None:
-                if not self._is_finite():
-                    return False
-                self._choose_step(payload_bits)
-            batch = self._batches.take(step, self._measure)
-            self.step(step, *batch)
+            if step in sizings and not self._choose_steps(payload_bits):
+                return [False] * self._signals
+            self.step(step, *self._batches.take(step, self._measure))
             self._batches.learn(self._backward.errors)
-            if payload_bits is not None and is_steered(config, step):
-                if not self._is_finite():
-                    return False
-                self._steer(step, payload_bits)
+            if is_steered(config, step) and not self._steer(step, payload_bits):
+                return [False] * self._signals
             if (step + 1) % REPORT_INTERVAL == 0 or step + 1 == config.steps:
                 self._next_step = step + 1
                 loss, bits = self.last_loss()
                 value = float(loss)
-                if not math.isfinite(value):
-                    return False
+                if not math.isfinite(value) and self._signals == 1:
+                    return [False]
                 if work is not None and work.due and self._batches.begins_at(step + 1):
                     work.keep(self.state())
                 if progress is not None:
                     progress(FitProgress(step + 1, config.steps, value, float(bits) / 8))
-        return self._is_sound()
+        return self._are_sound()
 
     def state(self) -> State:
         """Copy all that the steps taken have changed."""
@@ -174,8 +222,8 @@ class Optimisation:
             "learning_rate": np.array(self.learning_rate),
             "next_step": np.array(self._next_step),
             "fixed": np.array(self._fixed),
-            "steering": np.array([self._steering.logarithm, self._steering.excess]),
-            "latent_step_index": np.array(self.latent_step_index),
+            "steering": np.array([(s.logarithm, s.excess) for s in self._steerings]),
+            "latent_step_indices": np.array(self.latent_step_indices),
         }
         return state | {name: _to_numpy(values) for name, values in self._tensors().items()}
 
@@ -184,9 +232,10 @@ class Optimisation:
         """Go back to where `state` was taken, of the same samples and configuration."""
         self._next_step = int(state["next_step"])
         self._fixed = int(state["fixed"])
-        self._steering.logarithm, self._steering.excess = state["steering"].tolist()
-        self._use_rate_weight()
-        self._use_step(int(state["latent_step_index"]))
+        for steering, told in zip(self._steerings, state["steering"].tolist(), strict=True):
+            steering.logarithm, steering.excess = told
+        self._use_rate_weights()
+        self._use_steps(state["latent_step_indices"].tolist())
         for name, values in self._tensors().items():
             values.copy_(torch.from_numpy(state[name]))
         self._adam.updates = self._next_step
@@ -195,7 +244,7 @@ class Optimisation:
 
     def _tensors(self) -> dict[str, torch.Tensor]:
         """Name all tensors that a step changes."""
-        named = {"latent": self.latent, "biases": self.biases} | self._batches.tensors()
+        named = {"latents": self.latents, "biases": self.biases} | self._batches.tensors()
         if self._descent is not None:
             named |= self._curvature.tensors()
             named |= self._descent.tensors()
@@ -218,30 +267,30 @@ class Optimisation:
         config = self.config
         rate = self.learning_rate * one_cycle(step / config.steps)
         self._round_more(step)
-        latent, biases = self._rounded(self._fixed)
-        weights = self._weights(latent, biases)
-        gradient = self._backward(weights, features, values, importance)
+        latents, biases = self._rounded(self._fixed)
+        gradient = self._backward(self._weights(latents, biases), features, values, importance)
         of_weights = gradient.weights * self._gains
-        of_latent = self.projection.transpose(of_weights)
-        of_latent = latent.gradient(of_latent, self._rate_weight)
-        by_adam = [biases.gradient(gradient.biases.view(-1), self._rate_weight)]
+        of_latents = self.projection.transpose(of_weights)
+        of_latents = latents.gradient(of_latents, self._rate_weights)
+        of_biases = gradient.biases.view(self.biases.shape)
+        by_adam = [biases.gradient(of_biases, self._rate_weights)]
         if self._descent is not None:
             self._curvature.update(of_weights)
-            bending = rate_curvature(self.latent, self._rate_weight)
-            self._descent.step(self.latent, of_latent, rate, self._fixed, bending)
-            rate *= BIAS_LEARNING_RATE / self.learning_rate
+            bending = rate_curvature(self.latents, self._rate_weights)
+            self._descent.step(self.latents, of_latents, rate, self._fixed, bending)
+            rate *= _BIAS_LEARNING_RATE / self.learning_rate
         else:
-            length = of_latent.norm()
+            length = of_latents.norm(dim=-1, keepdim=bool(self._lead))
             by_adam.insert(
-                0, of_latent * (_MAX_GRADIENT_NORM / length.clamp_min(_MAX_GRADIENT_NORM))
+                0, of_latents * (_MAX_GRADIENT_NORM / length.clamp_min(_MAX_GRADIENT_NORM))
             )
         self._adam.step(by_adam, rate)
-        self._last = latent, biases, values, importance
+        self._last = latents, biases, values, importance
 
     def _measure(self, errors: torch.Tensor) -> None:
-        """Measure all samples' errors as the signal stands."""
+        """Measure all samples' errors as the signals stand."""
         weights = self._weights(*self._rounded(self._fixed))
-        self._backward.measure(weights, self._features, self._values, errors)
+        self._backward.measure(weights, self.pools.features, self.pools.values, errors)
 
     def _round_more(self, step: int) -> None:
         """Round the numbers whose turn it is, for good."""
@@ -249,97 +298,136 @@ class Optimisation:
         if due > self._fixed:
             new = slice(self._fixed, due)
             finer = None if self._fineness is None else self._fineness[new]
-            rounded = Rounded.of(self.latent[new], self._latent_step, self.config.bits, due, finer)
-            self.latent[new] = rounded.values
+            numbers = self.latents[..., new]
+            rounded = Rounded.of(numbers, self._latent_steps, self.config.bits, due, finer)
+            self.latents[..., new] = rounded.values
             self._fixed = due
 
     @torch.no_grad()
     def last_loss(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the last batch's mean cross-entropy or squared error, and the estimated bits."""
-        latent, biases, values, importance = self._last
+        """Mean cross-entropy or squared error of the last batch, and a signal's estimated bits."""
+        latents, biases, values, importance = self._last
         outputs = self._backward.outputs
         if self.config.loss == "cross-entropy":
             loss = binary_cross_entropy_with_logits(outputs, values, importance)
         else:
             loss = mse_loss(outputs, values)
-        bits = laplace_bits(latent.levels) + laplace_bits(biases.levels)
-        bits = bits + bits_of_fineness(self._fineness)
-        return loss, bits if self.config.quantization_aware else torch.zeros_like(bits)
+        if not self.config.quantization_aware:
+            return loss, torch.zeros_like(loss)
+        bits = laplace_bits(latents.levels) + laplace_bits(biases.levels)
+        return loss, (bits + _bits_of_fineness(self._fineness)).mean()
 
-    def _choose_step(self, payload_bits: float) -> None:
-        """Move the latent's step to the finest one near it that keeps within the bits.
+    def _choose_steps(self, payload_bits: Sequence[float] | None) -> bool:
+        """Move each latent's step to the finest one near it that keeps within the bits, if any.
 
         Before the first number is rounded: what is rounded later makes up for what was before.
+        False where no signal is finite.
         """
-        index = step_index_for_bits(
-            _to_numpy(self.latent),
-            _to_numpy(self.biases),
-            self.config,
-            payload_bits,
-        )
-        self._use_step(index)
-        self._steering.excess = math.nan
+        if payload_bits is None:
+            return True
+        indices = list(self.latent_step_indices)
+        any_finite = False
+        for k, pair in self._finite():
+            any_finite = True
+            indices[k] = step_index_for_bits(*pair, self.config, payload_bits[k])
+            self._steerings[k].excess = math.nan
+        self._use_steps(indices)
+        return any_finite
 
-    def _is_finite(self) -> bool:
-        """Whether latent and biases are finite: other numbers have no size."""
-        return bool(torch.isfinite(self.latent).all() and torch.isfinite(self.biases).all())
+    def _steer(self, step: int, payload_bits: Sequence[float] | None) -> bool:
+        """Turn each rate weight to where the file takes the bits that it may, if any are given.
 
-    def _steer(self, step: int, payload_bits: float) -> None:
-        """Turn the rate weight to where the file takes the bits that it may."""
-        excess = excess_of_bits(
-            _to_numpy(self.latent),
-            _to_numpy(self.biases),
-            self.config,
-            payload_bits,
-            step_index=self.latent_step_index,
-        )
-        pace = pace_of_bits(self.config, step)
-        self._steering.turn(excess, steps=steps_of_a_turn(self.config), pace=pace)
-        self._use_rate_weight()
+        False where no signal is finite.
+        """
+        if payload_bits is None:
+            return True
+        config = self.config
+        pace = pace_of_bits(config, step)
+        any_finite = False
+        for k, pair in self._finite():
+            any_finite = True
+            index = self.latent_step_indices[k]
+            excess = excess_of_bits(*pair, config, payload_bits[k], step_index=index)
+            self._steerings[k].turn(excess, steps=steps_of_a_turn(config), pace=pace)
+        self._use_rate_weights()
+        return any_finite
 
-    def _use_rate_weight(self) -> None:
+    def _finite(self) -> Iterator[tuple[int, tuple[_Floats, _Floats]]]:
+        """Yield number, latent and biases of each signal that is finite: others have no size."""
+        for k, pair in enumerate(self._numbers()):
+            if all(np.isfinite(numbers).all() for numbers in pair):
+                yield k, pair
+
+    def _numbers(self) -> list[tuple[_Floats, _Floats]]:
+        """Copy each signal's latent and biases."""
+        latents, biases = _to_numpy(self.latents), _to_numpy(self.biases)
+        each = latents.reshape(self._signals, -1), biases.reshape(self._signals, -1)
+        return list(zip(*each, strict=True))
+
+    def _use_rate_weights(self) -> None:
         own = self.config.rate_weight if self.config.quantization_aware else 0.0
-        self._rate_weight = own * self._steering.factor
+        weights = [own * steering.factor for steering in self._steerings]
+        self._rate_weights: float | torch.Tensor = self._of_signals(weights)
 
-    def _use_step(self, index: int) -> None:
-        self.latent_step_index = index
-        self._latent_step = coarsest_step(self.config, index)
+    def _use_steps(self, indices: Sequence[int]) -> None:
+        self.latent_step_indices = list(indices)
+        steps = [coarsest_step(self.config, index) for index in indices]
+        self._latent_steps: float | torch.Tensor = self._of_signals(steps)
 
-    def result(self) -> FitResult:
-        """Copy the latent and biases as they stand."""
-        return FitResult(
-            latent=_to_numpy(self.latent),
-            biases=_to_numpy(self.biases),
-            latent_step_index=self.latent_step_index,
-            learning_rate=self.learning_rate,
-        )
+    def _of_signals(self, numbers: Sequence[float]) -> float | torch.Tensor:
+        """(S, 1) numbers; the number itself for one signal."""
+        if not self._lead:
+            return numbers[0]
+        return torch.tensor(numbers, dtype=torch.float32, device=self._device)[:, None]
+
+    def results(self) -> list[FitResult]:
+        """Copy each signal's latent and biases as they stand."""
+        return [
+            FitResult(latent.copy(), biases.copy(), index, self.learning_rate)
+            for (latent, biases), index in zip(
+                self._numbers(), self.latent_step_indices, strict=True
+            )
+        ]
 
     def _rounded(self, fixed: int) -> tuple[Rounded, Rounded]:
-        """Latent and biases, the latent's first `fixed` numbers as the quantiser leaves them."""
+        """Latents and biases, the latents' first `fixed` numbers as the quantiser leaves them."""
         config = self.config
         if not config.quantization_aware:
-            return Rounded.exact(self.latent), Rounded.exact(self.biases)
+            return Rounded.exact(self.latents), Rounded.exact(self.biases)
+        bias_count = self.biases.shape[-1] * (fixed > 0)
         return (
-            Rounded.of(self.latent, self._latent_step, config.bits, fixed, self._fineness),
-            Rounded.of(self.biases, self._bias_step, MAX_BITS, len(self.biases) * (fixed > 0)),
+            Rounded.of(self.latents, self._latent_steps, config.bits, fixed, self._fineness),
+            Rounded.of(self.biases, self._bias_step, MAX_BITS, bias_count),
         )
 
-    def _weights(self, latent: Rounded, biases: Rounded) -> TargetWeights:
-        architecture = self.config.architecture
-        weights = self.projection.project(latent.values).mul_(self._gains)
-        of_cells = biases.values.view(architecture.cells, -1)
-        return split_many(architecture.of_a_cell, weights, of_cells)
+    def _weights(self, latents: Rounded, biases: Rounded) -> TargetWeights:
+        weights = self.projection.project(latents.values).mul_(self._gains)
+        of_networks = biases.values.view(self._signals * self._cells, -1)
+        return split_many(self.config.architecture.of_a_cell, weights, of_networks)
 
     @torch.no_grad()
-    def _is_sound(self) -> bool:
-        """Whether the quantised network is finite on the samples, and tells something of them.
+    def _are_sound(self) -> list[bool]:
+        weights = self._weights(*self._rounded(self.config.latent))
+        some = slice(_CHECK_POINTS // self._cells)
+        sound = []
+        for signal in range(self._signals):
+            own = slice(signal * self._cells, (signal + 1) * self._cells)
+            outputs = target_forward(
+                self.config.architecture,
+                TargetWeights(
+                    tuple(matrix[own] for matrix in weights.matrices),
+                    tuple(bias[own] for bias in weights.biases),
+                ),
+                self.pools.features[own, some],
+            )
+            sound.append(self._is_sound(outputs, self.pools.values[own, some]))
+        return sound
+
+    def _is_sound(self, outputs: torch.Tensor, values: torch.Tensor) -> bool:
+        """Whether a quantised signal is finite on (C, N, out_dim) samples, and tells of them.
 
         Occupancy is neither empty nor full, values err no more than their mean would.
         """
-        weights = self._weights(*self._rounded(self.config.latent))
-        some = slice(CHECK_POINTS // self.config.architecture.cells)
-        features, values = self._features[:, some], self._values[:, some]
-        outputs = target_forward(self.config.architecture, weights, features)
         finite = bool(torch.isfinite(outputs).all())
         if self.config.loss == "log-squared-error":
             values = values.flatten(0, 1)
@@ -351,19 +439,13 @@ class Optimisation:
         return finite and bool(inside.any()) and not bool(inside.all())
 
 
-def batches_of(
-    config: FitConfig,
-    features: torch.Tensor,
-    values: torch.Tensor,
-    size: int,
-    crew: Crew | None = None,
-) -> Batches:
+def _batches_of(config: FitConfig, pools: EncodedPools, size: int, crew: Crew | None) -> Batches:
     """Batches of so many samples from each of K pools, as the configuration says."""
     if not config.draws_by_error:
-        return SlicesInTurn(features, values, size)
+        return SlicesInTurn(pools.features, pools.values, size)
     return DrawsByError(
-        features,
-        values,
+        pools.features,
+        pools.values,
         size,
         steps=config.steps,
         interval=REPORT_INTERVAL,
@@ -386,10 +468,10 @@ def coarsest_step(config: FitConfig, step_index: int) -> float:
     return float(STEPS[step_index]) * 2.0**octaves
 
 
-def bits_of_fineness(fineness: torch.Tensor | None) -> torch.Tensor | float:
+def _bits_of_fineness(fineness: torch.Tensor | None) -> torch.Tensor | float:
     """Bits that finer steps add to those of levels in units of the coarsest."""
     return 0.0 if fineness is None else fineness.log2().sum()
 
 
-def _to_numpy(tensor: torch.Tensor) -> npt.NDArray[np.float32]:
+def _to_numpy(tensor: torch.Tensor) -> _Floats:
     return tensor.detach().cpu().numpy().copy()

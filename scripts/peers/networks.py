@@ -256,7 +256,7 @@ def _fit_directly(shape: PreparedShape, config: FitConfig, device: torch.device)
     for _ in range(1 + _RETRIES):
         with crew_of_all_threads() as crew:
             optimisation = Optimisation(
-                shape.sample(config),
+                [shape.sample(config)],
                 config,
                 learning_rate,
                 device,
@@ -264,8 +264,8 @@ def _fit_directly(shape: PreparedShape, config: FitConfig, device: torch.device)
                 WeightDescent,
                 crew,
             )
-            if optimisation.run(None):
-                return optimisation.result()
+            if optimisation.run(None) == [True]:
+                return optimisation.results()[0]
         learning_rate *= _RETRY_FACTOR
     raise Doh3dError("the direct network became empty or full at every learning rate tried")
 

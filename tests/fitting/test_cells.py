@@ -12,7 +12,6 @@ from doh3d.codec.container import parse, serialize
 from doh3d.errors import ConfigError
 from doh3d.evaluation.evaluate import field_iou
 from doh3d.field import OccupancyField, decode_weights
-from doh3d.fitting.cell_samples import CellSamples
 from doh3d.fitting.compress import compress_with, make_config
 from doh3d.fitting.config import FitConfig
 from doh3d.fitting.curvature import WeightCurvature
@@ -21,6 +20,7 @@ from doh3d.fitting.fit import fit_latent
 from doh3d.fitting.gradient import LEAST_SQUARED_ERROR, TargetBackward
 from doh3d.fitting.many import fit_shapes, fit_shapes_to_bytes
 from doh3d.fitting.optimisation import Optimisation
+from doh3d.fitting.pool import Pool
 from doh3d.fitting.preparation import prepare
 from doh3d.geometry.sampling import OccupancySamples
 from doh3d.hypernetwork.architecture import Architecture
@@ -69,7 +69,7 @@ def bump():
 def test_samples_are_sorted_by_cell_and_keep_their_order(box):
     architecture = in_cells(box=box).architecture
     samples = ball_samples(3000)
-    found = CellSamples.of(architecture, samples)
+    found = Pool.of(architecture, samples)
     points = samples.points.copy()
     if architecture.mirrored:
         points[:, 0] = np.abs(points[:, 0])
@@ -89,7 +89,7 @@ def test_a_cell_without_samples_is_named():
     samples = ball_samples(2000)
     one_side = OccupancySamples(np.abs(samples.points), samples.occupancy)
     with pytest.raises(ConfigError, match="2000 samples leave one of 4 cells empty"):
-        CellSamples.of(in_cells().architecture, one_side)
+        Pool.of(in_cells().architecture, one_side)
 
 
 # Gradients.
@@ -143,7 +143,7 @@ def test_gradients_of_cells_equal_autograd(monkeypatch, loss, activation, at_onc
 
 def test_the_metric_of_cells_is_that_of_each_and_one_trace():
     shapes, count = [(6, 6), (5, 5)], 3
-    together = WeightCurvature(shapes, CPU, count, joint=True)
+    together = WeightCurvature(shapes, CPU, cells=count)
     alone = [WeightCurvature(shapes, CPU) for _ in range(count)]
     generator = torch.Generator().manual_seed(0)
 
@@ -181,11 +181,10 @@ def test_the_metric_of_cells_is_that_of_each_and_one_trace():
 def test_a_step_leaves_no_tensor_behind_on_the_cpu(options):
     # On the meta device any operation with a CPU tensor of more than one element fails.
     config = in_cells(**options)
-    optimisation = Optimisation(ball_samples(2048), config, 0.01, torch.device("meta"))
-    size = optimisation._batch_size
+    optimisation = Optimisation([ball_samples(2048)], config, 0.01, torch.device("meta"))
+    size, pools = optimisation.batch_size, optimisation.pools
     for step in (0, SMALL.steps - 1):
-        features, values = optimisation._features[:, :size], optimisation._values[:, :size]
-        optimisation.step(step, features, values)
+        optimisation.step(step, pools.features[:, :size], pools.values[:, :size])
         loss, _ = optimisation.last_loss()
         assert loss.device.type == "meta"
 
@@ -226,18 +225,18 @@ def test_a_mirrored_shape_in_cells_is_alike_on_both_sides(torus):
 def test_cells_hold_about_as_many_samples_each():
     shape = prepare(bump())
     config = shape.adapt(dataclasses.replace(SMALL, levels=4, near_surface_fraction=0.5))
-    pool = CellSamples.of(config.architecture, shape.sample(config))
+    pool = Pool.of(config.architecture, shape.sample(config))
     assert pool.shares.min() > 0.5 / 16
     assert pool.shares.max() < 2 / 16
 
 
 def test_training_step_and_file_make_the_same_networks():
     config = in_cells(box=HALF)
-    optimisation = Optimisation(ball_samples(), config, 0.3, CPU)
-    assert optimisation.run(None)
+    optimisation = Optimisation([ball_samples()], config, 0.3, CPU)
+    assert optimisation.run(None) == [True]
     trained = optimisation._weights(*optimisation._rounded(config.latent))
     shape = dataclasses.replace(prepare(bump()), extents=(31, 31, 31))
-    code = quantize_fit(optimisation.result(), config, shape)
+    code = quantize_fit(optimisation.results()[0], config, shape)
     decoded = decode_weights(parse(serialize(code)), CPU)
     pairs = zip(trained.matrices + trained.biases, decoded.matrices + decoded.biases, strict=True)
     for ours, theirs in pairs:
@@ -287,3 +286,30 @@ def test_sizes_are_met_with_cells():
         shapes, 400, lambda n: dataclasses.replace(SMALL, latent=n, bits=8), device=CPU
     )
     assert 380 <= len(found[0].data) <= 400
+
+
+@pytest.mark.usefixtures("double")
+@pytest.mark.parametrize("step", [0, 121])
+def test_a_step_of_several_signals_in_cells_is_the_step_of_each(step):
+    samples, configs = [], []
+    for radius in (0.5, 0.8):
+        points = np.random.default_rng(0).uniform(-1, 1, (6000, 3))
+        inside = np.linalg.norm(points, axis=1) < radius
+        samples.append(OccupancySamples(points, inside.astype(np.float64)))
+        # Cells of the same number, cut elsewhere.
+        partition = balanced_partition(*UNIT, points * radius + (1 - radius), SMALL.levels)
+        network = dataclasses.replace(SMALL.architecture, partition=partition)
+        configs.append(dataclasses.replace(SMALL, architecture=network, batch_size=400))
+    sides = [config.architecture.partition.half_sides.tolist() for config in configs]
+    assert sides[0] != sides[1]
+    cells = configs[0].architecture.cells
+    together = Optimisation(samples, configs, 0.3, CPU)
+    some = slice(together.batch_size)
+    together.step(step, together.pools.features[:, some], together.pools.values[:, some])
+    for k, (each, config) in enumerate(zip(samples, configs, strict=True)):
+        alone = Optimisation([each], config, 0.3, CPU)
+        own = slice(k * cells, (k + 1) * cells)
+        assert torch.equal(alone.pools.features[:, some], together.pools.features[own, some])
+        alone.step(step, alone.pools.features[:, some], alone.pools.values[:, some])
+        torch.testing.assert_close(together.latents[k], alone.latents, rtol=0, atol=1e-7)
+        torch.testing.assert_close(together.biases[k], alone.biases, rtol=0, atol=1e-7)

@@ -148,8 +148,8 @@ def test_a_fit_that_diverged_before_is_taken_up_at_its_lower_rate(
 ):
     is_sound = Optimisation._is_sound
 
-    def only_at_a_low_rate(self):
-        return self.learning_rate < 0.3 and is_sound(self)
+    def only_at_a_low_rate(self, *samples):
+        return self.learning_rate < 0.3 and is_sound(self, *samples)
 
     monkeypatch.setattr(Optimisation, "_is_sound", only_at_a_low_rate)
     undisturbed = compress(torus, **OPTIONS)

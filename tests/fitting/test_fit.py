@@ -81,12 +81,12 @@ def test_a_larger_rate_weight_makes_a_smaller_file(sphere):
 
 
 def test_training_step_and_file_round_alike():
-    optimisation = Optimisation(ball_samples(), SMALL, 0.4, CPU)
+    optimisation = Optimisation([ball_samples()], SMALL, 0.4, CPU)
     optimisation.run(None)
     trained = optimisation._weights(*optimisation._rounded(SMALL.latent))
     transform = NormalizingTransform((0.0, 0.0, 0.0), 1.0)
     shape = PreparedShape(None, trimesh.Trimesh(), transform, (31, 31, 31))
-    code = quantize_fit(optimisation.result(), SMALL, shape)
+    code = quantize_fit(optimisation.results()[0], SMALL, shape)
     from doh3d.field import decode_weights
 
     decoded = decode_weights(code, CPU)
@@ -125,11 +125,11 @@ def test_numbers_that_shrink_while_they_are_rounded_still_take_the_bits_asked_fo
 
 
 def test_numbers_are_rounded_one_after_the_other_and_then_stay():
-    optimisation = Optimisation(ball_samples(), SMALL, 0.4, CPU)
+    optimisation = Optimisation([ball_samples()], SMALL, 0.4, CPU)
     levels = []
 
     def watch(_):
-        scaled = (optimisation.latent / STEPS[optimisation.latent_step_index]).numpy()
+        scaled = (optimisation.latents / STEPS[optimisation.latent_step_indices[0]]).numpy()
         scaled /= grade_factors(SMALL.latent).astype(np.float32)
         levels.append(np.where(np.abs(scaled - scaled.round()) < 1e-3, scaled.round(), np.nan))
 
@@ -150,7 +150,9 @@ def separating_below(monkeypatch):
 
     def limit(rate):
         monkeypatch.setattr(
-            Optimisation, "_is_sound", lambda self: self.learning_rate < rate and is_sound(self)
+            Optimisation,
+            "_is_sound",
+            lambda self, *samples: self.learning_rate < rate and is_sound(self, *samples),
         )
 
     return limit
@@ -172,7 +174,7 @@ def test_divergence_that_persists_is_an_error_not_a_file(separating_below):
 def test_a_loss_that_is_not_finite_ends_the_attempt():
     samples = ball_samples()
     samples.occupancy[:] = np.nan
-    assert not Optimisation(samples, SMALL, 0.4, CPU).run(None)
+    assert Optimisation([samples], SMALL, 0.4, CPU).run(None) == [False]
 
 
 def test_progress_is_reported_to_the_end(sphere):
@@ -187,13 +189,11 @@ def test_a_step_leaves_no_tensor_behind_on_the_cpu():
     meta = torch.device("meta")
     for options in ({}, {"quantizer": "ptq"}, {"projection": "dense"}):
         optimisation = Optimisation(
-            ball_samples(2048), dataclasses.replace(SMALL, **options), 0.01, meta
+            [ball_samples(2048)], dataclasses.replace(SMALL, **options), 0.01, meta
         )
         for step in (0, SMALL.steps - 1):
-            size = optimisation._batch_size
-            optimisation.step(
-                step, optimisation._features[:, :size], optimisation._values[:, :size]
-            )
+            size, pools = optimisation.batch_size, optimisation.pools
+            optimisation.step(step, pools.features[:, :size], pools.values[:, :size])
             loss, _ = optimisation.last_loss()
             assert loss.device.type == "meta"
 
@@ -249,7 +249,7 @@ def test_numbers_that_are_not_finite_are_noticed_where_a_size_is_asked_for(monke
         if number == 0:
             rates.append(self.learning_rate)
         if len(rates) == 1 and number == int(when * SMALL.steps):
-            self.latent[3] = torch.nan
+            self.latents[3] = torch.nan
 
     monkeypatch.setattr(Optimisation, "step", harmed)
     result = fit_latent(ball_samples(), SMALL, device=CPU, payload_bits=1500.0)

@@ -213,7 +213,7 @@ def test_bad_input_is_one_line_and_status_2(run, tmp_path):
     Image.new("RGBA", (8, 8)).save(png)
     for arguments, message in (
         (("image", "compress", png, "-o", file), "has an alpha channel"),
-        (("image", "compress", png, "-o", png), "is the image itself"),
+        (("image", "compress", png, "-o", png), "is the input itself"),
         (("image", "decompress", file, "-o", tmp_path / "b.jpg"), "written as .png or .webp"),
     ):
         status, out, err = run(*arguments)

@@ -16,7 +16,6 @@ from doh3d.fitting.encoding import quantize_fit
 from doh3d.fitting.fit import fit_latent
 from doh3d.fitting.gradient import TargetBackward
 from doh3d.fitting.many import fit_latents, fit_shapes, fit_shapes_to_bytes
-from doh3d.fitting.many_optimisation import ManyOptimisation
 from doh3d.fitting.optimisation import Optimisation
 from doh3d.fitting.preparation import prepare
 from doh3d.fitting.presets import PRESETS, Preset
@@ -64,14 +63,6 @@ OPTIONS = {
 }
 
 
-@pytest.fixture
-def double():
-    """Compute in float64, so that what differs is more than the order of sums."""
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
-
-
 # Later steps tell less: bases of the first few gradients' null spaces are as chance has it.
 @pytest.mark.parametrize("step", [0, 121])
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
@@ -80,14 +71,14 @@ def test_a_step_of_many_is_the_step_of_each(options, step):
     config = dataclasses.replace(SMALL, **options)
     pools = [ball(radius, 2048) for radius in (0.5, 0.7, 0.9)]
     pools = [OccupancySamples(p.points.astype(float), p.occupancy.astype(float)) for p in pools]
-    together = ManyOptimisation(pools, config, CPU)
-    together.step(step, together._features[:, :1024], together._labels[:, :1024])
+    together = Optimisation(pools, config, config.learning_rate, CPU)
+    together.step(step, together.pools.features[:, :1024], together.pools.values[:, :1024])
     for k, pool in enumerate(pools):
-        alone = Optimisation(pool, config, config.learning_rate, CPU)
-        alone.step(step, alone._features[:, :1024], alone._values[:, :1024])
-        torch.testing.assert_close(together._latents[k], alone.latent, rtol=0, atol=1e-7)
-        torch.testing.assert_close(together._biases[k], alone.biases, rtol=0, atol=1e-7)
-    assert float((together._latents[0] - together._latents[1]).norm()) > 1e-6
+        alone = Optimisation([pool], config, config.learning_rate, CPU)
+        alone.step(step, alone.pools.features[:, :1024], alone.pools.values[:, :1024])
+        torch.testing.assert_close(together.latents[k], alone.latents, rtol=0, atol=1e-7)
+        torch.testing.assert_close(together.biases[k], alone.biases, rtol=0, atol=1e-7)
+    assert float((together.latents[0] - together.latents[1]).norm()) > 1e-6
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 3])
@@ -189,15 +180,15 @@ def test_a_shape_that_diverges_is_fitted_alone_and_the_others_are_as_without_it(
 
     def fit(step_of_harm):
         """Make the second shape's loss not finite from a step on, in the batch only."""
-        original = ManyOptimisation.step
+        original = Optimisation.step
 
         def harmed(self, step, *batch):
-            if step == step_of_harm:
-                self._latents[1] = torch.nan
+            if step == step_of_harm and self.latents.dim() > 1:
+                self.latents[1] = torch.nan
             original(self, step, *batch)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(ManyOptimisation, "step", harmed)
+            patch.setattr(Optimisation, "step", harmed)
             return fit_shapes(shapes, SMALL, mirror=False, device=CPU)
 
     found = fit(20)
@@ -289,11 +280,10 @@ def test_a_step_leaves_no_tensor_behind_on_the_cpu():
     meta = torch.device("meta")
     for options in ({}, {"quantizer": "ptq"}, {"projection": "dense"}):
         config = dataclasses.replace(SMALL, **options)
-        optimisation = ManyOptimisation([ball(0.5, 2048), ball(0.7, 2048)], config, meta)
+        optimisation = Optimisation([ball(0.5, 2048), ball(0.7, 2048)], config, 0.1, meta)
+        pools = optimisation.pools
         for step in (0, SMALL.steps - 1):
-            optimisation.step(
-                step, optimisation._features[:, :1024], optimisation._labels[:, :1024]
-            )
+            optimisation.step(step, pools.features[:, :1024], pools.values[:, :1024])
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -1,0 +1,99 @@
+"""A signal's samples as its networks take them: by cell, and encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from doh3d.errors import ConfigError
+from doh3d.fitting.signal import Samples
+from doh3d.hypernetwork.architecture import Architecture
+from doh3d.hypernetwork.target import encode_points, fold_points, place_in_cell
+
+# Points encoded at a time.
+_CHUNK = 2**16
+
+
+@dataclass(frozen=True)
+class Pool:
+    """As many samples of each cell, in the samples' order. One network is one cell.
+
+    Attributes
+    ----------
+    places : C tensors of (N, d) float32
+        Places in the cells, see `place_in_cell`; points where there are none.
+    values : (C, N, out_dim) float32
+    shares : (C,) float32
+        What each cell had of all samples; their sum is 1.
+    """
+
+    places: list[torch.Tensor]
+    values: torch.Tensor
+    shares: torch.Tensor
+
+    @classmethod
+    def of(cls, architecture: Architecture, samples: Samples) -> Pool:
+        """Sort samples by cell.
+
+        Raises
+        ------
+        ConfigError
+            If a cell has none.
+        """
+        partition = architecture.partition
+        points = fold_points(architecture, torch.from_numpy(samples.points))
+        if partition is None:
+            return cls([points], torch.from_numpy(samples.values)[None], torch.ones(1))
+        cells = partition.cell_of(points.numpy())
+        counts = np.bincount(cells, minlength=partition.cells)
+        if not counts.min():
+            raise ConfigError(
+                f"{len(samples)} samples leave one of {partition.cells} cells empty; use more "
+                "samples or fewer cells"
+            )
+        order = np.argsort(cells, kind="stable")
+        firsts = np.cumsum(counts) - counts
+        rows = torch.from_numpy(order[firsts[:, None] + np.arange(counts.min())])
+        return cls(
+            [place_in_cell(partition, points[own], cell) for cell, own in enumerate(rows)],
+            torch.from_numpy(samples.values)[rows],
+            torch.from_numpy(counts / counts.sum()).to(torch.float32),
+        )
+
+
+@dataclass(frozen=True)
+class EncodedPools:
+    """The pools of S signals of C cells each, K = S C networks, on a device.
+
+    Attributes
+    ----------
+    features : (K, M, encoded_dim) float32
+    values : (K, M, out_dim) float32
+    shares : (K,) float32
+        Of each network in its signal's loss.
+    """
+
+    features: torch.Tensor
+    values: torch.Tensor
+    shares: torch.Tensor
+
+    @classmethod
+    def of(cls, cell: Architecture, pools: Sequence[Pool], device: torch.device) -> EncodedPools:
+        """Encode pools, each as far as the shortest goes.
+
+        Parameters
+        ----------
+        cell : Architecture
+            Of each network.
+        """
+        length = min(pool.values.shape[1] for pool in pools)
+        places = [place[:length] for pool in pools for place in pool.places]
+        features = torch.empty((len(places), length, cell.encoded_dim), device=device)
+        for target, place in zip(features, places, strict=True):
+            for rows, part in zip(target.split(_CHUNK), place.split(_CHUNK), strict=True):
+                rows.copy_(encode_points(cell, part.to(device)))
+        values = torch.cat([pool.values[:, :length] for pool in pools]).to(device)
+        return cls(features, values, torch.cat([pool.shares for pool in pools]).to(device))
