@@ -33,6 +33,13 @@ def evaluate(
     points: Annotated[
         int | None, typer.Option(help="Points for IoU.  [default: 2097152; occnet 100000]")
     ] = None,
+    surface: Annotated[
+        str,
+        typer.Option(
+            help="Distances between the surfaces: exact; or beside these, from samples to samples "
+            "as published, occnet or necgs."
+        ),
+    ] = "exact",
     resolution: ResolutionOption = 256,
     seed: Annotated[int, typer.Option(help="Of the sampled points.")] = 0,
     device: DeviceOption = "auto",
@@ -49,10 +56,16 @@ def evaluate(
             points=points,
             resolution=resolution,
             seed=seed,
+            surface=surface,  # type: ignore[arg-type]
             device=device,
             limits=limits_for(allow_large),
         ).to_dict()
     if as_json:
         print_json({"file": str(shape), "reference": str(reference)} | result)
     else:
-        print_tables(f"{shape} against {reference}", {"evaluation": result})
+        sampled = result.pop("point_to_point")
+        sections = {"evaluation": result}
+        if sampled is not None:
+            floor = sampled.pop("floor")
+            sections |= {"from point to point": sampled, "the reference against itself": floor}
+        print_tables(f"{shape} against {reference}", sections)

@@ -13,8 +13,15 @@ import numpy.typing as npt
 from doh3d.codec.container import is_doh_file
 from doh3d.errors import ConfigError
 from doh3d.evaluation.draco import draco_bytes
-from doh3d.evaluation.metrics import IouResult, surface_metrics, volumetric_iou
+from doh3d.evaluation.metrics import IouResult, volumetric_iou
+from doh3d.evaluation.point_metrics import (
+    PointMetrics,
+    SurfaceProtocol,
+    check_surface_protocol,
+    point_metrics,
+)
 from doh3d.evaluation.protocols import Protocol, iou_points
+from doh3d.evaluation.surface import surface_metrics
 from doh3d.geometry.mesh import load_mesh
 from doh3d.geometry.occupancy import InsideTest, inside_test
 from doh3d.limits import DEFAULT_LIMITS, Limits
@@ -38,8 +45,11 @@ class Evaluation:
     protocol : {"bbox", "occnet", "grid"}
     points : int
         Points on which IoU was measured.
-    chamfer_l1, f_score, normal_consistency : float
-        See `doh3d.evaluation.metrics.SurfaceMetrics`.
+    surface_chamfer_l1, surface_f_score, surface_normal_consistency : float
+        From points on either surface to the other surface itself, see
+        `doh3d.evaluation.surface.SurfaceMetrics`.
+    point_to_point : PointMetrics or None
+        By a protocol of the literature, where one was asked for.
     seconds : float
         What decoding and extraction took; 0 for a mesh.
     resolution : int or None
@@ -58,9 +68,10 @@ class Evaluation:
     iou: float
     protocol: str
     points: int
-    chamfer_l1: float
-    f_score: float
-    normal_consistency: float
+    surface_chamfer_l1: float
+    surface_f_score: float
+    surface_normal_consistency: float
+    point_to_point: PointMetrics | None
     seconds: float
     resolution: int | None
     reference_bytes: int
@@ -70,10 +81,12 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the metrics as a JSON object; infinite distances become None."""
-        return {
+        values = {
             key: None if isinstance(value, float) and not np.isfinite(value) else value
             for key, value in asdict(self).items()
         }
+        points = self.point_to_point
+        return values | {"point_to_point": None if points is None else points.to_dict()}
 
 
 def evaluate(
@@ -85,6 +98,7 @@ def evaluate(
     resolution: int = 256,
     points: int | None = None,
     seed: int = 0,
+    surface: SurfaceProtocol = "exact",
     device: str = "auto",
     limits: Limits = DEFAULT_LIMITS,
 ) -> Evaluation:
@@ -100,6 +114,9 @@ def evaluate(
         See `doh3d.evaluation.protocols.iou_points`.
     resolution : int
         Of the extraction.
+    surface : {"exact", "occnet", "necgs"}
+        Measure the surfaces by a protocol of the literature as well, see
+        `doh3d.evaluation.point_metrics.point_metrics`.
     limits : Limits
         What is taken from a `.doh` file.
 
@@ -108,6 +125,7 @@ def evaluate(
     MeshError, FormatError, ConfigError
         If either file cannot be read, or an option is out of range.
     """
+    check_surface_protocol(surface)
     reference_mesh = load_mesh(reference)
     started = time.perf_counter()
     is_doh = is_doh_file(shape)
@@ -119,7 +137,10 @@ def evaluate(
         mesh = load_mesh(shape)
     seconds = time.perf_counter() - started
     iou = mesh_iou(reference_mesh, mesh, protocol=protocol, grid=grid, points=points, seed=seed)
-    surface = surface_metrics(reference_mesh, mesh, seed=seed)
+    distances = surface_metrics(reference_mesh, mesh, seed=seed)
+    sampled = None
+    if surface != "exact":
+        sampled = point_metrics(reference_mesh, mesh, surface, seed=seed)
     size, reference_size = Path(shape).stat().st_size, Path(reference).stat().st_size
     draco = _draco_bytes(reference_mesh)
     return Evaluation(
@@ -127,9 +148,10 @@ def evaluate(
         iou=iou.iou,
         protocol=iou.protocol,
         points=iou.points,
-        chamfer_l1=surface.chamfer_l1,
-        f_score=surface.f_score,
-        normal_consistency=surface.normal_consistency,
+        surface_chamfer_l1=distances.chamfer_l1,
+        surface_f_score=distances.f_score,
+        surface_normal_consistency=distances.normal_consistency,
+        point_to_point=sampled,
         seconds=seconds if is_doh else 0.0,
         resolution=resolution if is_doh else None,
         reference_bytes=reference_size,
