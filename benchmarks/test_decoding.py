@@ -9,12 +9,12 @@ import sys
 import numpy as np
 import pytest
 import torch
-from speed_references import peak_bytes, query_at_once, random_code
 
 from doh3d.codec.container import serialize
 from doh3d.field import OccupancyField, decode_weights
 from doh3d.fitting.presets import plan_for_latent
 from doh3d.hypernetwork.architecture import Architecture
+from speed_references import peak_bytes, query_at_once, random_code
 
 CPU = torch.device("cpu")
 

@@ -7,8 +7,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from reference_encoder import ReferenceEncoder, reference_config
-from speed_references import ball_samples, peak_bytes, pebble, sample_directly
 
 from doh3d.fitting.compress import make_config
 from doh3d.fitting.fit import fit_latent
@@ -19,6 +17,8 @@ from doh3d.fitting.presets import plan_for_latent
 from doh3d.geometry.sampling import sample_occupancy
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.projection import make_projection
+from reference_encoder import ReferenceEncoder, reference_config
+from speed_references import ball_samples, peak_bytes, pebble, sample_directly
 
 CPU = torch.device("cpu")
 NEAR, STD, SOFTNESS = 0.6, 0.01, 0.002

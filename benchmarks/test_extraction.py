@@ -4,9 +4,9 @@ python -m pytest benchmarks --doh bunny.doh --resolutions 128,256,512
 """
 
 import pytest
-from speed_references import extract_densely, peak_bytes
 
 import doh3d
+from speed_references import extract_densely, peak_bytes
 
 
 @pytest.fixture

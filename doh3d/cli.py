@@ -102,6 +102,9 @@ def main() -> None:
         message = getattr(error, "format_message", None)
         if message is None:
             raise
+        # There is none where a group has shown its help, having been given no command.
+        if not message():
+            sys.exit(2)
         _fail(message())
     sys.exit(status if isinstance(status, int) else 0)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 
-from doh3d.devices import one_thread
+from doh3d.devices import full_precision, one_thread, set_own_threads
 
 # Python's part of each operation is done by one thread at a time: more would wait for it.
 _MOST_THREADS = 4
@@ -26,7 +26,11 @@ class Crew:
 
     def __init__(self, threads: int = 1) -> None:
         self.threads = threads
-        self._helpers = ThreadPoolExecutor(threads - 1) if threads > 1 else None
+        self._helpers = (
+            ThreadPoolExecutor(threads - 1, initializer=set_own_threads, initargs=(1,))
+            if threads > 1
+            else None
+        )
 
     def run(self, work: Callable[[int, int], None], count: int) -> None:
         """Call ``work(thread, piece)`` for `count` pieces, with threads numbered from 0."""
@@ -47,8 +51,9 @@ class Crew:
             # Whatever happened here, nobody works on the buffers after this.
             for _ in pieces:
                 pass
-            for one in helping:
-                one.result()
+            wait(helping)
+        for one in helping:
+            one.result()
 
     def close(self) -> None:
         """Send the helpers home."""
@@ -58,8 +63,11 @@ class Crew:
 
 @contextmanager
 def crew_of_all_threads() -> Iterator[Crew]:
-    """Have a crew of as many threads as torch would use, each of which computes alone."""
-    with one_thread() as threads:
+    """Have a crew of as many threads as torch would use, each of which computes alone.
+
+    Products of float32 are in full precision meanwhile.
+    """
+    with full_precision, one_thread() as threads:
         crew = Crew(min(threads, _MOST_THREADS))
         try:
             yield crew

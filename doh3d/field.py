@@ -15,7 +15,7 @@ from doh3d.codec.inspection import describe
 from doh3d.codec.shape_code import ShapeCode
 from doh3d.codec.signal_code import SignalCode
 from doh3d.crew import Crew, crew_of_all_threads
-from doh3d.devices import resolve_device
+from doh3d.devices import full_precision, resolve_device
 from doh3d.errors import ConfigError
 from doh3d.geometry.extraction import extract
 from doh3d.geometry.lattice import Lattice, check_resolution
@@ -199,7 +199,8 @@ class OccupancyField:
     def _network_logits(self, points: torch.Tensor) -> torch.Tensor:
         """(N,) logits of (N, 3) float32 normalised points on the field's device."""
         architecture = self.code.architecture
-        values = evaluate_points(architecture, self.weights, points, self.chunk).squeeze(1)
+        with full_precision:
+            values = evaluate_points(architecture, self.weights, points, self.chunk).squeeze(1)
         beyond = (points.abs() > self._half_extents).any(dim=1)
         return values.masked_fill(beyond, -torch.inf)
 

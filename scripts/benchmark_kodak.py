@@ -24,12 +24,12 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
-from result_table import ResultTable, Row
 
 import doh3d
 from doh3d.evaluation.image import psnr
 from doh3d.evaluation.rate_distortion import BdPsnr, PsnrPoint, bd_psnr
 from doh3d.images.files import load_pixels
+from result_table import ResultTable, Row
 
 RATES = (0.03, 0.07, 0.15, 0.3, 0.6)
 KODAK_IMAGES = 24

@@ -22,14 +22,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from matplotlib.figure import Figure
-from result_table import ResultTable, Row
 
 import doh3d
 from doh3d.codec.container import parse
 from doh3d.codec.shape_code import domain_half_sides
 from doh3d.devices import resolve_device
-from doh3d.evaluation.baselines import PEERS, fit_peer
-from doh3d.evaluation.decimation import decimation_rows
 from doh3d.evaluation.evaluate import LabelledPoints
 from doh3d.evaluation.rate_distortion import (
     RatePoint,
@@ -43,6 +40,9 @@ from doh3d.fitting.preparation import PreparedShape, prepare
 from doh3d.fitting.presets import latent_for_bytes
 from doh3d.fitting.rate_control import fit_to_bytes
 from doh3d.view.figures import quality_ticks
+from peers.decimation import decimation_rows
+from peers.networks import PEERS, fit_peer
+from result_table import ResultTable, Row
 
 SIZES = (500, 1200, 3000, 7000, 16_000)
 QUICK_SIZES = (1000, 4000)

@@ -29,20 +29,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from reference_encoder import ReferenceEncoder, reference_config
-from reference_encoder import encode as encode_by_reference
-from result_table import ResultTable, Row
-from speed_references import (
-    ball_samples,
-    cpu_seconds,
-    extract_densely,
-    in_turns,
-    peak_bytes,
-    pebble,
-    query_at_once,
-    random_code,
-    sample_directly,
-)
 
 import doh3d
 from doh3d.codec.container import parse, serialize
@@ -60,6 +46,20 @@ from doh3d.fitting.resumable import fit_signal
 from doh3d.geometry.sampling import sample_occupancy
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.projection import make_projection
+from reference_encoder import ReferenceEncoder, reference_config
+from reference_encoder import encode as encode_by_reference
+from result_table import ResultTable, Row
+from speed_references import (
+    ball_samples,
+    cpu_seconds,
+    extract_densely,
+    in_turns,
+    peak_bytes,
+    pebble,
+    query_at_once,
+    random_code,
+    sample_directly,
+)
 
 CPU = torch.device("cpu")
 COLUMNS = """

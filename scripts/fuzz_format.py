@@ -22,8 +22,6 @@ import atheris
 
 # What is imported before is not seen; mutate_files imports the package as well.
 with atheris.instrument_imports(include=["doh3d"], enable_loader_override=False):
-    from mutate_files import seed_files, with_checksum
-
     from doh3d.codec.container import parse_signal, serialize
     from doh3d.codec.image_code import ImageCode
     from doh3d.codec.inspection import describe
@@ -32,6 +30,7 @@ with atheris.instrument_imports(include=["doh3d"], enable_loader_override=False)
     from doh3d.field import OccupancyField
     from doh3d.images.field import ImageField
     from doh3d.limits import DEFAULT_LIMITS
+    from mutate_files import seed_files, with_checksum
 
 # Beyond it weights are not made: their time is bounded, but the search is for new code.
 _MAX_WEIGHT_WORK = 2**16

@@ -16,10 +16,10 @@ import time
 from pathlib import Path
 
 import torch
-from result_table import commit
 
 import doh3d
 from doh3d.evaluation.evaluate import evaluate
+from result_table import commit
 
 COLUMNS = """
 mesh preset bytes iou protocol points

@@ -25,7 +25,6 @@ from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
-from result_table import ResultTable, Row
 from scipy.stats import t as student_t
 
 import doh3d
@@ -38,6 +37,7 @@ from doh3d.fitting.fit import FitResult, fit_latent
 from doh3d.fitting.image import PreparedImage, make_image_config
 from doh3d.images.field import ImageField
 from doh3d.images.files import load_pixels
+from result_table import ResultTable, Row
 
 COLUMNS = """
 image preset variant seed latent weights bits bytes bpp psnr_db seconds version commit date

@@ -84,9 +84,127 @@ def test_compress_does_not_write_over_its_mesh(run, tmp_path, torus_file):
         status, _, err = run("compress", mesh, "-o", output, *FAST)
         assert (status, err) == (
             2,
-            f"doh3d: error: {output}: is the mesh itself; name another file to write\n",
+            f"doh3d: error: {output}: is the input itself; name another file to write\n",
         )
     assert mesh.read_bytes() == torus_file[0].read_bytes()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["check", "{pipe}.ply"],
+        ["compress", "{pipe}.ply", "-o", "{folder}/a.doh"],
+        ["sweep", "{pipe}.ply", "-o", "{folder}/swept", "--no-figures"],
+        ["eval", "{file}", "-r", "{pipe}.ply"],
+        ["eval", "{pipe}", "-r", "{mesh}"],
+        ["render", "{file}", "{pipe}.ply", "-o", "{folder}/a.png"],
+        ["info", "{pipe}.doh"],
+        ["decompress", "{pipe}.doh", "-o", "{folder}/a.ply"],
+        ["decompress", "{pipe}", "-o", "{folder}/a.ply"],
+        ["image", "compress", "{pipe}.png", "-o", "{folder}/a.doh"],
+        ["image", "decompress", "{pipe}.doh", "-o", "{folder}/a.png"],
+    ],
+    ids=" ".join,
+)
+def test_a_named_pipe_is_refused_and_not_waited_for(run, tmp_path, torus_file, arguments):
+    for suffix in ("", ".ply", ".doh", ".png"):
+        os.mkfifo(tmp_path / f"pipe{suffix}")
+    before = sorted(os.listdir(tmp_path))
+    places = {"pipe": tmp_path / "pipe", "folder": tmp_path}
+    places |= {"mesh": torus_file[0], "file": torus_file[1]}
+    status, out, err = run(*(argument.format(**places) for argument in arguments))
+    assert (status, out) == (2, "")
+    assert re.fullmatch(r"doh3d: error: \S*pipe\S*: is a named pipe; an? \S+ file is needed\n", err)
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_an_output_without_a_name_lies_beside_the_input(run, tmp_path, torus_file, monkeypatch):
+    from PIL import Image
+
+    from doh3d.fitting import presets
+
+    quick = presets.Preset(steps=40, batch_size=512, pool_size=5_000)
+    monkeypatch.setitem(presets.PRESETS, "fast", quick)
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    shutil.copy(torus_file[0], folder / "a.v2.ply")
+    shutil.copy(torus_file[1], folder / "b.doh")
+    Image.fromarray(np.arange(768, dtype=np.uint8).reshape(24, 32)).save(folder / "photo.jpg")
+    commands = {
+        "a.v2.doh": ["compress", folder / "a.v2.ply", *FAST],
+        "b.ply": ["decompress", folder / "b.doh", "--resolution", "16"],
+        "photo.doh": [
+            "image",
+            "compress",
+            folder / "photo.jpg",
+            "--preset",
+            "fast",
+            "--max-bytes",
+            300,
+        ],
+        "photo.png": ["image", "decompress", folder / "photo.doh"],
+    }
+    for name, command in commands.items():
+        status, out, err = run(*command, "--json")
+        assert status == 0, err
+        assert json.loads(out)["output"] == str(folder / name)
+    assert sorted(os.listdir(folder)) == sorted([*commands, "a.v2.ply", "b.doh", "photo.jpg"])
+    # What is there stays there, unless one asks for it.
+    for name, command in commands.items():
+        (folder / name).rename(tmp_path / name)
+        (folder / name).symlink_to(tmp_path / name)
+        before = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(b"old")
+        status, out, err = run(*command)
+        assert (status, out) == (2, "")
+        assert err == (
+            f"doh3d: error: {folder / name}: is there already; name another file with --output, "
+            "or write over it with --force\n"
+        )
+        assert (tmp_path / name).read_bytes() == b"old"
+        status, _, _ = run(*command, "--force")
+        assert (status, (tmp_path / name).read_bytes()) == (0, before)
+
+
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_an_output_is_never_the_input(run, tmp_path, torus_file, force):
+    # A .doh file of another's ending, and a mesh that says it is one.
+    (tmp_path / "a.ply").write_bytes(torus_file[1].read_bytes())
+    (tmp_path / "b.doh").write_bytes(torus_file[0].read_bytes())
+    (tmp_path / "c.doh").symlink_to("a.ply")
+    own, itself = "as the file to write would; name that with --output", "is the input itself"
+    for command, named in [
+        (["decompress", "a.ply"], f"a.ply: ends in .ply {own}"),
+        (["decompress", "a.ply", "-o", "a.ply"], f"a.ply: {itself}"),
+        (["decompress", "c.doh", "-o", "a.ply"], f"a.ply: {itself}"),
+        (["compress", "b.doh"], f"b.doh: ends in .doh {own}"),
+        (["compress", tmp_path, "-o", "x.doh"], "is a directory"),
+        (["compress", "."], "is a directory"),
+        (["image", "compress", "b.doh"], f"b.doh: ends in .doh {own}"),
+        (["render", "no.png"], f"no.png: ends in .png {own}"),
+    ]:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.chdir(tmp_path)
+            status, out, err = run(*command, *force)
+        assert (status, out, err.count("\n")) == (2, "", 1)
+        assert named in err
+    assert (tmp_path / "a.ply").read_bytes() == torus_file[1].read_bytes()
+    assert sorted(os.listdir(tmp_path)) == ["a.ply", "b.doh", "c.doh"]
+
+
+def test_a_named_output_is_written_over(run, tmp_path, torus_file):
+    (tmp_path / "back.ply").write_bytes(b"old")
+    command = ["decompress", torus_file[1], "-o", tmp_path / "back.ply", "--resolution", "16"]
+    assert run(*command)[0] == 0
+    assert doh3d.load_mesh(tmp_path / "back.ply").is_watertight
+
+
+@pytest.mark.parametrize("command", [[], ["image"]])
+def test_without_a_command_there_is_help_and_no_error(run, command):
+    status, out, err = run(*command)
+    assert (status, err) == (2, "")
+    assert "Usage: doh3d" in out
+    assert "compress" in out
 
 
 def test_compress_warns_of_what_the_file_has_lost(run, tmp_path, torus_file, monkeypatch):
@@ -268,6 +386,19 @@ def test_sweep_tabulates_and_draws(run, tmp_path, quick_sweep):
     assert "latent 150" in out
     assert re.search(r"8 bits +│ +\d+ bytes, IoU 0\.\d{4}", out)
     assert (folder / "sweep.csv").read_bytes() == table
+
+
+def test_sweep_of_a_mesh_of_any_name(run, tmp_path, quick_sweep, torus_file):
+    pytest.importorskip("matplotlib")
+    mesh = tmp_path / os.fsdecode(b"Ba$$in\xff.ply")
+    shutil.copy(torus_file[0], mesh)
+    (tmp_path / "other.tsv").write_text("bytes\tiou\n300\t0.8\n900\t0.95\n")
+    command = ["sweep", mesh, *quick_sweep[2:], "--baseline", rf"o$\q$={tmp_path}/other.tsv"]
+    status, out, err = run(*command, "--json")
+    assert (status, err) == (0, "")
+    assert {row["mesh"] for row in json.loads(out)["rows"]} == {r"Ba$$in\xff.ply"}
+    assert r"Ba$$in\xff.ply," in (tmp_path / "out" / "sweep.csv").read_text(encoding="utf-8")
+    assert (tmp_path / "out" / "iou_bytes.png").stat().st_size > 1000
 
 
 def test_sweep_without_matplotlib_says_so_before_any_work(run, tmp_path, quick_sweep, monkeypatch):

@@ -65,6 +65,31 @@ def test_an_error_of_any_thread_reaches_the_caller_when_all_have_stopped(who):
     crew.close()
 
 
+def test_all_helpers_have_stopped_when_the_first_of_them_fails():
+    crew = Crew(3)
+    meeting = threading.Barrier(3, timeout=60)
+    failed = threading.Event()
+    working = []
+
+    def work(thread, piece):
+        if piece < 3:
+            meeting.wait()
+        if thread == 1:
+            failed.set()
+            raise ValueError("a piece that cannot be done")
+        if thread == 2:
+            # Longer at work than it takes the caller to look at the first helper.
+            failed.wait()
+            working.append(piece)
+            threading.Event().wait(0.2)
+            working.remove(piece)
+
+    with pytest.raises(ValueError, match="cannot be done"):
+        crew.run(work, 3)
+    assert working == []
+    crew.close()
+
+
 def test_a_crew_is_as_large_as_torch_allows_and_computes_alone():
     before = torch.get_num_threads()
     try:

@@ -337,7 +337,7 @@ def test_load_names_the_file_and_what_is_wrong(tmp_path):
     path = tmp_path / "shape.doh"
     with pytest.raises(ConfigError, match=r"shape\.doh: cannot be read: No such file"):
         doh3d.load(path)
-    with pytest.raises(ConfigError, match="Is a directory"):
+    with pytest.raises(ConfigError, match=r"is a directory; a \.doh file is needed"):
         doh3d.load(tmp_path)
     path.write_bytes(b"ply\nformat ascii")
     with pytest.raises(FormatError, match=r"shape\.doh: not a \.doh file"):

@@ -1,13 +1,16 @@
 import errno
 import os
 import signal
+import socket
 import subprocess
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from doh3d.errors import ConfigError
-from doh3d.files import check_output, write_atomically
+from doh3d.files import check_output, other_kind, utf8_name, write_atomically
 
 # A writer that stops between writing and renaming, in the way that its second argument says.
 WRITER = """
@@ -51,6 +54,63 @@ def test_written_whole_with_ordinary_permissions(tmp_path):
     umask = os.umask(0)
     os.umask(umask)
     assert path.stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o666, 0o755])
+def test_a_file_keeps_its_permissions(tmp_path, monkeypatch, mode):
+    path = tmp_path / "a.doh"
+    path.write_bytes(b"old")
+    path.chmod(mode)
+    real_fchmod, before = os.fchmod, []
+
+    def fchmod(descriptor, permissions):
+        before.append(os.fstat(descriptor).st_mode & 0o777)
+        real_fchmod(descriptor, permissions)
+
+    monkeypatch.setattr(os, "fchmod", fchmod)
+    write_atomically(path, b"new")
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"new", mode)
+    # Nor may anyone else have opened it before.
+    assert before[0] & ~mode == 0
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("to", ["{folder}/other/b.doh", "other/b.doh", "other/c.doh"])
+def test_a_symbolic_link_stays_and_its_target_is_written(tmp_path, to, there):
+    (tmp_path / "other").mkdir()
+    target = tmp_path / "other" / "b.doh"
+    (tmp_path / "other" / "c.doh").symlink_to("b.doh")
+    path = tmp_path / "a.doh"
+    path.symlink_to(to.format(folder=tmp_path))
+    if there:
+        target.write_bytes(b"old")
+        target.chmod(0o600)
+    # Left behind by a writer to the target, under whichever name.
+    (tmp_path / "other" / ".b.doh.00000000.part").write_bytes(b"")
+    check_output(path)
+    write_atomically(path, b"new")
+    assert (path.is_symlink(), (tmp_path / "other" / "c.doh").is_symlink()) == (True, True)
+    assert (target.is_symlink(), target.read_bytes()) == (False, b"new")
+    assert not there or target.stat().st_mode & 0o777 == 0o600
+    assert sorted(os.listdir(tmp_path)) == ["a.doh", "other"]
+    assert sorted(os.listdir(tmp_path / "other")) == ["b.doh", "c.doh"]
+
+
+@pytest.mark.parametrize(
+    ("to", "named"),
+    [
+        ("none/b.doh", "the folder .*none does not exist"),
+        ("a.doh", "leads back to itself"),
+        (".", "is a folder"),
+        ("/dev/null", "is not a regular file"),
+    ],
+)
+def test_links_that_cannot_be_written_are_said_beforehand(tmp_path, to, named):
+    path = tmp_path / "a.doh"
+    path.symlink_to(to)
+    with pytest.raises(ConfigError, match=rf"a\.doh: .*{named}"):
+        check_output(path)
+    assert os.readlink(path) == to
 
 
 def test_writes_that_the_system_cuts_short_are_continued(tmp_path, monkeypatch):
@@ -190,3 +250,45 @@ def test_what_may_not_be_written_is_said_beforehand(tmp_path, monkeypatch, refus
     with pytest.raises(ConfigError, match=named):
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
+
+
+def test_what_is_no_file_is_named_without_opening_it(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "nowhere").symlink_to("none")
+    # The names of sockets are short.
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("socket")
+        names = ["pipe", "link", "socket", "/dev/null", ".", "file", "nowhere", "none", "a\0b"]
+        assert {name: other_kind(name) for name in names} == {
+            "pipe": "a named pipe",
+            "link": "a named pipe",
+            "socket": "a socket",
+            "/dev/null": "a device",
+            ".": "a directory",
+            "file": None,
+            "nowhere": None,
+            "none": None,
+            "a\0b": None,
+        }
+
+
+NAMES = st.lists(st.sampled_from([b"\xff", b"\xfe", b"\\", b"x", b"ff", "ü".encode()])).map(
+    b"".join
+)
+
+
+@given(NAMES, NAMES)
+def test_names_can_be_written_and_stay_different(one, other):
+    given = [os.fsdecode(name) for name in (one, other)]
+    written = [utf8_name(name) for name in given]
+    assert all(name.encode().decode() == name for name in written)
+    if given[0] != written[0] and given[1] != written[1]:
+        assert (written[0] == written[1]) == (one == other)
+
+
+def test_bytes_that_are_no_letters_are_shown():
+    assert utf8_name(os.fsdecode(b"a\\b\xff.ply")) == r"a\\b\xff.ply"
+    assert utf8_name("a\\bü.ply") == "a\\bü.ply"

@@ -17,6 +17,7 @@ from doh3d.codec.quantization import STEP_COUNT
 from doh3d.codec.shape_code import ShapeCode, check_transform, shape_box
 from doh3d.codec.signal_code import ParameterGroup, SignalCode, check_dense_size
 from doh3d.errors import ConfigError, FormatError
+from doh3d.files import other_kind
 from doh3d.geometry.transform import NormalizingTransform
 from doh3d.hypernetwork.architecture import Activation, Architecture
 from doh3d.hypernetwork.partition import Partition
@@ -64,8 +65,11 @@ def read_signal(path: str | Path, limits: Limits, kind: type[CodeT]) -> CodeT:
         If there is no such file, or it cannot be read.
     """
     path = Path(path)
+    other = other_kind(path)
+    if other is not None:
+        raise ConfigError(f"{path}: is {other}; a .doh file is needed")
     try:
-        # Of a device without an end, or of a file that grows meanwhile, no more than is allowed.
+        # Of a file that grows meanwhile, no more than is allowed.
         with path.open("rb") as file:
             data = file.read(min(limits.file_bytes, MAX_FILE_BYTES) + 1)
     except OSError as error:
@@ -81,6 +85,8 @@ def is_doh_file(path: str | Path) -> bool:
     path = Path(path)
     if path.suffix.lower() == ".doh":
         return True
+    if other_kind(path) is not None:
+        return False
     try:
         with path.open("rb") as file:
             return file.read(len(MAGIC)) == MAGIC

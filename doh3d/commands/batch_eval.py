@@ -76,6 +76,7 @@ def batch_eval(
     from doh3d.dataset.evaluation import FOLDER, EvaluateTask, evaluate_dataset
     from doh3d.dataset.report import Measured, write_report
     from doh3d.dataset.shape_set import ShapeSet
+    from doh3d.files import utf8_name
     from doh3d.view.figures import check_figures
     from doh3d.view.histograms import draw_histograms
 
@@ -110,7 +111,7 @@ def batch_eval(
             )
             shapes = ShapeSet(dataset)
             config = json.loads(shapes[0].row["config"])
-            name = dataset.name or str(dataset.resolve().name)
+            name = utf8_name(dataset.name or str(dataset.resolve().name))
             measured.append(Measured.of(name, config, len(shapes.failures), store))
     folder = datasets[0] / FOLDER if output is None else output
     written = write_report(measured, folder)

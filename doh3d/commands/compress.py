@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -11,13 +10,13 @@ from typing import Annotated
 import typer
 
 import doh3d
-from doh3d.commands.options import DeviceOption, JsonOption
+from doh3d.commands.options import DeviceOption, ForceOption, JsonOption, output_for
 from doh3d.console import fit_progress, print_json, spinner
 from doh3d.errors import ConfigError, FormatError
 from doh3d.limits import Limits
 
 EXAMPLES = (
-    "Examples:  doh3d compress bunny.ply -o bunny.doh  |  "
+    "Examples:  doh3d compress bunny.ply  |  "
     "doh3d compress bunny.ply -o small.doh --max-bytes 600 --preset fast --json  |  "
     "doh3d compress bunny.ply -o good.doh --min-iou 0.97"
 )
@@ -25,7 +24,13 @@ EXAMPLES = (
 
 def compress(
     mesh: Annotated[Path, typer.Argument(help="PLY, OBJ, STL, OFF, GLB, glTF or 3MF file.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The .doh file to write.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="The .doh file to write.  [default: the mesh's name, beside it]"
+        ),
+    ] = None,
+    force: ForceOption = False,
     max_bytes: Annotated[
         int | None, typer.Option(help="Largest size of the file in bytes, 300 to 64000.")
     ] = None,
@@ -40,7 +45,9 @@ def compress(
     ] = None,
     bits: Annotated[
         int | None,
-        typer.Option(help="Bits of a latent's range, 2 to 16; 32 keeps float32.  [default: 7]"),
+        typer.Option(
+            help="Bits of a latent's range, 2 to 16; 32 keeps float32.  [default: 6; 7 with cells]"
+        ),
     ] = None,
     quantizer: Annotated[
         str, typer.Option(help="qat (trains with the quantiser) or ptq (rounds afterwards).")
@@ -52,9 +59,7 @@ def compress(
     depth: Annotated[int, typer.Option(help="Hidden layers, 1 to 15.")] = 3,
     octaves: Annotated[
         int | None,
-        typer.Option(
-            help="Octaves of positional encoding, 0 to 15.  [default: 3 or 4; 0 with sine]"
-        ),
+        typer.Option(help="Octaves of positional encoding, 0 to 15.  [default: 3; 0 with sine]"),
     ] = None,
     activation: Annotated[str, typer.Option(help="smooth, relu or sine.")] = "smooth",
     projection: Annotated[str, typer.Option(help="hadamard or dense.")] = "hadamard",
@@ -79,11 +84,10 @@ def compress(
     """
     from doh3d.files import check_output
 
+    output = output_for(mesh, output, ".doh", force=force)
     check_output(output)
     if checkpoint is not None and checkpoint.resolve() == output.resolve():
         raise ConfigError(f"{checkpoint}: is the output; name another file for the checkpoint")
-    if os.path.exists(mesh) and output.exists() and output.samefile(mesh):
-        raise ConfigError(f"{output}: is the mesh itself; name another file to write")
     started = time.perf_counter()
     with fit_progress() as progress:
         # Loaded only here, with the bar to look at: it takes seconds.
@@ -116,7 +120,7 @@ def compress(
         from doh3d.evaluation.fidelity import measure_fidelity
 
         field = doh3d.load(output, device, limits=Limits.of_format())
-        fidelity = measure_fidelity(prepared.mesh, field, min_iou=min_iou)
+        fidelity = measure_fidelity(prepared.reading, field, min_iou=min_iou)
     size, source_size = output.stat().st_size, mesh.stat().st_size
     for warning in (*fidelity.warnings, *_beyond_limits(shape.data)):
         print(f"doh3d: warning: {output}: {warning}", file=sys.stderr)

@@ -12,15 +12,17 @@ import doh3d
 from doh3d.commands.options import (
     AllowLargeOption,
     DeviceOption,
+    ForceOption,
     JsonOption,
     ResolutionOption,
     limits_for,
+    output_for,
 )
 from doh3d.console import print_json, spinner
 from doh3d.errors import ConfigError
 
 EXAMPLES = (
-    "Examples:  doh3d decompress bunny.doh -o bunny.ply  |  "
+    "Examples:  doh3d decompress bunny.doh -o back.ply  |  "
     "doh3d decompress bunny.doh -o fine.glb --resolution 512"
 )
 
@@ -28,8 +30,15 @@ EXAMPLES = (
 def decompress(
     file: Annotated[Path, typer.Argument(help="A .doh file.")],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The mesh to write: .ply .obj .stl .off .glb")
-    ],
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The mesh to write: .ply .obj .stl .off .glb  [default: the file's name with "
+            ".ply, beside it]",
+        ),
+    ] = None,
+    force: ForceOption = False,
     resolution: ResolutionOption = 256,
     device: DeviceOption = "auto",
     allow_large: AllowLargeOption = False,
@@ -38,6 +47,7 @@ def decompress(
     """Extract a closed mesh from a .doh file, in the original's units."""
     from doh3d.geometry.export import check_mesh_output, save_mesh
 
+    output = output_for(file, output, ".ply", force=force)
     check_mesh_output(output)
     started = time.perf_counter()
     with spinner(f"extracting at {resolution}"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -59,12 +60,16 @@ def evaluate(
             surface=surface,  # type: ignore[arg-type]
             device=device,
             limits=limits_for(allow_large),
-        ).to_dict()
+        )
+    for warning in result.warnings:
+        print(f"doh3d: warning: {reference}: {warning}", file=sys.stderr)
+    report = result.to_dict()
     if as_json:
-        print_json({"file": str(shape), "reference": str(reference)} | result)
+        print_json({"file": str(shape), "reference": str(reference)} | report)
     else:
-        sampled = result.pop("point_to_point")
-        sections = {"evaluation": result}
+        del report["warnings"]
+        sampled = report.pop("point_to_point")
+        sections = {"evaluation": report}
         if sampled is not None:
             floor = sampled.pop("floor")
             sections |= {"from point to point": sampled, "the reference against itself": floor}

@@ -9,15 +9,21 @@ from typing import Annotated
 import typer
 
 import doh3d
-from doh3d.commands.options import AllowLargeOption, DeviceOption, JsonOption, limits_for
+from doh3d.commands.options import (
+    AllowLargeOption,
+    DeviceOption,
+    ForceOption,
+    JsonOption,
+    limits_for,
+    output_for,
+)
 from doh3d.console import fit_progress, print_json, print_tables, spinner
-from doh3d.errors import ConfigError
 from doh3d.limits import Limits
 
 app = typer.Typer(help="The same codec for images.", no_args_is_help=True)
 
 COMPRESS_EXAMPLES = (
-    "Examples:  doh3d image compress photo.png -o photo.doh  |  "
+    "Examples:  doh3d image compress photo.png  |  "
     "doh3d image compress photo.png -o small.doh --bpp 0.05 --preset fast  |  "
     "doh3d image compress photo.png -o good.doh --min-psnr 28"
 )
@@ -28,7 +34,13 @@ EVAL_EXAMPLES = "Example:  doh3d image eval photo.doh --reference photo.png --js
 @app.command("compress", epilog=COMPRESS_EXAMPLES)
 def compress(
     image: Annotated[Path, typer.Argument(help="PNG, JPEG or WebP of 8 bits, grey or RGB.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The .doh file to write.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="The .doh file to write.  [default: the image's name, beside it]"
+        ),
+    ] = None,
+    force: ForceOption = False,
     max_bytes: Annotated[
         int | None, typer.Option(help="Largest size of the file in bytes, 300 to 64000.")
     ] = None,
@@ -51,9 +63,8 @@ def compress(
     """
     from doh3d.files import check_output
 
+    output = output_for(image, output, ".doh", force=force)
     check_output(output)
-    if image.exists() and output.exists() and output.samefile(image):
-        raise ConfigError(f"{output}: is the image itself; name another file to write")
     started = time.perf_counter()
     with fit_progress() as progress:
         compressed = doh3d.compress_image(
@@ -86,8 +97,15 @@ def compress(
 def decompress(
     file: Annotated[Path, typer.Argument(help="A .doh file of an image.")],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The image to write: .png, or lossless .webp")
-    ],
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The image to write: .png, or lossless .webp  [default: the file's name with "
+            ".png, beside it]",
+        ),
+    ] = None,
+    force: ForceOption = False,
     device: DeviceOption = "auto",
     allow_large: AllowLargeOption = False,
     as_json: JsonOption = False,
@@ -95,6 +113,7 @@ def decompress(
     """Decode a .doh file of an image to pixels."""
     from doh3d.images.files import check_image_output, save_pixels
 
+    output = output_for(file, output, ".png", force=force)
     check_image_output(output)
     started = time.perf_counter()
     with spinner("decoding"):

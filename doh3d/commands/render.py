@@ -14,10 +14,12 @@ from doh3d.commands.options import (
     AzimuthOption,
     DeviceOption,
     ElevationOption,
+    ForceOption,
     JsonOption,
     ResolutionOption,
     UpOption,
     limits_for,
+    output_for,
 )
 from doh3d.console import print_json, spinner
 from doh3d.errors import ConfigError
@@ -36,7 +38,13 @@ def render(
             show_default=False,
         ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The PNG to write.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="The PNG to write.  [default: the first file's name, beside it]"
+        ),
+    ] = None,
+    force: ForceOption = False,
     size: Annotated[
         str,
         typer.Option(help="WIDTHxHEIGHT of the picture in pixels, or one number for each shape."),
@@ -69,6 +77,7 @@ def render(
     from doh3d.view.picture import check_renderer, draw_picture
 
     started = time.perf_counter()
+    output = output_for(files[0], output, ".png", force=force)
     check_output(output)
     if output.suffix.lower() != ".png":
         raise ConfigError(f"{output}: pictures are written as PNG; name a .png")

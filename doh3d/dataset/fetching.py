@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from doh3d.dataset.sources import is_url
 from doh3d.errors import Doh3dError
+from doh3d.files import other_kind
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +58,9 @@ def fetched(source: str, *, retries: int = 0) -> Iterator[Fetched]:
     """
     if not is_url(source):
         path = Path(source)
+        other = other_kind(path)
+        if other is not None:
+            raise SourceError(f"{source}: cannot be read: it is {other}; a mesh file is needed")
         sha256, size = _retried(lambda: _digest(path), source, retries)
         yield Fetched(path, sha256, size)
         return

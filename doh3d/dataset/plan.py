@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -14,9 +14,6 @@ from doh3d.errors import ConfigError
 
 _CACHE_KIB = 8192
 _PAGE = 1000
-
-# What Python makes of bytes in file names that are no UTF-8.
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Finished(NamedTuple):
@@ -49,7 +46,8 @@ class Plan:
             PRAGMA journal_mode = OFF;
             PRAGMA synchronous = OFF;
             PRAGMA cache_size = -{_CACHE_KIB};
-            CREATE TABLE source (position INTEGER PRIMARY KEY, id TEXT UNIQUE, path TEXT);
+            CREATE TABLE source
+                (position INTEGER PRIMARY KEY, id TEXT UNIQUE, path TEXT, problem TEXT);
             CREATE TABLE finished (id TEXT PRIMARY KEY, sha256 TEXT, kind TEXT) WITHOUT ROWID;
             """
         )
@@ -73,23 +71,31 @@ class Plan:
         Raises
         ------
         ConfigError
-            If two sources have one id, or a name is not UTF-8.
+            If two sources have one id.
         """
         for source in sources:
-            if _SURROGATE.search(source.id + source.path):
-                raise ConfigError(f"{source.path!a}: the name is not UTF-8; rename the file")
-            if not shard.holds(source.id):
-                continue
-            found = self._database.execute(
-                "INSERT OR IGNORE INTO source (id, path) VALUES (?, ?)",
-                (source.id, source.path),
+            if shard.holds(source.id):
+                self._add(source)
+
+    def _add(self, source: Source) -> None:
+        found = self._database.execute(
+            "INSERT OR IGNORE INTO source (id, path, problem) VALUES (?, ?, ?)",
+            (source.id, source.path, source.problem),
+        )
+        if found.rowcount:
+            return
+        held = _source(*self._one("SELECT id, path, problem FROM source WHERE id = ?", source.id))
+        if held == source:
+            return
+        # An id that stands for a name which is not UTF-8 gives way to one that is a name.
+        kept, moved = (source, held) if source.problem is None else (held, source)
+        if moved.problem is None:
+            raise ConfigError(
+                f"two shapes have the id {source.id!r}: {held.path} and {source.path}"
             )
-            if found.rowcount == 0:
-                (path,) = self._one("SELECT path FROM source WHERE id = ?", source.id)
-                if path != source.path:
-                    raise ConfigError(
-                        f"two shapes have the id {source.id!r}: {path} and {source.path}"
-                    )
+        self._database.execute("DELETE FROM source WHERE id = ?", (held.id,))
+        self._add(kept)
+        self._add(replace(moved, id=f"{moved.id}~"))
 
     def add_finished(self, finished: Iterable[Finished]) -> None:
         """Take up shapes that have their rows."""
@@ -114,20 +120,20 @@ class Plan:
 
     def missing(self) -> Iterator[Source]:
         """Yield the sources that have no row, in order."""
-        for id_, path in self._pages(
-            "SELECT position, id, path FROM source WHERE position > ? "
+        for found in self._pages(
+            "SELECT position, id, path, problem FROM source WHERE position > ? "
             "AND id NOT IN (SELECT id FROM finished) ORDER BY position LIMIT ?"
         ):
-            yield Source(str(id_), str(path))
+            yield _source(*found)
 
     def to_check(self) -> Iterator[tuple[Source, Finished]]:
         """Yield the sources that have a row, with it."""
-        for id_, path, sha256, kind in self._pages(
-            "SELECT position, id, path, sha256, kind FROM source JOIN finished USING (id) "
+        for id_, path, problem, sha256, kind in self._pages(
+            "SELECT position, id, path, problem, sha256, kind FROM source JOIN finished USING (id) "
             "WHERE position > ? ORDER BY position LIMIT ?"
         ):
             yield (
-                Source(str(id_), str(path)),
+                _source(id_, path, problem),
                 Finished(
                     str(id_),
                     None if sha256 is None else str(sha256),
@@ -150,3 +156,7 @@ class Plan:
     def _one(self, query: str, *values: object) -> tuple[Any, ...]:
         row: tuple[Any, ...] = self._database.execute(query, values).fetchone()
         return row
+
+
+def _source(id_: object, path: object, problem: object) -> Source:
+    return Source(str(id_), str(path), None if problem is None else str(problem))

@@ -15,7 +15,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from doh3d.dataset.folders import walk_files
 from doh3d.errors import ConfigError
+from doh3d.files import utf8_name
 from doh3d.geometry.formats import SUPPORTED
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ _BATCH_ROWS = 4096
 
 @dataclass(frozen=True)
 class Source:
-    """One mesh of a collection.
+    r"""One mesh of a collection.
 
     Attributes
     ----------
@@ -43,10 +45,14 @@ class Source:
         manifest names it.
     path : str
         A local path, absolute, or a URL.
+    problem : str or None
+        What keeps it from being read whatever it holds: its name is not UTF-8, as ids and columns
+        are. Both then show such bytes as ``\xff``.
     """
 
     id: str
     path: str
+    problem: str | None = None
 
 
 def list_sources(
@@ -57,11 +63,11 @@ def list_sources(
     Parameters
     ----------
     collection : str
-        A folder, searched with its subfolders; a glob such as ``meshes/**/*.ply``; a list of
-        paths, a line each (.txt, .lst; lines that start with # are passed over); a manifest
-        (.csv, .tsv, .parquet) with a column of paths and, if wanted, a column `id`; or one mesh.
-        Each a local path or a URL that fsspec knows. Relative paths in a list or a manifest
-        start from its folder.
+        A folder, searched with its subfolders, those that links lead to among them; a glob such as
+        ``meshes/**/*.ply``; a list of paths, a line each (.txt, .lst; lines that start with # are
+        passed over); a manifest (.csv, .tsv, .parquet) with a column of paths and, if wanted, a
+        column `id`; or one mesh. Each a local path or a URL that fsspec knows. Relative paths in a
+        list or a manifest start from its folder.
     pattern : str, optional
         Of a folder, only files whose name, or path below the folder, matches. All mesh formats
         unless given.
@@ -74,10 +80,24 @@ def list_sources(
         If there is no such collection, or its list or manifest cannot be read; that may be
         found out when the iteration comes to the place.
     """
+    return map(_readable, _listed(collection, pattern, path_column))
+
+
+def _readable(source: Source) -> Source:
+    """Write down an id and a path that are not UTF-8 as such, and say so."""
+    id_, path = utf8_name(source.id), utf8_name(source.path)
+    if (id_, path) == (source.id, source.path):
+        return source
+    return Source(id_, path, "the name is not UTF-8; rename the file")
+
+
+def _listed(collection: str, pattern: str | None, path_column: str | None) -> Iterator[Source]:
     suffix = PurePosixPath(collection.partition("::")[0]).suffix.lower()
     if path_column is not None and suffix not in _TABLES:
         raise ConfigError(f"{collection}: is no manifest, so path-column has no use")
     place = _Place.of(collection)
+    if utf8_name(place.path) != place.path:
+        raise ConfigError(f"{utf8_name(place.path)}: the name is not UTF-8; rename it")
     if place.is_folder():
         return _from_folder(place, pattern)
     if pattern is not None:
@@ -144,16 +164,28 @@ class _Place:
             raise ConfigError(f"{self.url(self.path)}: cannot be opened ({reason})") from error
 
     def open_text(self) -> Any:
-        return self.filesystem.open(self.path, "r", encoding="utf-8-sig", newline="")
+        """Open a text whose bytes that are not UTF-8 are names like any, each its line's."""
+        return self.filesystem.open(
+            self.path, "r", encoding="utf-8-sig", errors="surrogateescape", newline=""
+        )
 
     def walk(self, folder: str, depth: int | None = None) -> Iterator[str]:
         """Yield the paths of all files below a folder, sorted within each."""
+        for path in self._walk_all(folder, depth):
+            # Hidden files are other programs' business.
+            if not path.rpartition("/")[2].startswith("."):
+                yield path
+
+    def _walk_all(self, folder: str, depth: int | None) -> Iterator[str]:
+        from fsspec.implementations.local import LocalFileSystem
+
+        if isinstance(self.filesystem, LocalFileSystem):
+            yield from walk_files(folder, depth)
+            return
         for root, folders, files in self.filesystem.walk(folder, maxdepth=depth):
             folders.sort() if isinstance(folders, list) else None
-            for name in sorted(files):
-                # Hidden files are other programs' business.
-                if name and not name.startswith("."):
-                    yield f"{root.rstrip('/')}/{name}" if root else name
+            for name in filter(None, sorted(files)):
+                yield f"{root.rstrip('/')}/{name}" if root else name
 
 
 def _from_folder(place: _Place, pattern: str | None) -> Iterator[Source]:
@@ -184,13 +216,18 @@ def _from_glob(place: _Place) -> Iterator[Source]:
 
 def _from_list(place: _Place, name: str) -> Iterator[Source]:
     with place.open_text() as file:
-        try:
-            for line in file:
-                text = line.strip()
-                if text and not text.startswith("#"):
-                    yield Source(text, _resolved(text, place))
-        except UnicodeDecodeError as error:
-            raise ConfigError(f"{name}: is not text in UTF-8") from error
+        for line in _text_lines(file, name):
+            text = line.strip()
+            if text and not text.startswith("#"):
+                yield Source(text, _resolved(text, place))
+
+
+def _text_lines(file: Iterable[str], name: str) -> Iterator[str]:
+    """Yield the lines of what is a text; ConfigError where it is none."""
+    for line in file:
+        if "\0" in line:
+            raise ConfigError(f"{name}: is not text in UTF-8")
+        yield line
 
 
 def _from_table(place: _Place, name: str, suffix: str, path_column: str | None) -> Iterator[Source]:
@@ -210,12 +247,13 @@ def _text_rows(
 ) -> Iterator[tuple[str, tuple[Any, Any]]]:
     with place.open_text() as file:
         try:
-            lines = csv.DictReader(file, delimiter="\t" if suffix == ".tsv" else ",")
+            delimiter = "\t" if suffix == ".tsv" else ","
+            lines = csv.DictReader(_text_lines(file, name), delimiter=delimiter)
             columns = lines.fieldnames or []
             path, id_ = _columns(name, columns, path_column)
             for row in lines:
                 yield f"line {lines.line_num}", (row[path], row[id_] if id_ else None)
-        except (UnicodeDecodeError, csv.Error) as error:
+        except csv.Error as error:
             raise ConfigError(f"{name}: cannot be read as a table ({error})") from error
 
 

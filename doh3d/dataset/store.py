@@ -22,7 +22,7 @@ from doh3d.dataset.parts import PartFolder
 from doh3d.dataset.rows import AnyRow
 from doh3d.dataset.shard import Shard
 from doh3d.errors import ConfigError
-from doh3d.files import write_atomically
+from doh3d.files import utf8_name, write_atomically
 
 # A part has at most so many rows, made of so many bytes of journal: what a run keeps in memory.
 PART_ROWS = 4096
@@ -85,6 +85,9 @@ class RowStore(Generic[AnyRow]):
         """Raise ConfigError where the folder holds other rows, or cannot be one."""
         if _URL.match(str(self.path)):
             raise ConfigError(f"{self.path}: is a URL; datasets are written to local folders")
+        # Arrow opens no others.
+        if utf8_name(str(self.path)) != str(self.path):
+            raise ConfigError(f"{self.path}: the name is not UTF-8; name another folder")
         if self.path.exists() and not self.path.is_dir():
             raise ConfigError(f"{self.path}: is not a folder; name one for the dataset")
         if not self._identity_path.exists():

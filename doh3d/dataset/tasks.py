@@ -74,6 +74,8 @@ class CompressTask:
         """Fetch a source, to be kept as long as the stack."""
         work = ShapeWork(_empty_row(source, self.options))
         with work.step():
+            if source.problem is not None:
+                raise SourceError(f"{source.path}: {source.problem}")
             work.found = stack.enter_context(fetched(source.path, retries=self.retries))
             work.row = replace(
                 work.row, source_sha256=work.found.sha256, source_bytes=work.found.size

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from doh3d.codec.container import is_doh_file
 from doh3d.errors import ConfigError
 from doh3d.evaluation.draco import draco_bytes
-from doh3d.evaluation.metrics import IouResult, volumetric_iou
+from doh3d.evaluation.metrics import Inside, IouCount, IouResult, volumetric_iou
 from doh3d.evaluation.point_metrics import (
     PointMetrics,
     SurfaceProtocol,
@@ -22,14 +22,17 @@ from doh3d.evaluation.point_metrics import (
 )
 from doh3d.evaluation.protocols import Protocol, iou_points
 from doh3d.evaluation.surface import surface_metrics
-from doh3d.geometry.mesh import load_mesh
-from doh3d.geometry.occupancy import InsideTest, inside_test
+from doh3d.geometry.occupancy import inside_test
+from doh3d.geometry.reading import Reading, read_shape
 from doh3d.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
     import trimesh
 
     from doh3d.field import OccupancyField
+
+# A mesh as it was read, or one that is known to be sound.
+Solid: TypeAlias = "Reading | trimesh.Trimesh"
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,12 @@ class Evaluation:
     protocol : {"bbox", "occnet", "grid"}
     points : int
         Points on which IoU was measured.
+    undecided : float
+        Share of these, of those in either shape, that were left out because nothing tells whether
+        the reference has them inside; see `doh3d.geometry.judge`.
+    repair_difference : float
+        Share of the reference's volume by which its repaired mesh, of which its surface is
+        measured, differs from the file's own faces, against which its volume is.
     surface_chamfer_l1, surface_f_score, surface_normal_consistency : float
         From points on either surface to the other surface itself, see
         `doh3d.evaluation.surface.SurfaceMetrics`.
@@ -62,12 +71,16 @@ class Evaluation:
         The reference's size in Draco at 11 bits, level 10; None where DracoPy is missing.
     draco_ratio : float or None
         draco_bytes / bytes.
+    warnings : tuple of str
+        What nothing in the reference's file makes certain; see `Reading.warnings`.
     """
 
     bytes: int
     iou: float
     protocol: str
     points: int
+    undecided: float
+    repair_difference: float
     surface_chamfer_l1: float
     surface_f_score: float
     surface_normal_consistency: float
@@ -78,6 +91,7 @@ class Evaluation:
     ratio: float
     draco_bytes: int | None
     draco_ratio: float | None
+    warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the metrics as a JSON object; infinite distances become None."""
@@ -126,28 +140,30 @@ def evaluate(
         If either file cannot be read, or an option is out of range.
     """
     check_surface_protocol(surface)
-    reference_mesh = load_mesh(reference)
+    original = read_shape(reference)
     started = time.perf_counter()
     is_doh = is_doh_file(shape)
     if is_doh:
         from doh3d.field import load
 
-        mesh = load(shape, device, limits=limits).to_mesh(resolution)
+        found: Solid = load(shape, device, limits=limits).to_mesh(resolution)
     else:
-        mesh = load_mesh(shape)
+        found = read_shape(shape)
     seconds = time.perf_counter() - started
-    iou = mesh_iou(reference_mesh, mesh, protocol=protocol, grid=grid, points=points, seed=seed)
-    distances = surface_metrics(reference_mesh, mesh, seed=seed)
+    iou = mesh_iou(original, found, protocol=protocol, grid=grid, points=points, seed=seed)
+    distances = surface_metrics(original.mesh, _mesh(found), seed=seed)
     sampled = None
     if surface != "exact":
-        sampled = point_metrics(reference_mesh, mesh, surface, seed=seed)
+        sampled = point_metrics(original.mesh, _mesh(found), surface, seed=seed)
     size, reference_size = Path(shape).stat().st_size, Path(reference).stat().st_size
-    draco = _draco_bytes(reference_mesh)
+    draco = _draco_bytes(original.mesh)
     return Evaluation(
         bytes=size,
         iou=iou.iou,
         protocol=iou.protocol,
         points=iou.points,
+        undecided=iou.undecided,
+        repair_difference=original.survey.difference,
         surface_chamfer_l1=distances.chamfer_l1,
         surface_f_score=distances.f_score,
         surface_normal_consistency=distances.normal_consistency,
@@ -158,20 +174,30 @@ def evaluate(
         ratio=reference_size / size,
         draco_bytes=draco,
         draco_ratio=None if draco is None else draco / size,
+        warnings=original.warnings,
     )
 
 
 def mesh_iou(
-    reference: trimesh.Trimesh,
-    other: trimesh.Trimesh,
+    reference: Solid,
+    other: Solid,
     *,
     protocol: Protocol = "bbox",
     grid: int | None = None,
     points: int | None = None,
     seed: int = 0,
 ) -> IouResult:
-    """IoU of two meshes; an empty `other` (no faces) has IoU 0."""
-    empty = len(other.faces) == 0
+    """IoU of two shapes; an empty `other` (no faces) has IoU 0.
+
+    Parameters
+    ----------
+    reference, other : Reading or trimesh.Trimesh
+        A reading is judged by the file's own faces; a mesh alone is taken to be repaired, or
+        extracted.
+    protocol, grid, points, seed
+        See `doh3d.evaluation.protocols.iou_points`.
+    """
+    empty = len(_mesh(other).faces) == 0
 
     def nowhere(points: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
         return np.zeros(len(points), dtype=np.bool_)
@@ -179,8 +205,8 @@ def mesh_iou(
     return volumetric_iou(
         _judge(reference),
         nowhere if empty else _judge(other),
-        reference.bounds,
-        None if empty else other.bounds,
+        _mesh(reference).bounds,
+        None if empty else _mesh(other).bounds,
         protocol=protocol,
         grid=grid,
         points=points,
@@ -189,14 +215,14 @@ def mesh_iou(
 
 
 def field_iou(
-    reference: trimesh.Trimesh,
+    reference: Solid,
     field: OccupancyField,
     *,
     protocol: Protocol = "bbox",
     points: int | None = None,
     seed: int = 0,
 ) -> IouResult:
-    """IoU of a reference mesh and a field itself, without extraction.
+    """IoU of a reference and a field itself, without extraction.
 
     The field's bounding box is taken to be its domain.
     """
@@ -212,17 +238,18 @@ class LabelledPoints:
 
     Attributes
     ----------
-    chunks : tuple of ((M, 3) float64 points, (M,) bool inside)
+    chunks : tuple of ((M, 3) float64 points, (M,) bool or int8 inside)
+        -1 where nothing tells.
     protocol : {"bbox", "occnet", "grid"}
     """
 
-    chunks: tuple[tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]], ...]
+    chunks: tuple[tuple[npt.NDArray[np.float64], npt.NDArray[Any]], ...]
     protocol: Protocol
 
     @classmethod
     def of(
         cls,
-        reference: trimesh.Trimesh,
+        reference: Solid,
         bounds: npt.NDArray[np.float64],
         *,
         protocol: Protocol = "bbox",
@@ -231,27 +258,28 @@ class LabelledPoints:
     ) -> LabelledPoints:
         """Label a protocol's points for a reference and fields of (2, 3) bounds."""
         inside = _judge(reference)
-        chunks = iou_points(protocol, reference.bounds, bounds, points=points, seed=seed)
+        chunks = iou_points(protocol, _mesh(reference).bounds, bounds, points=points, seed=seed)
         return cls(tuple((chunk, inside(chunk)) for chunk in chunks), protocol)
 
     def iou(self, field: OccupancyField) -> IouResult:
         """IoU of the reference and a field."""
-        evaluated = intersection = union = 0
+        count = IouCount(self.protocol)
         for points, inside in self.chunks:
-            found = field.occupancy(points)
-            evaluated += len(points)
-            intersection += int((inside & found).sum())
-            union += int((inside | found).sum())
-        return IouResult(intersection / union if union else 0.0, self.protocol, evaluated)
+            count.add(inside, field.occupancy(points))
+        return count.result()
 
 
-def _judge(mesh: trimesh.Trimesh) -> InsideTest:
+def _mesh(solid: Solid) -> trimesh.Trimesh:
+    return solid.mesh if isinstance(solid, Reading) else solid
+
+
+def _judge(solid: Solid) -> Inside:
     """Inside test for measuring.
 
-    Where the mesh allows it this is another algorithm than the one that labelled the training
-    points, so that a fault in that one shows.
+    A file is judged by its own faces. A mesh alone is, where it allows it, judged by another
+    algorithm than the one that labelled the training points, so that a fault in that one shows.
     """
-    return inside_test(mesh, reproducible=False)
+    return solid.judge if isinstance(solid, Reading) else inside_test(solid, reproducible=False)
 
 
 def _draco_bytes(mesh: trimesh.Trimesh) -> int | None:

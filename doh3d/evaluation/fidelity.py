@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from doh3d.evaluation.evaluate import mesh_iou
-from doh3d.evaluation.metrics import IouResult, volumetric_iou
+from doh3d.evaluation.evaluate import field_iou, mesh_iou
+from doh3d.evaluation.metrics import IouResult
 from doh3d.geometry.occupancy import inside_test
+from doh3d.geometry.reading import Reading
 from doh3d.geometry.topology import Topology, mesh_topology
 
 if TYPE_CHECKING:
-    import trimesh
-
+    from doh3d.evaluation.evaluate import Solid
     from doh3d.field import OccupancyField
 
 # Points for the field's IoU: enough for three digits in a second or two.
@@ -42,6 +42,8 @@ class Fidelity:
         Of the mesh extracted at resolution 128, and of the reference.
     min_iou : float or None
         What was asked for.
+    reading : Reading or None
+        The mesh as it was read; None where the reference is a mesh that is known to be sound.
     """
 
     iou: IouResult
@@ -49,6 +51,7 @@ class Fidelity:
     topology: Topology
     reference_topology: Topology
     min_iou: float | None = None
+    reading: Reading | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -69,15 +72,21 @@ class Fidelity:
             and _differ_grossly(found.genus, expected.genus)
         ):
             lines.append(f"the mesh has genus {expected.genus}, the file {found.genus}")
+        if self.reading is not None:
+            lines += self.reading.warnings
         return tuple(lines)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as a JSON object."""
+        survey = None if self.reading is None else self.reading.survey
         return {
             "iou": self.iou.iou,
             "iou_of": self.iou_of,
             "protocol": self.iou.protocol,
             "points": self.iou.points,
+            "undecided": self.iou.undecided,
+            "unclear": None if survey is None else survey.unclear,
+            "repair_difference": None if survey is None else survey.difference,
             "components": self.topology.components,
             "specks": self.topology.specks,
             "genus": self.topology.genus,
@@ -98,33 +107,33 @@ class Fidelity:
 
 
 def measure_fidelity(
-    reference: trimesh.Trimesh, field: OccupancyField, *, min_iou: float | None = None
+    reference: Solid, field: OccupancyField, *, min_iou: float | None = None
 ) -> Fidelity:
     """Compare a field with the mesh that it was made from.
 
     Parameters
     ----------
-    reference : trimesh.Trimesh
-        As `load_mesh` gives it.
+    reference : Reading or trimesh.Trimesh
+        As `read_shape` gives it, so that the file's own faces judge; or a mesh that is sound.
     field : OccupancyField
         Read from the file that is to be judged.
     min_iou : float, optional
         What was asked for. IoU is then measured as the search for it does, on the extracted
         mesh; otherwise on the field itself, which is quicker.
     """
-    inside = inside_test(reference, reproducible=False)
+    reading = reference if isinstance(reference, Reading) else None
+    mesh = reference.mesh if isinstance(reference, Reading) else reference
     if min_iou is not None:
         iou = mesh_iou(reference, field.to_mesh())
     else:
-        iou = volumetric_iou(
-            inside, field.occupancy, reference.bounds, field.bounds, points=_POINTS
-        )
+        iou = field_iou(reference, field, points=_POINTS)
     return Fidelity(
         iou=iou,
         iou_of="field" if min_iou is None else "mesh",
         topology=mesh_topology(field.to_mesh(_RESOLUTION)),
-        reference_topology=mesh_topology(reference, inside),
+        reference_topology=mesh_topology(mesh, inside_test(mesh, reproducible=False)),
         min_iou=min_iou,
+        reading=reading,
     )
 
 

@@ -17,10 +17,12 @@ import numpy.typing as npt
 from doh3d.evaluation.protocols import FloatArray, Protocol, iou_points
 
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
-Inside: TypeAlias = Callable[[FloatArray], BoolArray]
+# True or 1 inside; a judge that does not know says -1.
+Inside: TypeAlias = Callable[[FloatArray], BoolArray | npt.NDArray[np.int8]]
 
 __all__ = [
     "Inside",
+    "IouCount",
     "IouResult",
     "Protocol",
     "iou_points",
@@ -41,11 +43,15 @@ class IouResult:
         How the points were chosen, see `iou_points`.
     points : int
         How many points were evaluated.
+    undecided : float
+        Share of those in either shape, and of those on which a judge does not know, that were
+        left out because it does not know.
     """
 
     iou: float
     protocol: Protocol
     points: int
+    undecided: float = 0.0
 
 
 def volumetric_iou(
@@ -65,7 +71,8 @@ def volumetric_iou(
     ----------
     reference_inside, other_inside : callable
         From (N, 3) float64 points to (N,) bool, True inside: an inside test of a mesh, or a
-        field's `occupancy`.
+        field's `occupancy`. Or to (N,) int8, -1 where a judge does not know: such points are left
+        out.
     reference_bounds, other_bounds, protocol, points, grid, seed
         What to compare them on, see `iou_points`.
 
@@ -78,13 +85,37 @@ def volumetric_iou(
     ConfigError
         As `iou_points`.
     """
-    evaluated = intersection = union = 0
+    count = IouCount(protocol)
     for chunk in iou_points(
         protocol, reference_bounds, other_bounds, points=points, grid=grid, seed=seed
     ):
-        in_reference = np.asarray(reference_inside(chunk), dtype=np.bool_)
-        in_other = np.asarray(other_inside(chunk), dtype=np.bool_)
-        evaluated += len(chunk)
-        intersection += int(np.count_nonzero(in_reference & in_other))
-        union += int(np.count_nonzero(in_reference | in_other))
-    return IouResult(intersection / union if union else 0.0, protocol, evaluated)
+        count.add(reference_inside(chunk), other_inside(chunk))
+    return count.result()
+
+
+class IouCount:
+    """Counts points in both of two shapes, and in either, chunk by chunk."""
+
+    def __init__(self, protocol: Protocol) -> None:
+        self._protocol = protocol
+        self._evaluated = self._intersection = self._union = self._undecided = 0
+
+    def add(self, one: npt.ArrayLike, other: npt.ArrayLike) -> None:
+        """Count points by what two tests say of them, as `Inside` says it."""
+        labels = np.asarray(one, dtype=np.int8), np.asarray(other, dtype=np.int8)
+        known = (labels[0] >= 0) & (labels[1] >= 0)
+        in_one, in_other = (label[known] > 0 for label in labels)
+        self._evaluated += len(labels[0])
+        self._undecided += int(np.count_nonzero(~known))
+        self._intersection += int(np.count_nonzero(in_one & in_other))
+        self._union += int(np.count_nonzero(in_one | in_other))
+
+    def result(self) -> IouResult:
+        """Return what the counts come to."""
+        union, undecided = self._union, self._undecided
+        return IouResult(
+            self._intersection / union if union else 0.0,
+            self._protocol,
+            self._evaluated,
+            undecided / (union + undecided) if undecided else 0.0,
+        )

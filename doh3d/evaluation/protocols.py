@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from doh3d.errors import ConfigError
+from doh3d.geometry.stratified import CHUNK_POINTS, cell_points
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 Protocol: TypeAlias = Literal["bbox", "occnet", "grid"]
@@ -22,10 +23,6 @@ DEFAULT_GRID = 128
 BOX_MARGIN = 0.025
 # The cube of Occupancy Networks around a shape whose longest side is 1: side 1 + padding.
 OCCNET_PADDING = 0.1
-
-# Points evaluated at a time: some 3 MB of coordinates, so that memory stays bounded for any
-# grid and an inside test still has enough to spread over its threads.
-_CHUNK_POINTS = 2**17
 
 
 def iou_points(
@@ -89,7 +86,7 @@ def iou_points(
         other = _checked_bounds("other_bounds", other_bounds)
         low, high = np.minimum(low, other[0]), np.maximum(high, other[1])
     margin = BOX_MARGIN * longest
-    return _cell_points(low - margin, high + margin, count, seed if protocol == "bbox" else None)
+    return cell_points(low - margin, high + margin, count, seed if protocol == "bbox" else None)
 
 
 def _division(protocol: Protocol, points: int | None, grid: int | None) -> int:
@@ -127,18 +124,5 @@ def _longest_side(bounds: FloatArray) -> float:
 
 def _uniform_points(centre: FloatArray, side: float, count: int, seed: int) -> Iterator[FloatArray]:
     rng = np.random.default_rng(seed)
-    for start in range(0, count, _CHUNK_POINTS):
-        yield centre + side * (rng.random((min(_CHUNK_POINTS, count - start), 3)) - 0.5)
-
-
-def _cell_points(
-    low: FloatArray, high: FloatArray, side: int, seed: int | None
-) -> Iterator[FloatArray]:
-    """Yield one point of each of side^3 cells: a uniform one, or its centre where seed is None."""
-    rng = None if seed is None else np.random.default_rng(seed)
-    cell_size = (high - low) / side
-    for start in range(0, side**3, _CHUNK_POINTS):
-        index = np.arange(start, min(start + _CHUNK_POINTS, side**3))
-        cell = np.stack(np.unravel_index(index, (side, side, side)), axis=1)
-        within = 0.5 if rng is None else rng.random((len(index), 3))
-        yield low + (cell + within) * cell_size
+    for start in range(0, count, CHUNK_POINTS):
+        yield centre + side * (rng.random((min(CHUNK_POINTS, count - start), 3)) - 0.5)

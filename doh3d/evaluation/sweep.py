@@ -19,7 +19,7 @@ from doh3d.errors import ConfigError, Doh3dError, MeshError
 from doh3d.evaluation.evaluate import field_iou
 from doh3d.evaluation.protocols import Protocol
 from doh3d.evaluation.sweep_table import SweepFolder, SweepIdentity, SweepRow, summarize
-from doh3d.files import write_atomically
+from doh3d.files import other_kind, utf8_name, write_atomically
 from doh3d.limits import MAX_SEED, Limits
 
 if TYPE_CHECKING:
@@ -148,7 +148,8 @@ def run_sweep(
     identity = SweepIdentity(_digest(mesh), preset, quantizer, _PROTOCOL, points)
     out = SweepFolder(folder)
     out.check(identity)
-    measuring = _Measuring(out, " ".join(Path(mesh).name.split()), preset, points, device)
+    name = " ".join(utf8_name(Path(mesh).name).split())
+    measuring = _Measuring(out, name, preset, points, device)
     finished = {row.key for row in out.read()}
     missing = [rest for served in plan if (rest := [c for c in served if _key(c) not in finished])]
     steps_done, steps_in_all = 0, sum(served[0].steps for served in missing)
@@ -226,6 +227,9 @@ def _label(served: Sequence[FitConfig]) -> str:
 
 
 def _digest(mesh: str | Path) -> str:
+    other = other_kind(mesh)
+    if other is not None:
+        raise MeshError(f"{mesh}: is {other}; a mesh file is needed")
     try:
         return hashlib.sha256(Path(mesh).read_bytes()).hexdigest()
     except OSError as error:
@@ -264,7 +268,7 @@ class _Measuring:
         file = self.out.file_path(*_key(config))
         write_atomically(file, serialize(code))
         field = load(file, self.device, limits=Limits.of_format())
-        iou = field_iou(shape.mesh, field, protocol=_PROTOCOL, points=self.points)
+        iou = field_iou(shape.reading, field, protocol=_PROTOCOL, points=self.points)
         size, parts = file.stat().st_size, section_sizes(code)
         return SweepRow(
             mesh=self.mesh_name,

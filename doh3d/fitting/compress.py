@@ -192,8 +192,8 @@ def compress(
         Numbers in the latent, n, where neither size nor quality is asked for; 1370 (about a
         kilobyte) unless given.
     bits : int, optional
-        Bits of a latent's range, 2 to 16, before entropy coding; 32 keeps float32. 6 or,
-        above 3,100 numbers, 7 unless given.
+        Bits of a latent's range, 2 to 16, before entropy coding; 32 keeps float32. 6, or 7
+        where space is cut into cells (from 2,937 numbers on), unless given.
     quantizer : "qat" or "ptq"
         Quantisation-aware training, or rounding afterwards.
     width, depth, octaves : int
@@ -310,6 +310,6 @@ def _extracted_iou(shape: PreparedShape, device: str) -> Callable[[bytes], float
 
     def measure(data: bytes) -> float:
         mesh = OccupancyField(parse(data, Limits.of_format()), device).to_mesh()
-        return mesh_iou(shape.mesh, mesh).iou
+        return mesh_iou(shape.reading, mesh).iou
 
     return measure

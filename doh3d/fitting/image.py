@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from doh3d.codec.container import parse_signal, serialize
 from doh3d.codec.image_code import CHANNELS, ImageCode, image_box
-from doh3d.codec.signal_code import ParameterGroup
+from doh3d.codec.signal_code import ParameterGroup, SignalCode
 from doh3d.devices import resolve_device
 from doh3d.errors import ConfigError, ImageError
 from doh3d.evaluation.image import psnr
@@ -98,6 +99,12 @@ class PreparedImage:
         order = np.argsort(places, axis=None, kind="stable")[: config.pool_size]
         values = pixels_to_values(self.pixels.reshape(-1, channels)[order])
         return PixelSamples(pixel_points(width, height, order), values)
+
+    def error(self, code: SignalCode, config: FitConfig, device: torch.device) -> float:
+        """Mean squared error of the pixels that a file decodes to."""
+        assert isinstance(code, ImageCode)
+        found = ImageField(code, device).pixels().astype(np.float64)
+        return float(np.mean((found - self.pixels) ** 2))
 
     def code(self, config: FitConfig, latent: ParameterGroup, biases: ParameterGroup) -> ImageCode:
         """Everything that the file of a fit says."""

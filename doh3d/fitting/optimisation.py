@@ -146,11 +146,15 @@ class Optimisation:
         sizings = steps_of_sizing(config)
         for step in range(self._next_step, config.steps):
             if step in sizings and payload_bits is not None:
+                if not self._is_finite():
+                    return False
                 self._choose_step(payload_bits)
             batch = self._batches.take(step, self._measure)
             self.step(step, *batch)
             self._batches.learn(self._backward.errors)
             if payload_bits is not None and is_steered(config, step):
+                if not self._is_finite():
+                    return False
                 self._steer(step, payload_bits)
             if (step + 1) % REPORT_INTERVAL == 0 or step + 1 == config.steps:
                 self._next_step = step + 1
@@ -275,6 +279,10 @@ class Optimisation:
         )
         self._use_step(index)
         self._steering.excess = math.nan
+
+    def _is_finite(self) -> bool:
+        """Whether latent and biases are finite: other numbers have no size."""
+        return bool(torch.isfinite(self.latent).all() and torch.isfinite(self.biases).all())
 
     def _steer(self, step: int, payload_bits: float) -> None:
         """Turn the rate weight to where the file takes the bits that it may."""

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from doh3d.codec.shape_code import ShapeCode, domain_half_sides, extents_for, shape_box
-from doh3d.codec.signal_code import ParameterGroup
+from doh3d.codec.signal_code import ParameterGroup, SignalCode
 from doh3d.errors import ConfigError
+from doh3d.field import OccupancyField
 from doh3d.fitting.config import FitConfig
 from doh3d.fitting.presets import OVERHEAD_BYTES, latent_for_bytes
-from doh3d.geometry.inputs import MeshInput, to_trimesh
-from doh3d.geometry.mesh import clean_mesh, load_mesh
+from doh3d.geometry.inputs import MeshInput
 from doh3d.geometry.occupancy import InsideTest, inside_test
+from doh3d.geometry.reading import Reading, read_shape
 from doh3d.geometry.sampling import OccupancySamples, sample_occupancy, surface_points
 from doh3d.geometry.transform import NormalizingTransform
 from doh3d.hypernetwork.partition import Partition, balanced_partition
 
 if TYPE_CHECKING:
+    import torch
     import trimesh
 
 # Room between the shape and its domain box, in normalised units: 2.5% of the longest side.
@@ -35,6 +36,9 @@ _MIRROR_TOLERANCE = 5e-4
 # Points on the surface by which cells are made.
 _SURFACE_POINTS = 2**14
 
+# Samples that tell which of two fits is better.
+_ERROR_SAMPLES = 2**17
+
 # Points that tell most shapes from their mirror images, and points that tell the others.
 _MIRROR_TRIALS = (2**11, 2**16)
 
@@ -45,17 +49,17 @@ class PreparedShape:
 
     Attributes
     ----------
-    mesh : trimesh.Trimesh
-        Repaired, in its own units.
+    reading : Reading
+        The mesh as it was read and as it was repaired, in its own units.
     normalized : trimesh.Trimesh
-        The same, centred and with longest side 1.8.
+        The repaired mesh, centred and with longest side 1.8.
     transform : NormalizingTransform
         From the one to the other and back.
     extents : three integers
         Of the domain box, see `ShapeCode`.
     """
 
-    mesh: trimesh.Trimesh
+    reading: Reading
     normalized: trimesh.Trimesh
     transform: NormalizingTransform
     extents: tuple[int, int, int]
@@ -63,6 +67,11 @@ class PreparedShape:
     _drawn: dict[tuple[float, ...], OccupancySamples] = field(
         default_factory=dict, repr=False, compare=False
     )
+
+    @property
+    def mesh(self) -> trimesh.Trimesh:
+        """The repaired mesh, in its own units."""
+        return self.reading.mesh
 
     @property
     def overhead_bytes(self) -> int:
@@ -84,6 +93,13 @@ class PreparedShape:
             latent=latent,
             biases=biases,
         )
+
+    def error(self, code: SignalCode, config: FitConfig, device: torch.device) -> float:
+        """Share of the samples of a fit that its file has on the wrong side of the surface."""
+        assert isinstance(code, ShapeCode)
+        samples = self.sample(config)
+        logits = OccupancyField(code, device).normalized_logits(samples.points[:_ERROR_SAMPLES])
+        return float(np.mean((logits > 0) != samples.inside[:_ERROR_SAMPLES]))
 
     @cached_property
     def inside(self) -> InsideTest:
@@ -175,12 +191,10 @@ def prepare(mesh: MeshInput) -> PreparedShape:
     MeshError
         If the mesh cannot be read or encloses no volume.
     """
-    if isinstance(mesh, str | Path):
-        clean = load_mesh(mesh)
-    else:
-        clean = clean_mesh(to_trimesh(mesh), "mesh")
+    reading = read_shape(mesh)
+    clean = reading.mesh
     transform = NormalizingTransform.from_bounds(clean.bounds)
     normalized = clean.copy()
     normalized.vertices = transform.to_normalized(clean.vertices)
     extents = extents_for(np.abs(normalized.bounds).max(axis=0) + DOMAIN_MARGIN)
-    return PreparedShape(clean, normalized, transform, extents)
+    return PreparedShape(reading, normalized, transform, extents)

@@ -6,6 +6,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from doh3d.codec.signal_code import ParameterGroup, SignalCode
 from doh3d.fitting.config import FitConfig
@@ -43,3 +44,6 @@ class Signal(Protocol[CodeT_co]):
 
     def code(self, config: FitConfig, latent: ParameterGroup, biases: ParameterGroup) -> CodeT_co:
         """Everything that the file of a fit says."""
+
+    def error(self, code: SignalCode, config: FitConfig, device: torch.device) -> float:
+        """How much what a file decodes to errs: less is better, whatever the unit."""

@@ -7,12 +7,14 @@ few of them any one cell; in a tree of boxes they all lie on top of one another.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from doh3d.geometry.half_edges import HalfEdges
 from doh3d.geometry.polygons import triangulate
-from doh3d.geometry.repair import FloatArray, HalfEdges, IntArray, has_repeated_corner
+from doh3d.geometry.repair import BoolArray, FloatArray, IntArray, has_repeated_corner
 
 # Rays run along the last axis after one of these turns: along an axis of the mesh, in which the
 # walls of many parts are seen from their edges, or, after turns by 0.7, 0.5 and 0.3, along none.
@@ -76,13 +78,18 @@ class RayCrossings:
     entries: IntArray
 
     @classmethod
-    def of(cls, points: FloatArray, faces: IntArray) -> RayCrossings:
-        """Sort (F, 3) faces, which must be closed and welded, over (V, 3) normalised points."""
+    def of(
+        cls, points: FloatArray, faces: IntArray, turns: Sequence[FloatArray] = _TURNS
+    ) -> RayCrossings:
+        """Sort (F, 3) faces over (V, 3) normalised points, for rays along the best of some turns.
+
+        Winding numbers need closed and welded faces.
+        """
         order = np.argsort(faces, axis=1, kind="stable")
         # Even permutations of three are those that turn 0 1 2 round.
         even = (order[:, 1] - order[:, 0]) % 3 == 1
         ascending = np.take_along_axis(faces, order, axis=1)
-        view = best_view(points, faces)
+        view = best_view(points, faces, turns)
         corners = points @ view.turn
         low, high = corners[:, :2].min(axis=0), corners[:, :2].max(axis=0)
         cell = np.maximum(high - low, 1e-12) / view.grid
@@ -109,8 +116,30 @@ class RayCrossings:
 
     def winding_number(self, points: FloatArray) -> FloatArray:
         """Count (N,) how often the surface winds round (N, 3) normalised points."""
-        rotated = points @ self.turn
         winding = np.zeros(len(points))
+        for some, which, turns, above in self._met(points):
+            winding[some] = np.bincount(which[above], weights=turns[above], minlength=len(some))
+        return winding
+
+    def crossings(self, points: FloatArray) -> tuple[IntArray, IntArray]:
+        """Count how many faces lie above, (N,), and how many below (N, 3) normalised points.
+
+        Windings do not matter, nor has the surface to be closed.
+        """
+        counts = np.zeros((2, len(points)), dtype=np.int64)
+        for some, which, turns, above in self._met(points):
+            for side, chosen in enumerate((above, ~above)):
+                weights = np.abs(turns[chosen])
+                counts[side, some] = np.bincount(which[chosen], weights, minlength=len(some))
+        return counts[0], counts[1]
+
+    def _met(self, points: FloatArray) -> Iterator[tuple[IntArray, IntArray, IntArray, BoolArray]]:
+        """Yield some of the points after others, and what the lines through them meet.
+
+        That is the points' numbers; and for each face met, which of those points it is met from,
+        in which sense, and whether above it.
+        """
+        rotated = points @ self.turn
         first, after = self._ranges(rotated)
         # Neighbours meet the same triangles.
         order = np.argsort(first, kind="stable")
@@ -121,10 +150,9 @@ class RayCrossings:
             end = max(begin + 1, int(np.searchsorted(total, done + _CHUNK, side="right")))
             some = order[begin:end]
             which, entry = _spans(first[some], after[some] - 1)
-            hit, turns = self._meet(rotated[some], which, self.entries[entry])
-            winding[some] = np.bincount(which[hit], weights=turns, minlength=len(some))
+            hit, turns, above = self._meet(rotated[some], which, self.entries[entry])
+            yield some, which[hit], turns, above
             begin = end
-        return winding
 
     def _ranges(self, rotated: FloatArray) -> tuple[IntArray, IntArray]:
         """Where each point's triangles begin and end among the entries."""
@@ -137,8 +165,8 @@ class RayCrossings:
 
     def _meet(
         self, points: FloatArray, which: IntArray, faces: IntArray
-    ) -> tuple[IntArray, IntArray]:
-        """Find which of (N,) pairs of a point and a face meet above the point, and in which sense.
+    ) -> tuple[IntArray, IntArray, BoolArray]:
+        """Find which of (N,) pairs of a point and a face meet: their numbers, sense, and side.
 
         In the plane, a triangle winds round a point as often as its three edges together cross
         the half-line from it to the right. Each edge counts with opposite signs for its two
@@ -162,8 +190,7 @@ class RayCrossings:
         heights = np.stack([a[:, 2], b[:, 2], c[:, 2]])
         # A triangle seen from its edge has no slope to speak of, but still its corners' heights.
         crossing = np.nan_to_num(a[:, 2] - rise).clip(heights.min(axis=0), heights.max(axis=0))
-        hit = hit[crossing > point[:, 2]]
-        return hit, turns[hit] * self.sign[faces[hit]]
+        return hit, turns[hit] * self.sign[faces[hit]], crossing > point[:, 2]
 
 
 def _edges(corners: FloatArray, faces: IntArray) -> FloatArray:
@@ -200,9 +227,9 @@ class View:
         return min(views, key=lambda view: view.candidates)
 
 
-def best_view(points: FloatArray, faces: IntArray) -> View:
+def best_view(points: FloatArray, faces: IntArray, turns: Sequence[FloatArray] = _TURNS) -> View:
     """Choose the direction in which a ray has the fewest triangles near by."""
-    return min((View.of(points, faces, t) for t in _TURNS), key=lambda view: view.candidates)
+    return min((View.of(points, faces, t) for t in turns), key=lambda view: view.candidates)
 
 
 def _sizes(corners: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -263,7 +290,8 @@ def _spans(first: IntArray, last: IntArray) -> tuple[IntArray, IntArray]:
 def caps(points: FloatArray, faces: IntArray) -> IntArray:
     """Close a surface: (C, 3) triangles over its vertices that cancel all of its open edges.
 
-    They join the edges into loops, and cut each as one polygon, flat or not.
+    They join the edges into loops, and cut each as one polygon, flat or not. They may overlap:
+    their own winding number is taken away again, whatever it is.
     """
     half = HalfEdges.of(faces)
     net = np.bincount(half.edge, weights=half.sign, minlength=len(half.start) - 1).astype(np.int64)
@@ -291,6 +319,6 @@ def caps(points: FloatArray, faces: IntArray) -> IntArray:
             edge = following[edge]
         sizes.append(size)
     loops = tail[np.array(corners, dtype=np.int64)]
-    triangles = triangulate(points, np.array(sizes, dtype=np.int64), loops)
+    triangles = triangulate(points, np.array(sizes, dtype=np.int64), loops, may_overlap=True)
     # A loop may come by a vertex twice.
     return triangles[~has_repeated_corner(triangles)]

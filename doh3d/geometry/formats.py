@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 
 from doh3d.errors import MeshError
+from doh3d.files import other_kind
 from doh3d.geometry.obj import read_obj
 from doh3d.geometry.off import read_off
 from doh3d.geometry.ply import read_ply
 from doh3d.geometry.polygons import MOST_FACES, FloatArray, IntArray, check_corners
 from doh3d.geometry.raw_mesh import RawMesh
 from doh3d.geometry.stl import read_stl
+from doh3d.geometry.text import as_utf8
 from doh3d.geometry.threemf import read_3mf
 
 SUPPORTED = {
@@ -51,10 +53,10 @@ _ZIP_MAGIC = b"PK\x03\x04"
 
 # What shows a file's format whatever its extension says.
 _MESH_MAGIC = {
-    rb"ply[\r\n]": "PLY",
+    rb"ply[ \t]*[\r\n]": "PLY",
     rb"glTF": "GLB",
     rb"(ST)?C?N?4?n?OFF\b": "OFF",
-    rb"(?i)\s*solid[^\n]*\n\s*facet\s": "STL",
+    rb"(?i)\s*solid[^\r\n]*[\r\n]\s*facet\s": "STL",
 }
 
 _READERS = {"PLY": read_ply, "OBJ": read_obj, "STL": read_stl, "OFF": read_off}
@@ -105,7 +107,7 @@ def read_mesh(path: Path) -> RawMesh:
             if kind in _READERS:
                 mesh = RawMesh(*_READERS[kind](path.read_bytes()))
             elif kind == "3MF":
-                mesh = RawMesh(*read_3mf(path, MOST_FACES))
+                mesh = read_3mf(path, MOST_FACES)
             else:
                 mesh = RawMesh(*_read_scene(path, kind), unit="metre")
     except MeshError:
@@ -118,9 +120,9 @@ def read_mesh(path: Path) -> RawMesh:
     # The readers raise every kind of exception on damaged files.
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise MeshError(
-            f"{name}: cannot be read as {kind} ({reason}); a whole {kind} file is needed"
-        ) from error
+        # Some reasons say by themselves what would be right.
+        advice = "" if "; " in reason else f"; a whole {kind} file is needed"
+        raise MeshError(f"{name}: cannot be read as {kind} ({reason}){advice}") from error
     if len(mesh.faces) > MOST_FACES:
         raise MeshError(
             f"{name}: the mesh has {len(mesh.faces)} triangles; at most {MOST_FACES} are read, so "
@@ -132,11 +134,12 @@ def read_mesh(path: Path) -> RawMesh:
 def detect_format(path: Path) -> str:
     """Return the format's name, or raise the MeshError that says why this is no mesh."""
     name = " ".join(str(path).split()) or "."
+    other = other_kind(path)
+    if other is not None:
+        raise MeshError(f"{name}: is {other}; a mesh file is needed")
     try:
-        if path.is_dir():
-            raise MeshError(f"{name}: is a directory; a mesh file is needed")
         with path.open("rb") as file:
-            start = file.read(1024)
+            start = as_utf8(file.read(1024))
     except FileNotFoundError as error:
         raise MeshError(f"{name}: no such file") from error
     except (OSError, ValueError) as error:

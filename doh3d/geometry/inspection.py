@@ -4,25 +4,28 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from doh3d.errors import MeshError
 from doh3d.geometry import repair
 from doh3d.geometry.formats import detect_format, read_mesh
+from doh3d.geometry.half_edges import edge_survey, open_edge_count
 from doh3d.geometry.mesh import CROSSING, RepairedMesh, repair_mesh
 from doh3d.geometry.occupancy import inside_test
-from doh3d.geometry.orientation import signed_volumes
+from doh3d.geometry.orientation import find_bodies
+from doh3d.geometry.reading import Reading
+from doh3d.geometry.stratified import cell_points
 from doh3d.geometry.transform import NormalizingTransform
 
-# Points at which the winding number is measured; fewer where triangles lie close, so that no more
-# of them are looked at for all points.
-_PROBES = 20_000
-_PROBE_WORK = 1 << 25
+if TYPE_CHECKING:
+    import trimesh
 
-# A winding number this near to one half is a guess rather than an answer.
-_UNCLEAR = 0.25
+# Cells along each side of the box in which a volume is sampled that is not known exactly, fewer
+# where so many triangles would be looked at for all points.
+_CELLS = 128
+_MOST_WORK = 1 << 27
 
 # Shares of what is enclosed, or of the box around it, from which on a note is made.
 _NOTABLE_SHARE = 0.02
@@ -41,7 +44,7 @@ class Contents:
     unused_vertices : int
         Vertices that no face uses.
     not_finite_faces, joined_vertices, degenerate_faces, duplicate_faces : int
-    turned_faces, crossing_bodies : int
+    turned_faces, mended_faces, crossing_bodies : int
         See `RepairedMesh`.
     open_edges : int
         Edges of one face only: where the surface has a hole or an end.
@@ -59,6 +62,7 @@ class Contents:
     degenerate_faces: int
     duplicate_faces: int
     turned_faces: int
+    mended_faces: int
     crossing_bodies: int
     open_edges: int
     non_manifold_edges: int
@@ -78,7 +82,8 @@ class Shape:
     bodies, cavities, flat_bodies : int
         Bodies of positive, of negative and of no volume.
     volume : float
-        Of what is enclosed, cubic units, by sampling; overlaps count once.
+        Of what is enclosed, cubic units; overlaps count once. Exact where the surface is closed
+        and bodies neither overlap nor wind in opposite ways, otherwise by 2^21 points.
     area : float
         Of the repaired surface, square units.
     thickness : float
@@ -93,11 +98,8 @@ class Shape:
         What the coordinates need in a file.
     fill : float
         Share of the bounding box that is enclosed.
-    unclear : float
-        Share of what is enclosed, or nearly, where the winding number is close to one half:
-        holes and open ends.
-    overlap : float
-        Share of what is enclosed that lies in more than one body.
+    unclear, overlap, undecided, difference : float
+        See :class:`doh3d.geometry.survey.Survey`.
     """
 
     watertight: bool
@@ -115,6 +117,8 @@ class Shape:
     fill: float
     unclear: float
     overlap: float
+    undecided: float
+    difference: float
 
 
 @dataclass(frozen=True)
@@ -168,11 +172,11 @@ def inspect_mesh(path: str | Path) -> Inspection:
     try:
         kind = detect_format(path)
         raw = read_mesh(path)
-        repaired = repair_mesh(raw, str(path))
+        reading = Reading(raw, repair_mesh(raw, str(path)))
     except MeshError as error:
         return Inspection(str(path), kind, False, str(error), None, None, (), None)
-    vertices, faces = raw.vertices, raw.faces
-    edge_faces, flipped = repair.edge_survey(repaired.given_faces)
+    vertices, faces, repaired = raw.vertices, raw.faces, reading.repaired
+    edge_faces, flipped = edge_survey(repaired.given_faces)
     contents = Contents(
         vertices=len(vertices),
         faces=len(faces),
@@ -182,52 +186,49 @@ def inspect_mesh(path: str | Path) -> Inspection:
         degenerate_faces=repaired.degenerate_faces,
         duplicate_faces=repaired.duplicate_faces,
         turned_faces=repaired.turned_faces,
+        mended_faces=repaired.mended_faces,
         crossing_bodies=repaired.crossing_bodies,
         open_edges=int((edge_faces == 1).sum()),
         non_manifold_edges=int((edge_faces > 2).sum()),
         flipped_edges=flipped,
     )
-    unit, notes = raw.unit or "not stated", raw.notes
-    # What is in the file takes as much room as what is made of it.
-    del raw, vertices, faces
-    shape = _describe(repaired, unit)
-    notes += _notes(contents, shape)
+    shape = _describe(reading, raw.unit or "not stated")
+    notes = (
+        *raw.notes,
+        *_repairs(repaired),
+        *(f"look: {line}" for line in reading.warnings),
+        *_peculiarities(shape),
+    )
     return Inspection(str(path), kind, True, None, contents, shape, notes, _decision(shape))
 
 
-def _describe(repaired: RepairedMesh, unit: str) -> Shape:
+def _describe(reading: Reading, unit: str) -> Shape:
     import trimesh
 
-    mesh = repaired.mesh
+    repaired, mesh, survey = reading.repaired, reading.mesh, reading.survey
     transform = NormalizingTransform.from_bounds(mesh.bounds)
     points = transform.to_normalized(mesh.vertices)
-    faces, patch = repair.make_consistent(np.asarray(mesh.faces, dtype=np.int64))
-    volumes, _ = signed_volumes(points, faces, patch)
+    faces = np.asarray(mesh.faces, dtype=np.int64)
+    bodies = find_bodies(points, faces)
     # In normalised units, in which no product leaves float64.
     normalized = trimesh.Trimesh(points, faces, process=False)
     sides, area, signed = np.ptp(points, axis=0), float(normalized.area), float(normalized.volume)
-    watertight = repair.open_edge_count(faces) == 0
-    del points, faces, patch, normalized
-    low, high = np.asarray(mesh.bounds, dtype=np.float64)
-    test = inside_test(mesh)
-    count = min(_PROBES, round(_PROBE_WORK / max(test.work, 1.0)))
-    probes = np.random.Generator(np.random.PCG64(0)).uniform(low, high, (count, 3))
-    winding = test.winding_numbers(probes)
-    inside = winding > 0.5
-    unclear = np.abs(winding - 0.5) < _UNCLEAR
-    fill = float(inside.mean())
-    # Few probes meet a thin shape, whose signed volume is exact where it is closed.
-    enclosed = fill * float(np.prod(sides)) if fill > _LOW_FILL else abs(signed)
+    del points, normalized
+    if bodies.is_open.any() or survey.overlap or survey.unclear:
+        enclosed = _sampled_fill(mesh) * float(np.prod(sides))
+    else:
+        enclosed = abs(signed)
     turned = repaired.turned_faces
     orientation = "mixed" if turned else "outwards"
     if turned == len(repaired.given_faces):
         orientation = "inside out"
+    low, high = np.asarray(mesh.bounds, dtype=np.float64)
     return Shape(
-        watertight=watertight,
+        watertight=open_edge_count(faces) == 0,
         orientation=orientation,
-        bodies=int((volumes > 0).sum()),
-        cavities=int((volumes < 0).sum()),
-        flat_bodies=int((volumes == 0).sum()),
+        bodies=int((bodies.volume > 0).sum()),
+        cavities=int((bodies.volume < 0).sum()),
+        flat_bodies=int((bodies.volume == 0).sum()),
         volume=enclosed * transform.scale**3,
         area=area * transform.scale**2,
         thickness=2 * enclosed / area / float(sides.max()),
@@ -235,10 +236,20 @@ def _describe(repaired: RepairedMesh, unit: str) -> Shape:
         centre=_triple(low / 2 + high / 2),
         unit=unit,
         transform="float64" if transform.double else "float32",
-        fill=fill,
-        unclear=float(unclear.sum() / max((inside | unclear).sum(), 1)),
-        overlap=float((winding > 1.5).sum() / max(inside.sum(), 1)),
+        fill=enclosed / float(np.prod(sides)),
+        unclear=survey.unclear,
+        overlap=survey.overlap,
+        undecided=survey.undecided,
+        difference=survey.difference,
     )
+
+
+def _sampled_fill(mesh: trimesh.Trimesh) -> float:
+    """Measure the share of the bounding box that is enclosed, by a point in each of many cells."""
+    inside = inside_test(mesh)
+    low, high = np.asarray(mesh.bounds, dtype=np.float64)
+    side = max(1, min(_CELLS, int(np.cbrt(_MOST_WORK / max(inside.work, 1.0)))))
+    return sum(int(inside(p).sum()) for p in cell_points(low, high, side, seed=0)) / side**3
 
 
 def _triple(values: repair.FloatArray) -> tuple[float, float, float]:
@@ -255,22 +266,23 @@ def _decision(shape: Shape) -> str:
     )
 
 
-def _notes(contents: Contents, shape: Shape) -> tuple[str, ...]:
-    repairs = {
-        "faces with a vertex that is not finite are left out": contents.not_finite_faces,
-        "vertices are joined to others at the same place": contents.joined_vertices,
-        "faces without area are left out": contents.degenerate_faces,
-        "faces that repeat another, or divide two bodies, are left out": contents.duplicate_faces,
-        "faces are turned so that their normals point outwards": contents.turned_faces,
+def _repairs(repaired: RepairedMesh) -> tuple[str, ...]:
+    counts = {
+        "faces with a vertex that is not finite are left out": repaired.not_finite_faces,
+        "vertices are joined to others at the same place": repaired.joined_vertices,
+        "faces without area are left out": repaired.degenerate_faces,
+        "faces that repeat another, or divide two bodies, are left out": repaired.duplicate_faces,
     }
-    notes = [f"{count} {what}" for what, count in repairs.items() if count]
-    if contents.crossing_bodies:
-        notes.append(f"look: {contents.crossing_bodies} {CROSSING}")
-    if shape.unclear > _NOTABLE_SHARE:
-        notes.append(
-            f"look: the surface leaves open what is inside in {shape.unclear:.0%} of the "
-            "enclosed volume; openings are closed by a smooth guess"
-        )
+    notes = [f"{count} {what}" for what, count in counts.items() if count]
+    if repaired.turned_faces:
+        notes.append(repaired.turning)
+    if repaired.crossing_bodies:
+        notes.append(f"look: {repaired.crossing_bodies} {CROSSING}")
+    return tuple(notes)
+
+
+def _peculiarities(shape: Shape) -> tuple[str, ...]:
+    notes = []
     if shape.overlap > _NOTABLE_SHARE:
         notes.append(f"{shape.overlap:.0%} of the volume lies in several bodies: joined into one")
     if shape.fill < _LOW_FILL:

@@ -11,8 +11,11 @@ import numpy as np
 
 from doh3d.errors import MeshError
 from doh3d.geometry import repair
+from doh3d.geometry.clarity import unclear_volume
+from doh3d.geometry.duplicates import align_copies, drop_duplicates
 from doh3d.geometry.formats import read_mesh
-from doh3d.geometry.orientation import orient_outwards
+from doh3d.geometry.half_edges import open_edge_count
+from doh3d.geometry.orientation import orient
 from doh3d.geometry.raw_mesh import RawMesh
 from doh3d.geometry.repair import FloatArray, IntArray
 from doh3d.geometry.transform import NormalizingTransform
@@ -49,10 +52,15 @@ class RepairedMesh:
         Faces left out because they repeat another, or are a wall between two bodies.
     turned_faces : int
         Faces whose winding was reversed.
+    mended_faces : int
+        Those of them that are of a patch whose faces disagreed.
     crossing_bodies : int
         Bodies inside out, and turned, part of which lies in another.
     given_faces : (F, 3) int64
         The faces before any was turned, over welded vertices.
+    unclear_as_given, unclear_as_turned : float or None
+        Share of what is enclosed, or nearly, for no certain, before and after faces were turned;
+        None where none was. See :func:`doh3d.geometry.clarity.unclear_share`.
     """
 
     mesh: trimesh.Trimesh
@@ -61,8 +69,25 @@ class RepairedMesh:
     degenerate_faces: int
     duplicate_faces: int
     turned_faces: int
+    mended_faces: int
     crossing_bodies: int
     given_faces: IntArray
+    unclear_as_given: float | None
+    unclear_as_turned: float | None
+
+    @property
+    def untouched(self) -> bool:
+        """Whether the mesh encloses what the faces as they came do, by the same winding numbers."""
+        return not (self.turned_faces or self.duplicate_faces or self.not_finite_faces)
+
+    @property
+    def turning(self) -> str:
+        """How many faces were turned, and what for."""
+        return (
+            f"{self.turned_faces} faces are turned so that their normals point outwards; "
+            f"unclear before: {self.unclear_as_given:.1%} of the enclosed volume, "
+            f"after: {self.unclear_as_turned:.1%}"
+        )
 
 
 def load_mesh(path: str | Path) -> trimesh.Trimesh:
@@ -90,11 +115,16 @@ def load_mesh(path: str | Path) -> trimesh.Trimesh:
 
 
 def clean_mesh(mesh: RawMesh | trimesh.Trimesh, name: str) -> trimesh.Trimesh:
-    """Weld, drop useless faces, and wind the rest outwards; see :func:`repair_mesh`.
+    """Weld, drop useless faces, and wind the rest outwards; see :func:`repair_and_tell`."""
+    return repair_and_tell(mesh, name).mesh
 
-    The log tells what was repaired, and passes on what the reader had to say. It warns of faces
-    that are left out because a vertex is not finite, and of bodies that are turned although they
-    may be meant as cavities.
+
+def repair_and_tell(mesh: RawMesh | trimesh.Trimesh, name: str) -> RepairedMesh:
+    """Repair a mesh as :func:`repair_mesh` does, and say in the log what was done.
+
+    The log passes on what the reader had to say. It warns of faces that are left out because a
+    vertex is not finite, of faces that were turned because they disagreed with those they meet,
+    and of bodies that are turned although they may be meant as cavities.
     """
     if isinstance(mesh, RawMesh):
         for note in mesh.notes:
@@ -104,7 +134,6 @@ def clean_mesh(mesh: RawMesh | trimesh.Trimesh, name: str) -> trimesh.Trimesh:
         (repaired.joined_vertices, "vertices joined to others in the same place"),
         (repaired.degenerate_faces, "faces without area left out"),
         (repaired.duplicate_faces, "doubled faces left out"),
-        (repaired.turned_faces, "faces turned"),
     ):
         if count:
             _log.info("%s: %d %s", name, count, what)
@@ -114,9 +143,12 @@ def clean_mesh(mesh: RawMesh | trimesh.Trimesh, name: str) -> trimesh.Trimesh:
             name,
             repaired.not_finite_faces,
         )
+    if repaired.turned_faces:
+        level = logging.WARNING if repaired.mended_faces else logging.INFO
+        _log.log(level, "%s: %s", name, repaired.turning)
     if repaired.crossing_bodies:
         _log.warning("%s: %d %s", name, repaired.crossing_bodies, CROSSING)
-    return repaired.mesh
+    return repaired
 
 
 def repair_mesh(mesh: RawMesh | trimesh.Trimesh, name: str) -> RepairedMesh:
@@ -172,12 +204,13 @@ def repair_mesh(mesh: RawMesh | trimesh.Trimesh, name: str) -> RepairedMesh:
     faces = faces[~repeated]
     if not len(faces):
         raise no_volume(name, "all its faces are degenerate")
-    given = repair.drop_duplicates(faces)
+    given, two_sided = drop_duplicates(align_copies(points, faces))
     duplicates = len(faces) - len(given)
-    faces, patch = repair.make_consistent(given)
-    faces, crossing = orient_outwards(points, faces, patch)
+    orientation = orient(points, given, two_sided)
+    faces = orientation.faces
     # A face is turned by swapping its first and last corner.
     turned = int((faces[:, 0] != given[:, 0]).sum())
+    clarity = [unclear_volume(points, f) for f in (given, faces)] if turned else [None, None]
     oriented = len(faces)
     faces = _without_flat_faces(points, faces)
     check_volume(points, faces, name)
@@ -192,8 +225,11 @@ def repair_mesh(mesh: RawMesh | trimesh.Trimesh, name: str) -> RepairedMesh:
         degenerate_faces=int(repeated.sum()) + oriented - len(faces),
         duplicate_faces=duplicates,
         turned_faces=turned,
-        crossing_bodies=crossing,
+        mended_faces=orientation.mended,
+        crossing_bodies=orientation.crossing,
         given_faces=given,
+        unclear_as_given=clarity[0],
+        unclear_as_turned=clarity[1],
     )
 
 
@@ -241,4 +277,4 @@ def _without_flat_faces(points: FloatArray, faces: IntArray) -> IntArray:
     if not flat.any():
         return faces
     rest = faces[~flat]
-    return faces if repair.open_edge_count(rest) > repair.open_edge_count(faces) else rest
+    return faces if open_edge_count(rest) > open_edge_count(faces) else rest

@@ -1,4 +1,16 @@
-"""Reading Wavefront OBJ: its vertices and faces, whatever else is there."""
+"""Reading Wavefront OBJ: its vertices and faces, whatever else is there.
+
+trimesh reads OBJ too. What version 5.2 makes of files that are read, or refused, here:
+
+=======================================================  ==========================================
+concave polygons, polygons with holes                    a fan from the first corner, holes filled
+1/2/3, 1//3 and 1 in one face                            vertices mistaken: no area is left
+negative numbers, more vertices after the face           counted from the last of all vertices
+tabs between numbers, UTF-16 without a mark              nothing, without a word
+lines that end in CR, comments after a face, 1.#IND      refused: "unmatched data"
+a face with vertex 0                                     the last vertex
+=======================================================  ==========================================
+"""
 
 from __future__ import annotations
 
@@ -7,6 +19,7 @@ import re
 import numpy as np
 
 from doh3d.geometry.polygons import FloatArray, IntArray, check_count, triangulate
+from doh3d.geometry.text import as_utf8, to_coordinate
 
 
 def read_obj(data: bytes) -> tuple[FloatArray, IntArray]:
@@ -30,10 +43,9 @@ def read_obj(data: bytes) -> tuple[FloatArray, IntArray]:
     ValueError
         If a number cannot be read, or a face uses a vertex that does not exist.
     """
-    data = data.removeprefix(b"\xef\xbb\xbf")
     # A # within a word is no comment: 1.#IND is how some writers spell NaN.
-    text = re.sub(rb"(?<!\S)#[^\r\n]*", b"", data)
-    text = text.replace(b"\\\r\n", b" ").replace(b"\\\n", b" ")
+    text = re.sub(rb"(?<!\S)#[^\r\n]*", b"", as_utf8(data))
+    text = text.replace(b"\\\r\n", b" ").replace(b"\\\n", b" ").replace(b"\\\r", b" ")
     points: list[bytes] = []
     polygons: list[bytes] = []
     # How many vertices came before each face: negative numbers count back from there.
@@ -47,7 +59,7 @@ def read_obj(data: bytes) -> tuple[FloatArray, IntArray]:
             polygons.append(words[2:])
             before.append(len(points))
     coordinates = np.fromiter(
-        (float(word) for row in points for word in row.split(maxsplit=3)[:3]), np.float64
+        (to_coordinate(word) for row in points for word in row.split(maxsplit=3)[:3]), np.float64
     )
     if len(coordinates) != 3 * len(points):
         bad = next(k for k, row in enumerate(points) if len(row.split()) < 3)

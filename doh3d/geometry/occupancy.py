@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from doh3d.geometry.repair import is_one_body
+from doh3d.geometry.half_edges import is_one_body
 from doh3d.geometry.transform import NormalizingTransform
 from doh3d.geometry.winding import along_curve, winding_of
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 18
 
 # A point is inside where more than half of all directions are blocked, net.
-_WINDING_THRESHOLD = 0.5
+_THRESHOLD = 0.5
 
 # The ray test must agree with the winding number on all but this share of the probes, which
 # pysdf's rounding never reaches and overlapping or self-intersecting parts do.
@@ -41,6 +41,7 @@ class InsideTest:
     _transform: NormalizingTransform
     _bounds: npt.NDArray[np.float64]
     _engine: Any
+    _either_side: bool = False
 
     def __call__(self, points: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Tell which points are inside.
@@ -93,14 +94,17 @@ class InsideTest:
     def _ask(self, points: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
         # Both libraries use every core.
         if self.method == "winding_number":
-            return np.asarray(self._engine.winding_number(points) > _WINDING_THRESHOLD)
+            winding = self._engine.winding_number(points)
+            return np.asarray((np.abs(winding) if self._either_side else winding) > _THRESHOLD)
         order = along_curve(points)
         inside = np.empty(len(points), dtype=np.bool_)
         inside[order] = self._engine.contains(points[order].astype(np.float32)).ravel()
         return inside
 
 
-def inside_test(mesh: trimesh.Trimesh, *, reproducible: bool = True) -> InsideTest:
+def inside_test(
+    mesh: trimesh.Trimesh, *, reproducible: bool = True, either_side: bool = False
+) -> InsideTest:
     """Prepare the test for one mesh.
 
     The fast winding number (Barill, Dickson, Schmidt, Levin, Jacobson, SIGGRAPH 2018) of libigl
@@ -117,6 +121,8 @@ def inside_test(mesh: trimesh.Trimesh, *, reproducible: bool = True) -> InsideTe
         As :func:`doh3d.geometry.mesh.clean_mesh` returns it, in any units, anywhere.
     reproducible : bool
         Whether the same mesh and points must always give the same answer. False allows pysdf.
+    either_side : bool
+        Whether what is wound inside out counts as inside, too.
 
     Returns
     -------
@@ -128,15 +134,16 @@ def inside_test(mesh: trimesh.Trimesh, *, reproducible: bool = True) -> InsideTe
     transform = NormalizingTransform.from_bounds(bounds)
     points = np.ascontiguousarray(transform.to_normalized(mesh.vertices))
     faces = np.ascontiguousarray(mesh.faces, dtype=np.int64)
-    winding = InsideTest("winding_number", transform, bounds, winding_of(points, faces))
+    engine = winding_of(points, faces)
+    winding = InsideTest("winding_number", transform, bounds, engine, either_side)
     if reproducible or not is_one_body(faces):
         return winding
     try:
         from pysdf import SDF
     except ImportError:
         return winding
-    engine = SDF(points.astype(np.float32), faces.astype(np.uint32))
-    rays = InsideTest("pysdf", transform, bounds, engine)
+    solid = SDF(points.astype(np.float32), faces.astype(np.uint32))
+    rays = InsideTest("pysdf", transform, bounds, solid)
     probes = _probes(points, faces)
     share = float((rays._ask(probes) != winding._ask(probes)).mean())
     return winding if share > _MOST_DISAGREEMENT else rays

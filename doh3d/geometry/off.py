@@ -1,4 +1,16 @@
-"""Reading OFF."""
+"""Reading OFF.
+
+trimesh reads OFF too. What version 5.2 makes of files that are read, or refused, here:
+
+=======================================================  ==========================================
+polygons of five corners and more                        a TypeError
+a concave quadrangle                                     a fan from the first corner
+no line breaks, a number a line, counts apart            refused: "malformed", "invalid literal"
+no OFF on the first line, UTF-16 without a mark          refused: "not enough values"
+1.#IND                                                   faces go missing, without a word
+fewer faces than announced                               the faces before, without a word
+=======================================================  ==========================================
+"""
 
 from __future__ import annotations
 
@@ -7,6 +19,7 @@ import re
 import numpy as np
 
 from doh3d.geometry.polygons import FloatArray, IntArray, check_corners, check_count, triangulate
+from doh3d.geometry.text import as_utf8, to_coordinate
 
 _HEADER = re.compile(r"(?P<prefix>(?:ST)?C?N?4?n?)OFF(?P<rest>.*)", re.DOTALL)
 
@@ -31,7 +44,8 @@ def read_off(data: bytes) -> tuple[FloatArray, IntArray]:
         If the file is binary or four-dimensional, holds less than it announces, or a face uses
         a vertex that does not exist.
     """
-    text = re.sub(r"#[^\r\n]*", "", data.decode("utf-8-sig", errors="replace")).strip()
+    # A # after a point is no comment: 1.#IND is how some writers spell NaN.
+    text = re.sub(r"#(?<!\d\.#)[^\r\n]*", "", as_utf8(data).decode(errors="replace")).strip()
     header = _HEADER.match(text)
     rest = header["rest"].lstrip() if header else text
     if rest.startswith("BINARY") or "4" in (header["prefix"] if header else ""):
@@ -56,7 +70,11 @@ def read_off(data: bytes) -> tuple[FloatArray, IntArray]:
             raise ValueError("colours, normals and the like need one vertex, or one face, a line")
         numbers = " ".join(lines[1:]).split() if on_first in (2, 3) else words[3:]
         rows, faces = _split_free_form(numbers, vertex_count, face_count)
-    vertices = np.array(rows, dtype=np.float64).reshape(-1, 3)
+    short = next((k for k, row in enumerate(rows) if len(row) < 3), None)
+    if short is not None:
+        raise ValueError(f"vertex {short} has {len(rows[short])} coordinates; three are needed")
+    coordinates = (to_coordinate(word) for row in rows for word in row)
+    vertices = np.fromiter(coordinates, np.float64, 3 * len(rows)).reshape(-1, 3)
     sizes = np.fromiter((max(int(words[0]), 0) for words in faces), np.int64, len(faces))
     corners = np.fromiter(
         (int(word) for words in faces for word in words[1 : max(int(words[0]), 0) + 1]), np.int64
@@ -68,11 +86,15 @@ def _read_triangles(
     rest: str, vertex_count: int, face_count: int
 ) -> tuple[FloatArray, IntArray] | None:
     """Read a file of nothing but triangles, as most are, in a tenth of the memory."""
-    # Where it meets no number it stops, and too few are found.
-    numbers = np.fromstring(rest, sep=" ")
-    body = numbers[len(numbers) - 3 * vertex_count - 4 * face_count :]
-    if len(numbers) - len(body) not in (2, 3):
+    # Where it meets no number older versions of numpy stop, and too few are found.
+    try:
+        numbers = np.fromstring(rest, sep=" ")
+    except ValueError:
         return None
+    counts = len(numbers) - 3 * vertex_count - 4 * face_count
+    if counts not in (2, 3):
+        return None
+    body = numbers[counts:]
     rows = body[3 * vertex_count :].reshape(-1, 4)
     if not (rows[:, 0] == 3).all() or not (rows == np.rint(rows)).all():
         return None

@@ -1,4 +1,16 @@
-"""Reading STL, binary and ASCII."""
+"""Reading STL, binary and ASCII.
+
+trimesh reads STL too. What version 5.2 makes of files that are read, or refused, here:
+
+=======================================================  ==========================================
+binary: a count that is too low, 0 or 2^32 - 1           nothing, without a word
+binary: bytes behind the last triangle                   nothing, without a word
+binary: ends early; ASCII: ends early, no endsolid       nothing, without a word
+ASCII: lines that end in CR, 1.#IND in coordinates       refused: "unmatched data"
+ASCII: a name of the format's own words                  refused: "incorrect number of vertices"
+ASCII: UTF-16 without a mark                             nothing, without a word
+=======================================================  ==========================================
+"""
 
 from __future__ import annotations
 
@@ -8,6 +20,7 @@ import struct
 import numpy as np
 
 from doh3d.geometry.polygons import FloatArray, IntArray, check_count
+from doh3d.geometry.text import as_utf8, to_coordinate
 
 _HEADER_BYTES = 84
 _TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
@@ -38,9 +51,10 @@ def read_stl(data: bytes) -> tuple[FloatArray, IntArray]:
     """
     count = struct.unpack_from("<I", data, 80)[0] if len(data) >= _HEADER_BYTES else 0
     room, rest = divmod(len(data) - _HEADER_BYTES, _TRIANGLE.itemsize)
-    is_text = re.match(rb"(\xef\xbb\xbf)?\s*solid", data, re.IGNORECASE) is not None
-    if is_text and (room < 0 or count != room or rest) and re.search(rb"(?i)facet|endsolid", data):
-        return _read_ascii(data)
+    if room < 0 or count != room or rest:
+        text = as_utf8(data)
+        if re.match(rb"(?i)\s*solid", text) and re.search(rb"(?i)facet|endsolid", text):
+            return _read_ascii(text)
     if room < 0:
         raise ValueError(
             f"{len(data)} bytes are neither ASCII, which starts with 'solid', nor binary, which "
@@ -73,8 +87,8 @@ def _read_ascii(data: bytes) -> tuple[FloatArray, IntArray]:
             raise ValueError(
                 f"vertex {number} has {len(row.split())} coordinates; three are needed"
             )
-    words = (float(word) for row in rows for word in row.split())
-    flat = np.fromiter(words, np.float64, 3 * len(rows))
+    coordinates = (to_coordinate(word) for row in rows for word in row.split())
+    flat = np.fromiter(coordinates, np.float64, 3 * len(rows))
     return _as_soup(flat.reshape(-1, 3))
 
 

@@ -1,53 +1,51 @@
-"""Reading 3MF: its meshes, each at all places that the build and its assemblies give it."""
+"""Reading 3MF: its meshes, each at all places that the build and its assemblies give it.
+
+What trimesh 5.2 makes of the same files:
+
+| file | trimesh |
+|---|---|
+| a slicer's modifier, support blocker or negative volume | adds it as material |
+| an object of a displacement mesh, beside others | KeyError |
+| a lattice of beams, alone or beside a plate | AttributeError |
+| a part whose name is percent-encoded | an empty scene, without a word |
+"""
 
 from __future__ import annotations
 
-import zipfile
-from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
-from xml.parsers import expat
 
 import numpy as np
 
 from doh3d.geometry.polygons import FloatArray, IntArray, check_corners
-
-_MODEL = "3d/3dmodel.model"
-
-# Bytes of XML that are read: for millions of triangles enough, and little of what a zip archive of
-# a megabyte can unfold to.
-_MOST_BYTES = 1 << 28
-_CHUNK = 1 << 16
-
-# Bytes of one tag or comment, which are parsed anew with each chunk until it ends.
-_LONGEST_TAG = 1 << 20
+from doh3d.geometry.raw_mesh import RawMesh
+from doh3d.geometry.solids import difference
+from doh3d.geometry.threemf_model import Key, Model, Object, Place
+from doh3d.geometry.threemf_package import Package
+from doh3d.geometry.threemf_slicers import MATERIAL, NEGATIVE, Roles, read_roles
 
 # Objects in objects: deeper assemblies have no use.
 _DEEPEST = 64
 
-# An object is told by the file in the archive that has it, and by its number there.
-_Key = tuple[str, str]
+# Types of objects that are no part of what is built.
+_NO_MATERIAL = ("support", "solidsupport", "other")
+
+_WHAT = {
+    "displacementmesh": "a displacement mesh",
+    "booleanshape": "a boolean shape",
+    "levelset": "a level set",
+    "implicitfunction": "an implicit function",
+}
+
+_Mesh = tuple[FloatArray, IntArray]
 
 
-@dataclass(frozen=True)
-class _Place:
-    """An object, and where it is put: ``points @ matrix[:3] + matrix[3]``."""
-
-    key: _Key
-    matrix: FloatArray
-
-
-@dataclass
-class _Object:
-    """A mesh, or an assembly of other objects."""
-
-    coordinates: array[float] = field(default_factory=lambda: array("d"))
-    corners: array[int] = field(default_factory=lambda: array("q"))
-    parts: list[_Place] = field(default_factory=list)
-
-
-def read_3mf(path: Path, most_faces: int) -> tuple[FloatArray, IntArray]:
+def read_3mf(path: Path, most_faces: int) -> RawMesh:
     """Read the triangles of all items to build.
+
+    What is no material is left out, with a note: supports, a slicer's modifiers and support
+    blockers, items that are not to be printed beside others that are. Negative volumes are
+    subtracted from the object that they belong to.
 
     Parameters
     ----------
@@ -57,141 +55,224 @@ def read_3mf(path: Path, most_faces: int) -> tuple[FloatArray, IntArray]:
 
     Returns
     -------
-    vertices : (V, 3) float64
-    faces : (F, 3) int64
+    RawMesh
+        In the file's unit.
 
     Raises
     ------
     ValueError
-        If there is no model, it refers to what does not exist or to itself, or is too large.
+        If there is no model, it refers to what does not exist or to itself, is too large, or
+        requires or consists of what is not read: beams, displacement meshes and the like.
     """
-    with zipfile.ZipFile(path) as archive:
-        objects, items = _read_models(archive, most_faces)
-    sizes: dict[_Key, int] = {}
-    count = sum(_size(item.key, objects, sizes, 0) for item in items)
-    if count > most_faces:
-        raise ValueError(
-            f"its {count} triangles and instances are more than {most_faces}; simplify it first"
+    with Package(path) as package:
+        root = package.root()
+        objects, model = _read_models(package, root, most_faces)
+        roles = read_roles(package)
+    if not model.items:
+        raise ValueError("its build has no items")
+    scene = _Scene(root, objects, roles, most_faces)
+    items = [item for item in model.items if item.printable] or model.items
+    if len(items) < len(model.items):
+        scene.notes.append(
+            f"{len(model.items) - len(items)} items that are not printable are left out"
         )
-    vertices: list[FloatArray] = [np.zeros((0, 3))]
-    faces: list[IntArray] = [np.zeros((0, 3), dtype=np.int64)]
-    offset = 0
-    pending = items[::-1]
+    vertices, faces = scene.assemble(items)
+    return RawMesh(vertices, faces, unit=model.unit, notes=tuple(scene.notes))
+
+
+def _read_models(package: Package, root: str, most_faces: int) -> tuple[dict[Key, Object], Model]:
+    """Read the root model, and those that it refers to."""
+    objects: dict[Key, Object] = {}
+    first: Model | None = None
+    pending, done = [root], {root}
     while pending:
-        place = pending.pop()
-        what, turn, shift = objects[place.key], place.matrix[:3], place.matrix[3]
-        pending += [
-            _Place(p.key, np.vstack([p.matrix[:3] @ turn, p.matrix[3] @ turn + shift]))
-            for p in reversed(what.parts)
-        ]
-        if what.corners:
-            points = np.array(what.coordinates).reshape(-1, 3)
-            own = np.array(what.corners, dtype=np.int64).reshape(-1, 3)
-            check_corners(own.ravel(), len(points))
-            vertices.append(points @ turn + shift)
-            # A mirror image winds the other way.
-            faces.append((own[:, ::-1] if np.linalg.det(turn) < 0 else own) + offset)
-            offset += len(points)
-    return np.concatenate(vertices), np.concatenate(faces)
-
-
-def _size(key: _Key, objects: dict[_Key, _Object], sizes: dict[_Key, int], depth: int) -> int:
-    """Count an object's triangles and instances, before any is copied."""
-    if key not in objects:
-        raise ValueError(f"object {key[1]} is referred to, but does not exist in {key[0]}")
-    if depth > _DEEPEST:
-        raise ValueError(
-            f"objects are within objects more than {_DEEPEST} deep, or within themselves"
-        )
-    if key not in sizes:
-        what = objects[key]
-        parts = sum(_size(part.key, objects, sizes, depth + 1) for part in what.parts)
-        sizes[key] = 1 + len(what.corners) // 3 + parts
-    return sizes[key]
-
-
-def _read_models(
-    archive: zipfile.ZipFile, most_faces: int
-) -> tuple[dict[_Key, _Object], list[_Place]]:
-    """Read the model, and those that it refers to."""
-    names = {name.lower().lstrip("/"): name for name in archive.namelist()}
-    if _MODEL not in names:
-        raise ValueError(f"the archive has no {_MODEL}")
-    objects: dict[_Key, _Object] = {}
-    items: list[_Place] = []
-    pending, done = [_MODEL], {_MODEL}
-    left = _MOST_BYTES
-    while pending:
-        part = pending.pop()
-        if part not in names:
-            raise ValueError(f"the archive has no {part}")
-        info = archive.getinfo(names[part])
-        left -= info.file_size
-        if left < 0:
-            raise ValueError(f"its models are larger than {_MOST_BYTES} bytes; simplify it first")
-        model = _Model(part, most_faces)
-        with archive.open(info) as file:
-            while chunk := file.read(_CHUNK):
-                model.parser.Parse(chunk, False)
-                if file.tell() - model.parser.CurrentByteIndex > _LONGEST_TAG:
-                    raise ValueError(f"a tag or comment is longer than {_LONGEST_TAG} bytes")
-            model.parser.Parse(b"", True)
+        model = Model(package, pending.pop(), most_faces)
+        first = first or model
         objects |= model.objects
-        if part == _MODEL:
-            items = model.items
         for place in [*model.items, *(p for o in model.objects.values() for p in o.parts)]:
             if place.key[0] not in done:
                 done.add(place.key[0])
                 pending.append(place.key[0])
-    if not items:
-        raise ValueError("its build has no items")
-    return objects, items
+    assert first is not None
+    return objects, first
 
 
-class _Model:
-    """What is kept of one file of XML as it is parsed: `objects` and `items`."""
+@dataclass
+class _Scene:
+    """Puts objects together; `notes` grows meanwhile."""
 
-    def __init__(self, part: str, most_faces: int) -> None:
-        self.objects: dict[_Key, _Object] = {}
-        self.items: list[_Place] = []
-        self.parser = expat.ParserCreate(namespace_separator=" ")
-        self.parser.StartElementHandler = self._start
-        self.parser.EndElementHandler = self._end
-        self.parser.EntityDeclHandler = self._entity
-        self._part = part
-        self._most_faces = most_faces
-        self._object = _Object()
-        self._in_mesh = False
+    root: str
+    objects: dict[Key, Object]
+    roles: Roles
+    most_faces: int
+    notes: list[str] = field(default_factory=list)
+    _sizes: dict[Key, int] = field(default_factory=dict)
+    _carved: dict[Key, _Mesh] = field(default_factory=dict)
 
-    def _start(self, name: str, attributes: dict[str, str]) -> None:
-        tag = name.rpartition(" ")[2]
-        if tag == "object":
-            self._object = self.objects[self._part, attributes["id"]] = _Object()
-        elif tag == "mesh":
-            self._in_mesh = True
-        elif tag == "vertex" and self._in_mesh:
-            self._object.coordinates.extend([float(attributes[axis]) for axis in "xyz"])
-        elif tag == "triangle" and self._in_mesh:
-            self._object.corners.extend([int(attributes[k]) for k in ("v1", "v2", "v3")])
-            if len(self._object.corners) > 3 * self._most_faces:
+    def assemble(self, places: list[Place]) -> _Mesh:
+        """Join the triangles of all places."""
+        count = sum(self._size(place.key, 0) for place in places)
+        if count > self.most_faces:
+            raise ValueError(
+                f"its {count} triangles and instances are more than {self.most_faces}; simplify "
+                "it first"
+            )
+        meshes = [self._placed(place) for place in self._material(places)]
+        return _joined([mesh for parts in meshes for mesh in parts])
+
+    def _size(self, key: Key, depth: int) -> int:
+        """Count an object's triangles and instances, before any is copied."""
+        if key not in self.objects:
+            raise ValueError(f"object {key[1]} is referred to, but does not exist in {key[0]}")
+        if depth > _DEEPEST:
+            raise ValueError(
+                f"objects are within objects more than {_DEEPEST} deep, or within themselves"
+            )
+        if key not in self._sizes:
+            what = self.objects[key]
+            parts = sum(self._size(part.key, depth + 1) for part in what.parts)
+            self._sizes[key] = 1 + len(what.corners) // 3 + parts
+        return self._sizes[key]
+
+    def _material(self, places: list[Place]) -> list[Place]:
+        """Leave out what a file itself says is no material."""
+        kept = []
+        for place in places:
+            what = self.objects[place.key]
+            if what.type in _NO_MATERIAL:
+                self._note(f"{_called(place.key, what)} is of type {what.type} and left out")
+            else:
+                kept.append(place)
+        return kept
+
+    def _placed(self, place: Place) -> list[_Mesh]:
+        """Return the meshes of an object and all that is in it, where they belong."""
+        found = []
+        pending = [place]
+        while pending:
+            place = pending.pop()
+            what, turn, shift = self.objects[place.key], place.matrix[:3], place.matrix[3]
+            self._check(place.key, what)
+            own, parts = self._own(place.key, what)
+            pending += [
+                Place(p.key, np.vstack([p.matrix[:3] @ turn, p.matrix[3] @ turn + shift]))
+                for p in reversed(parts)
+            ]
+            if own is not None:
+                points, faces = own
+                # A mirror image winds the other way.
+                faces = faces[:, ::-1] if np.linalg.det(turn) < 0 else faces
+                found.append((points @ turn + shift, faces))
+        return found
+
+    def _check(self, key: Key, what: Object) -> None:
+        """Refuse what would vanish, or come back in part."""
+        name = _called(key, what)
+        if what.beams:
+            raise ValueError(
+                f"{name} has a lattice of {what.beams} beams, which are not read; export it as "
+                "triangles"
+            )
+        if not what.corners and not what.parts:
+            kind = _WHAT.get(what.other, f"<{what.other}>") if what.other else ""
+            reason = f"consists of {kind}, which is not read" if kind else "has no triangles"
+            raise ValueError(f"{name} {reason}; export it as triangles")
+
+    def _own(self, key: Key, what: Object) -> tuple[_Mesh | None, list[Place]]:
+        """Triangles of an object itself, and its parts, without what a slicer leaves out."""
+        if key in self._carved:
+            return self._carved[key], []
+        mesh = _mesh_of(what) if what.corners else None
+        negative: list[_Mesh] = []
+        if mesh is None:
+            parts, taken = self._parts_by_role(key, what)
+            for place in taken:
+                negative += self._placed(place)
+            if not negative:
+                return None, parts
+            solid = [piece for part in parts for piece in self._placed(part)]
+        else:
+            if key[0] != self.root or key[1] not in self.roles.volumes:
+                return mesh, []
+            solid, negative = self._volumes_by_role(key, what, mesh)
+        self._carved[key] = difference(solid, negative) if negative else _joined(solid)
+        if not len(self._carved[key][1]):
+            raise ValueError(f"of {_called(key, what)} its negative volumes leave nothing")
+        return self._carved[key], []
+
+    def _parts_by_role(self, key: Key, what: Object) -> tuple[list[Place], list[Place]]:
+        """Components that are material, and that are to be subtracted."""
+        known = self.roles.parts if key[0] == self.root else {}
+        solid, negative = [], []
+        for part in what.parts:
+            role, name = known.get((key[1], part.key[1]), (MATERIAL, ""))
+            if role == MATERIAL:
+                solid += self._material([part])
+            elif role == NEGATIVE:
+                negative.append(part)
+                self._note_subtracted(name or part.key[1], key, what)
+            else:
+                self._note_left_out(role, name or part.key[1], key, what)
+        if not solid:
+            raise ValueError(f"{_called(key, what)} has no part that is material")
+        return solid, negative
+
+    def _volumes_by_role(
+        self, key: Key, what: Object, mesh: _Mesh
+    ) -> tuple[list[_Mesh], list[_Mesh]]:
+        """Volumes of a mesh that are material, and that are to be subtracted."""
+        points, faces = mesh
+        solid, negative = [], []
+        rest = np.ones(len(faces), dtype=np.bool_)
+        for volume in self.roles.volumes[key[1]]:
+            some = faces[volume.first : volume.last + 1]
+            rest[volume.first : volume.last + 1] = False
+            if not 0 <= volume.first <= volume.last < len(faces):
                 raise ValueError(
-                    f"it has more than {self._most_faces} triangles; simplify it first"
+                    f"the slicer's notes give triangles {volume.first} to {volume.last} of "
+                    f"{_called(key, what)}, which has {len(faces)}"
                 )
-        elif tag == "component":
-            self._object.parts.append(self._place(attributes))
-        elif tag == "item":
-            self.items.append(self._place(attributes))
+            if volume.role == MATERIAL:
+                solid.append((points, some))
+            elif volume.role == NEGATIVE:
+                negative.append((points, some))
+                self._note_subtracted(volume.name, key, what)
+            else:
+                self._note_left_out(volume.role, volume.name, key, what)
+        if rest.any():
+            solid.append((points, faces[rest]))
+        if not solid:
+            raise ValueError(f"{_called(key, what)} has no volume that is material")
+        return solid, negative
 
-    def _end(self, name: str) -> None:
-        if name.rpartition(" ")[2] == "mesh":
-            self._in_mesh = False
+    def _note_left_out(self, role: str, name: str, key: Key, what: Object) -> None:
+        self._note(f"{role} {name!r} of {_called(key, what)} is no material and left out")
 
-    def _entity(self, *_: object) -> None:
-        raise ValueError("it declares entities, which 3MF has no use for")
+    def _note_subtracted(self, name: str, key: Key, what: Object) -> None:
+        self._note(f"{NEGATIVE} {name!r} of {_called(key, what)} is subtracted")
 
-    def _place(self, attributes: dict[str, str]) -> _Place:
-        part = next((v for k, v in attributes.items() if k.rpartition(" ")[2] == "path"), None)
-        numbers = attributes.get("transform", "1 0 0 0 1 0 0 0 1 0 0 0").split()
-        matrix = np.array(numbers, dtype=np.float64).reshape(4, 3)
-        key = (part.lower().lstrip("/") if part else self._part, attributes["objectid"])
-        return _Place(key, matrix)
+    def _note(self, line: str) -> None:
+        if line not in self.notes:
+            self.notes.append(line)
+
+
+def _mesh_of(what: Object) -> _Mesh:
+    points = np.array(what.coordinates).reshape(-1, 3)
+    faces = np.array(what.corners, dtype=np.int64).reshape(-1, 3)
+    check_corners(faces.ravel(), len(points))
+    return points, faces
+
+
+def _joined(meshes: list[_Mesh]) -> _Mesh:
+    vertices: list[FloatArray] = [np.zeros((0, 3))]
+    faces: list[IntArray] = [np.zeros((0, 3), dtype=np.int64)]
+    offset = 0
+    for points, own in meshes:
+        vertices.append(points)
+        faces.append(own + offset)
+        offset += len(points)
+    return np.concatenate(vertices), np.concatenate(faces)
+
+
+def _called(key: Key, what: Object) -> str:
+    return f"object {key[1]} {what.name!r}" if what.name else f"object {key[1]}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from doh3d.errors import MeshError
-from doh3d.geometry import repair
+from doh3d.geometry.half_edges import open_edge_count
 from doh3d.geometry.repair import FloatArray, IntArray
 from doh3d.geometry.winding import nearby, winding_of
 
@@ -61,7 +61,7 @@ def check_volume(points: FloatArray, faces: IntArray, name: str) -> None:
     doubled_area = np.linalg.norm(normals, axis=1)
     if not doubled_area.any():
         raise no_volume(name, "its faces have no area")
-    open_edges = repair.open_edge_count(faces)
+    open_edges = open_edge_count(faces)
     if not open_edges:
         middle = points.mean(axis=0)
         a, b, c = (corners - middle).transpose(1, 0, 2)

@@ -44,8 +44,8 @@ _DEVICE_NUMBERS = 2**21
 # So many are reduced at once.
 _FEW_ROWS = 64
 
-# Rounding unit of matrix products under torch's settings: TF32 and bfloat16 are coarser.
-_UNITS = {"highest": 2.0**-24, "high": 2.0**-11, "medium": 2.0**-8}
+# Rounding unit of matrix products, which are in full precision wherever bounds are.
+_UNIT = 2.0**-24
 
 # Whoever evaluates a plane in float32 adds four numbers.
 _PLANE_ROUNDING = 2.0**-20
@@ -103,8 +103,7 @@ class LogitBounds:
         self._magnitudes = [matrix.abs().T for matrix in weights.matrices]
         # Never 0, so that radii are not.
         self._bias_sizes = [bias.abs() + 1e-30 for bias in weights.biases]
-        unit = _UNITS[torch.get_float32_matmul_precision()]
-        self._shares = [4 * (max(matrix.shape) + 8) * unit for matrix in weights.matrices]
+        self._shares = [4 * (max(matrix.shape) + 8) * _UNIT for matrix in weights.matrices]
         widest = max(max(matrix.shape) for matrix in weights.matrices)
         on_cpu = weights.biases[0].device.type == "cpu"
         self.chunk = max(1, (_CPU_NUMBERS if on_cpu else _DEVICE_NUMBERS) // widest)

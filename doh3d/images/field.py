@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,7 @@ import torch
 
 from doh3d.codec.container import read_signal
 from doh3d.codec.image_code import ImageCode
-from doh3d.devices import resolve_device
+from doh3d.devices import full_precision, resolve_device
 from doh3d.errors import ConfigError
 from doh3d.field import decode_weights
 from doh3d.hypernetwork.target import TargetWeights, evaluate_points
@@ -82,10 +83,9 @@ class ImageField:
             raise ConfigError(f"points have shape {points.shape}; it must be (N, 2)")
         architecture = self.code.architecture
         on_device = torch.from_numpy(points).to(self._device)
-        values: npt.NDArray[np.float32] = (
-            evaluate_points(architecture, self.weights, on_device, self._chunk).cpu().numpy()
-        )
-        return values
+        with full_precision:
+            values = evaluate_points(architecture, self.weights, on_device, self._chunk)
+        return cast(npt.NDArray[np.float32], values.cpu().numpy())
 
 
 def pixel_points(

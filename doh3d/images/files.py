@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import warnings
 from pathlib import Path
@@ -11,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from doh3d.errors import ConfigError, ImageError
-from doh3d.files import check_output, write_atomically
+from doh3d.files import check_output, other_kind, write_atomically
 from doh3d.limits import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
-    from PIL import ImageFile
+    from PIL import Image, ImageFile
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 
@@ -25,14 +26,22 @@ _WRITTEN = (".png", ".webp")
 # What Pillow calls 8 bits of grey and of RGB. A palette is one of them written shorter.
 _MODES = ("L", "RGB", "P", "1")
 
+_JPEG_MAGIC = b"\xff\xd8\xff"
+
+# A PNG starts with this; then come chunks: length, name, data, checksum.
+_PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+_PNG_CHUNK_FRAME = 12
 # Where a PNG has its bits a channel.
 _PNG_DEPTH = 24
+# What says nothing of pixels as they are stored, and may be of any size: texts, a colour profile.
+_PNG_PASSED_OVER = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
 
 
 def load_pixels(path: str | Path) -> npt.NDArray[np.uint8]:
-    """Read an image of 8 bits, grey or RGB.
+    """Read an image of 8 bits, grey or RGB, upright as its EXIF orientation says.
 
-    Metadata, an orientation among it, is left aside.
+    Of a photo that carries further pictures (MPO), such as a preview or a depth map, the first is
+    read. All other metadata, texts and colour profiles among it, is left aside.
 
     Returns
     -------
@@ -50,17 +59,22 @@ def load_pixels(path: str | Path) -> npt.NDArray[np.uint8]:
     from PIL import Image, UnidentifiedImageError
 
     path = Path(path)
+    other = other_kind(path)
+    if other is not None:
+        raise ConfigError(f"{path}: is {other}; an image file is needed")
     try:
         data = path.read_bytes()
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     try:
         with warnings.catch_warnings():
-            # Large images are refused below, with the limit's own words.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            # Large images are refused below, with the limit's own words; damaged metadata is no
+            # concern of the pixels.
+            warnings.simplefilter("ignore")
+            with _opened(data) as image:
                 _check(path, image, data)
-                pixels = np.asarray(image.convert("L" if image.mode in ("L", "1") else "RGB"))
+                shown = image.convert("L" if image.mode in ("L", "1") else "RGB")
+                pixels = np.asarray(_upright(shown, _orientation(image)))
     except UnidentifiedImageError as error:
         raise ImageError(f"{path}: is no PNG, JPEG or WebP image") from error
     except Image.DecompressionBombError as error:
@@ -112,6 +126,62 @@ def _check(path: Path, image: ImageFile.ImageFile, data: bytes) -> None:
         raise ImageError(f"{path}: has several frames; give a single one")
     if image.mode not in _MODES:
         raise ImageError(f"{path}: its colours are {image.mode}; convert it to grey or RGB first")
+
+
+def _opened(data: bytes) -> ImageFile.ImageFile:
+    """Open an image, of a photo with further pictures the first."""
+    from PIL import Image
+    from PIL.JpegImagePlugin import JpegImageFile
+
+    if data.startswith(_JPEG_MAGIC):
+        # `Image.open` would look for further pictures, and fail where their index is damaged.
+        return JpegImageFile(io.BytesIO(data))
+    return Image.open(io.BytesIO(_without_texts(data)), formats=FORMATS)
+
+
+def _without_texts(data: bytes) -> bytes:
+    """Leave out of a PNG what Pillow would unpack, and refuse where it is large.
+
+    Other data comes back as it is; so does what follows where a PNG is damaged.
+    """
+    if not data.startswith(_PNG_MAGIC):
+        return data
+    kept, place = [_PNG_MAGIC], len(_PNG_MAGIC)
+    while place < len(data):
+        end = place + _PNG_CHUNK_FRAME + int.from_bytes(data[place : place + 4], "big")
+        if data[place + 4 : place + 8] not in _PNG_PASSED_OVER or end > len(data):
+            kept.append(data[place:end])
+        place = end
+    return b"".join(kept)
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return how the picture lies, 1 to 8 as EXIF counts them; 1 where nothing tells."""
+    from PIL import ExifTags
+    from PIL.Image import Exif
+
+    exif = Exif()
+    # Damaged metadata makes Pillow raise errors of many kinds; the pixels are there all the same.
+    with contextlib.suppress(Exception):
+        exif.load(image.info.get("exif", b""))
+        return int(exif.get(ExifTags.Base.Orientation, 1))
+    return 1
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    """Turn and mirror a picture so that it lies as the EXIF orientation says."""
+    from PIL.Image import Transpose
+
+    ways = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }
+    return image.transpose(ways[orientation]) if orientation in ways else image
 
 
 def _most() -> str:

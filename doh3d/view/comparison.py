@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from doh3d.codec.container import is_doh_file
 from doh3d.errors import ConfigError
-from doh3d.evaluation.metrics import IouResult, volumetric_iou
+from doh3d.evaluation.evaluate import field_iou
+from doh3d.evaluation.metrics import IouResult
 from doh3d.field import OccupancyField, load
-from doh3d.geometry.mesh import load_mesh
-from doh3d.geometry.occupancy import inside_test
+from doh3d.geometry.reading import read_shape
 from doh3d.limits import DEFAULT_LIMITS, Limits
 from doh3d.view.heatmap import SignedDistance, colour_range, heat_colours
 from doh3d.view.stage import Panel
@@ -188,13 +188,9 @@ def load_comparison(
             ),
             None,
         )
-    reference = Reference(others[0], load_mesh(others[0]), others[0].stat().st_size)
-    # Another algorithm than the one that labelled the training points, where the mesh allows it.
-    inside = inside_test(reference.mesh, reproducible=False)
-    ious = [
-        volumetric_iou(inside, field.occupancy, reference.mesh.bounds, field.bounds, points=_POINTS)
-        for field in fields
-    ]
+    reading = read_shape(others[0])
+    reference = Reference(others[0], reading.mesh, others[0].stat().st_size)
+    ious = [field_iou(reading, field, points=_POINTS) for field in fields]
     return Comparison(
         tuple(
             Reconstruction(path, field, size, iou, reference.bytes / size)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -13,7 +12,6 @@ from doh3d.errors import ConfigError
 from doh3d.evaluation.rate_distortion import pareto_front
 from doh3d.evaluation.rate_table import Baseline
 from doh3d.evaluation.sweep_table import SweepRow, summarize
-from doh3d.files import write_atomically
 from doh3d.view.scales import (
     FLOAT_BITS,
     bits_name,
@@ -22,13 +20,15 @@ from doh3d.view.scales import (
     quality,
     quality_ticks,
 )
+from doh3d.view.text import legend_label, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _SIZE_INCHES = (7.2, 4.6)
-_DPI = 160
+# Between the axes and the title: room for the note, in points.
+_TITLE_PAD = 21
 _INK = "#333333"
 _GRID = "#e3e3e3"
 # Of Okabe and Ito's palette, told apart with any colour vision, on top of viridis too.
@@ -78,10 +78,8 @@ def draw_sweep(
     }
     paths = []
     for name, figure in figures.items():
-        picture = io.BytesIO()
-        figure.savefig(picture, format="png", dpi=_DPI, metadata={"Software": None})
         paths.append(Path(folder) / name)
-        write_atomically(paths[-1], picture.getvalue())
+        save_figure(figure, paths[-1])
     return paths
 
 
@@ -168,7 +166,7 @@ def draw_bytes(rows: Sequence[SweepRow], baselines: Sequence[Baseline] = ()) -> 
             markersize=6,
             markeredgecolor="white",
             markeredgewidth=0.5,
-            label=baseline.name,
+            label=legend_label(baseline.name),
             zorder=1,
         )
     others = [point for baseline in baselines for point in pareto_front(baseline.points)]
@@ -254,5 +252,5 @@ def _title(axes: Axes, rows: Sequence[SweepRow], against: str) -> None:
     note = f"{rows[0].quantizer}, preset {rows[0].preset}, {seeds} seed{'s' * (seeds > 1)}"
     if seeds > 1 and against != "bytes":
         note += ", mean and 95% interval"
-    axes.set_title(f"{rows[0].mesh}: IoU against {against}\n", loc="left", color=_INK)
+    axes.set_title(f"{rows[0].mesh}: IoU against {against}", loc="left", color=_INK, pad=_TITLE_PAD)
     axes.text(0, 1.02, note, transform=axes.transAxes, color=_INK, fontsize=9)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from doh3d.dataset.report import Measured
-from doh3d.files import write_atomically
 from doh3d.view.figures import check_figures
+from doh3d.view.text import legend_label, save_figure
 
 _SIZE_INCHES = (11.0, 3.4)
-_DPI = 160
 _BINS = 30
 _INK = "#333333"
 _GRID = "#e3e3e3"
@@ -54,7 +52,7 @@ def draw_histograms(measured: Sequence[Measured], path: Path) -> Path:
                 histtype="step",
                 color=colour,
                 linewidth=1.5,
-                label=each.label(measured),
+                label=legend_label(each.label(measured)),
             )
         axes.set_xlabel(title, color=_INK)
         axes.yaxis.get_major_locator().set_params(integer=True)
@@ -66,7 +64,5 @@ def draw_histograms(measured: Sequence[Measured], path: Path) -> Path:
     panels[0].set_ylabel("Shapes", color=_INK)
     panels[0].legend(frameon=False, fontsize=8, loc="upper left")
     figure.suptitle(measured[0].protocol, fontsize=9, color=_INK)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=_DPI, metadata={"Software": None})
-    write_atomically(path, picture.getvalue())
+    save_figure(figure, path)
     return path

@@ -19,6 +19,7 @@ from doh3d.files import check_output, write_atomically
 from doh3d.view.camera import Camera
 from doh3d.view.heatmap import heat_colours
 from doh3d.view.stage import Panel, set_stage
+from doh3d.view.text import find_fonts, printable, split_by_font
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw, ImageFont
@@ -194,15 +195,37 @@ class Layout:
     ) -> None:
         """Write a line, smaller or shortened in its middle where it is too long."""
         text = printable(text)
+        fonts = [] if text.isascii() else find_fonts(text)
         size = self.font_size
-        while size > _LEAST_FONT and _font(size).getlength(text) > room:
+        while size > _LEAST_FONT and _Line(text, fonts, size).length > room:
             size -= 1
         kept = len(text)
-        shown = text
-        while kept > 2 and _font(size).getlength(shown) > room:
+        line = _Line(text, fonts, size)
+        while kept > 2 and line.length > room:
             kept -= 1
             shown = text[: (kept + 1) // 2] + "…" + text[len(text) - kept // 2 :]
-        draw.text(place, shown, ink, font=_font(size), anchor="mm")
+            line = _Line(shown, fonts, size)
+        line.draw(draw, place, ink)
+
+
+class _Line:
+    """A line of text; where fonts are given, each piece by the first that has its letters."""
+
+    def __init__(self, text: str, fonts: Sequence[str], size: int) -> None:
+        pieces = split_by_font(text, fonts) if fonts else [(None, text)]
+        self._pieces = [(_font(size, name), piece) for name, piece in pieces]
+        self.length = sum(font.getlength(piece) for font, piece in self._pieces)
+
+    def draw(
+        self, draw: ImageDraw.ImageDraw, place: tuple[float, float], ink: tuple[int, int, int]
+    ) -> None:
+        """Draw it, its middle at a place."""
+        # One baseline for all fonts.
+        above, below = self._pieces[0][0].getmetrics()
+        x, y = place[0] - self.length / 2, place[1] + (above - below) / 2
+        for font, piece in self._pieces:
+            draw.text((x, y), piece, ink, font=font, anchor="ls")
+            x += font.getlength(piece)
 
 
 def legend(size: tuple[int, int], range_percent: float, font_size: int) -> Image.Image:
@@ -234,18 +257,16 @@ def legend(size: tuple[int, int], range_percent: float, font_size: int) -> Image
     return picture
 
 
-def printable(text: str) -> str:
-    """Replace what cannot be drawn: line breaks, control characters, names beyond UTF-8."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
 def _font_size(width: int, height: int) -> int:
     return max(_LEAST_FONT, round(min(width * 0.045, height * 0.036)))
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def _font(size: int, name: str | None = None) -> ImageFont.FreeTypeFont:
+    """Font of a file; Pillow's own, which has ASCII and an ellipsis, unless one is named."""
     from PIL import ImageFont
 
+    if name is not None:
+        return ImageFont.truetype(name, size)
     font = ImageFont.load_default(size=size)
     # Pillow's wheels bring FreeType; without it there is one bitmap font of one size.
     assert isinstance(font, ImageFont.FreeTypeFont)

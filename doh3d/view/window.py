@@ -24,9 +24,10 @@ from doh3d.view.background import Background, Redraws
 from doh3d.view.comparison import Heat
 from doh3d.view.heatmap import SignedDistance
 from doh3d.view.offscreen import without_core_dump
-from doh3d.view.picture import legend, printable
+from doh3d.view.picture import legend
 from doh3d.view.scene3d import FIELD_OF_VIEW_DEG, Place, fill_scene, light_from_camera, new_scene
 from doh3d.view.screenshot import write_screenshot
+from doh3d.view.text import printable
 from doh3d.view.viewer import KEYS, OPENED, Task
 
 _SIZE = (1280, 720)

@@ -7,6 +7,7 @@ import csv
 import datetime
 import math
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -23,6 +24,9 @@ from doh3d.fitting.config import FitConfig
 from doh3d.fitting.encoding import quantize_fit
 from doh3d.fitting.fit import FitResult, fit_latent
 from doh3d.fitting.preparation import prepare
+
+# The scripts above this folder, and what codecs are compared with.
+sys.path.append(str(Path(__file__).parents[1]))
 
 COLUMNS = """
 mesh variant seed bytes iou header_bytes latent_bytes bias_bytes seconds version date

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from harness import run
 
-from doh3d.evaluation.baselines import doh_learning_rate
 from doh3d.fitting.compress import make_config
+from peers.networks import doh_learning_rate
 
 LATENTS = (350, 1100, 4000)
 

@@ -168,6 +168,12 @@ def test_sources_that_cannot_be_read_are_tried_again(tmp_path, monkeypatch):
         pass
 
 
+def test_a_pipe_is_no_source(tmp_path):
+    os.mkfifo(tmp_path / "a.ply")
+    with pytest.raises(SourceError, match="it is a named pipe"):
+        source_sha256(str(tmp_path / "a.ply"))
+
+
 def test_a_plan_is_what_is_missing():
     sources = [Source(f"{number:03}", f"/{number}") for number in range(2500)]
     with Plan() as plan:
@@ -184,11 +190,93 @@ def test_a_plan_is_what_is_missing():
         assert plan.path_of("elsewhere") is None
 
 
-def test_ids_are_unique_and_can_be_written():
+def test_ids_are_unique():
     with Plan() as plan, pytest.raises(ConfigError, match="two shapes have the id 'a': /a and /b"):
         plan.add_sources([Source("a", "/a"), Source("a", "/b")], Shard())
-    with Plan() as plan, pytest.raises(ConfigError, match=r"udcff.*the name is not UTF-8"):
-        plan.add_sources([Source("\udcff", "/\udcff")], Shard())
+
+
+BAD_NAME = os.fsdecode(b"caf\xe9.ply")
+
+
+def test_names_that_are_not_utf8_are_sources_with_a_problem(folder):
+    (folder / "cars" / BAD_NAME).write_text("")
+    problem = "the name is not UTF-8; rename the file"
+    expected = Source(r"cars/caf\xe9.ply", rf"{folder}/cars/caf\xe9.ply", problem)
+    (folder / "list.txt").write_bytes(b"a.ply\ncars/caf\xe9.ply\n")
+    (folder / "table.csv").write_bytes(b"path\na.ply\ncars/caf\xe9.ply\n")
+    for collection in (folder, folder / "**" / "*.ply", folder / "list.txt", folder / "table.csv"):
+        found = list(list_sources(str(collection)))
+        assert [source for source in found if source.problem] == [expected]
+        assert "a.ply" in [source.id for source in found]
+    # Where the whole collection has no name, one line says so.
+    for collection in (folder / "cars" / BAD_NAME, folder / BAD_NAME / "*.ply"):
+        with pytest.raises(ConfigError, match=r"caf\\xe9\.ply.*: the name is not UTF-8; rename it"):
+            list_sources(str(collection))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_ids_of_such_names_give_way_to_names(order):
+    bad = [Source(r"\xe9", r"/\xe9", "is not UTF-8"), Source(r"\xe9~", r"/\xe9~", "is not UTF-8")]
+    sources = [Source(r"\xe9", r"/\xe9"), *bad, bad[0]]
+    with Plan() as plan:
+        plan.add_sources(sources[::order], Shard())
+        found = list(plan.missing())
+        assert {source.id for source in found} == {r"\xe9", r"\xe9~", r"\xe9~~"}
+        assert [source.id for source in found if not source.problem] == [r"\xe9"]
+
+
+def test_links_to_folders_are_followed(folder, tmp_path, caplog):
+    outside = tmp_path / "outside"
+    (outside / "deep").mkdir(parents=True)
+    (outside / "f.ply").write_text("")
+    (outside / "deep" / "g.ply").write_text("")
+    (folder / "aside").symlink_to(outside)
+    (folder / "h.ply").symlink_to(outside / "f.ply")
+    found = listed(folder)
+    ids = ["a.ply", "b.OBJ", "h.ply", "cars/c.stl", "cars/old/d.ply"]
+    assert list(found) == [*ids, "aside/f.ply", "aside/deep/g.ply"]
+    assert found["aside/deep/g.ply"] == str(folder / "aside/deep/g.ply")
+    assert list(listed(f"{folder}/*/*.ply")) == ["aside/f.ply"]
+    assert list(listed(f"{folder}/aside/*.ply")) == ["f.ply"]
+    assert listed(f"file://{folder}") == found
+    assert caplog.messages == []
+
+
+def test_a_folder_is_listed_once_whatever_leads_to_it(folder, tmp_path, caplog):
+    outside = tmp_path / "outside"
+    (outside / "deep").mkdir(parents=True)
+    (outside / "deep" / "g.ply").write_text("")
+    (outside / "back").symlink_to(folder)
+    (folder / "again").symlink_to("cars")
+    (folder / "cars" / "up").symlink_to("..")
+    (folder / "inner").symlink_to(outside / "deep")
+    (folder / "outer").symlink_to(outside)
+    (folder / "itself").symlink_to("itself")
+    ids = ["a.ply", "b.OBJ", "cars/c.stl", "cars/old/d.ply"]
+    assert list(listed(folder)) == [*ids, "inner/g.ply"]
+    told = {
+        "again": folder / "cars",
+        "cars/up": folder,
+        "outer/deep": outside / "deep",
+        "outer/back": folder,
+    }
+    assert sorted(caplog.messages) == sorted(
+        f"{folder}/{name}: is the folder {real}, which is listed already; passed over"
+        for name, real in told.items()
+    )
+
+
+def test_a_folder_that_cannot_be_listed_is_told_of(folder, monkeypatch, caplog):
+    real_scandir = os.scandir
+
+    def scandir(path):
+        if os.path.basename(path) == "cars":
+            raise PermissionError(13, "Permission denied", path)
+        return real_scandir(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert list(listed(folder)) == ["a.ply", "b.OBJ"]
+    assert caplog.messages == [f"{folder}/cars: cannot be listed (Permission denied); passed over"]
 
 
 SAFE_IDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=300)

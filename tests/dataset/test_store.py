@@ -205,6 +205,8 @@ def test_a_place_that_is_none_is_named(tmp_path):
         make_store(tmp_path / "file").check()
     with pytest.raises(ConfigError, match="is a URL"):
         make_store(Path("memory://x")).check()
+    with pytest.raises(ConfigError, match="the name is not UTF-8"):
+        make_store(tmp_path / "\udcff").check()
 
 
 def test_a_part_that_is_none_is_named(write, tmp_path):

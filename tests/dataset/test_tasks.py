@@ -1,5 +1,6 @@
 """What becomes of a group of sources, by real fits."""
 
+import os
 import shutil
 
 import numpy as np
@@ -7,7 +8,9 @@ import pytest
 import trimesh
 
 import doh3d
+from doh3d.dataset.batch import run_batch
 from doh3d.dataset.options import CompressOptions
+from doh3d.dataset.shape_set import FailedShape
 from doh3d.dataset.sources import Source
 from doh3d.dataset.tasks import CompressTask
 from doh3d.errors import ConfigError
@@ -165,3 +168,27 @@ def test_warnings_are_of_the_shape_that_they_are_about_and_said_once(meshes):
     assert [row.batch_fit for row in rows.values()] == [3, 3, 3]
     assert [row.warnings for row in rows.values()] == [None, said, None]
     assert compressed(meshes, "nan.obj")["nan.obj"].warnings == said
+
+
+def test_a_name_that_is_not_utf8_costs_one_row(meshes, tmp_path, this_process):
+    (meshes / "empty.stl").unlink()
+    for number in (1, 2):
+        (meshes / f"pear{number}.ply").unlink()
+    bad = os.fsdecode(b"caf\xe9.ply")
+    shutil.copy(meshes / "pear0.ply", meshes / bad)
+    options = CompressOptions(**OPTIONS)
+    for compressed, found in ((2, 0), (0, 2)):
+        out = meshes / "out"
+        task = CompressTask(options, "cpu")
+        summary = run_batch(str(meshes), out, task, options, this_process, files=True)
+        assert (summary.compressed, summary.found, summary.failed) == (compressed, found, 1)
+        reason = r"caf\xe9.ply: the name is not UTF-8; rename the file"
+        assert summary.failures == (reason,)
+        shapes = doh3d.ShapeSet(out)
+        assert sorted(shapes.ids()) == ["pear0.ply", "sphere.ply"]
+        assert shapes.failures == [
+            FailedShape(r"caf\xe9.ply", rf"{meshes}/caf\xe9.ply", "unreadable", reason)
+        ]
+    (meshes / bad).rename(meshes / "café.ply")
+    summary = run_batch(str(meshes), out, task, options, this_process)
+    assert (summary.compressed, summary.found, summary.failed) == (1, 2, 0)

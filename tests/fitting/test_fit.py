@@ -85,7 +85,7 @@ def test_training_step_and_file_round_alike():
     optimisation.run(None)
     trained = optimisation._weights(*optimisation._rounded(SMALL.latent))
     transform = NormalizingTransform((0.0, 0.0, 0.0), 1.0)
-    shape = PreparedShape(trimesh.Trimesh(), trimesh.Trimesh(), transform, (31, 31, 31))
+    shape = PreparedShape(None, trimesh.Trimesh(), transform, (31, 31, 31))
     code = quantize_fit(optimisation.result(), SMALL, shape)
     from doh3d.field import decode_weights
 
@@ -98,7 +98,7 @@ def test_training_step_and_file_round_alike():
 
 def payload_bits(result, config):
     transform = NormalizingTransform((0.0, 0.0, 0.0), 1.0)
-    shape = PreparedShape(trimesh.Trimesh(), trimesh.Trimesh(), transform, (31, 31, 31))
+    shape = PreparedShape(None, trimesh.Trimesh(), transform, (31, 31, 31))
     code = quantize_fit(result, config, shape)
     return sum(code_length_bits(g.values, g.model) for g in (code.latent, code.biases))
 
@@ -237,3 +237,22 @@ def test_options_out_of_range_are_named_before_any_work(options, named):
 def test_presets_differ_in_effort():
     steps = [make_config(preset=name).steps for name in ("fast", "default", "best")]
     assert steps == sorted(set(steps))
+
+
+@pytest.mark.parametrize("when", [0.2, 0.7])
+def test_numbers_that_are_not_finite_are_noticed_where_a_size_is_asked_for(monkeypatch, when):
+    step = Optimisation.step
+    rates = []
+
+    def harmed(self, number, *batch):
+        step(self, number, *batch)
+        if number == 0:
+            rates.append(self.learning_rate)
+        if len(rates) == 1 and number == int(when * SMALL.steps):
+            self.latent[3] = torch.nan
+
+    monkeypatch.setattr(Optimisation, "step", harmed)
+    result = fit_latent(ball_samples(), SMALL, device=CPU, payload_bits=1500.0)
+    assert np.isfinite(result.latent).all()
+    assert len(rates) == 2
+    assert result.learning_rate == rates[1] < rates[0]

@@ -1,12 +1,15 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from doh3d.errors import ConfigError, TargetError
-from doh3d.fitting.compress import compress
+from doh3d.fitting.compress import compress, make_config
+from doh3d.fitting.preparation import prepare
 from doh3d.fitting.presets import (
     DEFAULT_LATENT,
     batch_for_latent,
@@ -129,19 +132,23 @@ class Whatever:
 
 
 @pytest.mark.parametrize(
-    ("sizes", "asked", "result"),
+    ("sizes", "asked", "errors", "result"),
     [
         # Good at once; cut, then good; cut, whatever is tried.
-        ([990], [1.0], 990),
-        ([1010, 985], [1.0, 0.97 / 1.01], 985),
-        ([1010, 1020], [1.0, 0.97 / 1.01], 1000),
+        ([990], [1.0], {}, 990),
+        ([1010, 985], [1.0, 0.97 / 1.01], {1000: 0.2, 985: 0.1}, 985),
+        ([1010, 1020], [1.0, 0.97 / 1.01], {1000: 0.1}, 1000),
+        # A second one that is worse does not go over the first.
+        ([1010, 985], [1.0, 0.97 / 1.01], {1000: 0.1, 985: 0.2}, 1000),
         # The second is no file at all: the first is better than none.
-        ([1010, 900], [1.0, 0.97 / 1.01], 1000),
+        ([1010, 900], [1.0, 0.97 / 1.01], {}, 1000),
         # And so is the last of all, where those before fell short.
-        ([900, 900, 900, 1010], [(0.98 / 0.9) ** k for k in range(4)], 1000),
+        ([900, 900, 900, 1010], [(0.98 / 0.9) ** k for k in range(4)], {}, 1000),
     ],
 )
-def test_a_fit_that_would_have_to_be_cut_is_repeated_once(monkeypatch, sizes, asked, result):
+def test_a_fit_that_would_have_to_be_cut_is_repeated_once(
+    monkeypatch, sizes, asked, errors, result
+):
     from doh3d.fitting import rate_control
 
     coming = iter(sizes)
@@ -158,6 +165,9 @@ def test_a_fit_that_would_have_to_be_cut_is_repeated_once(monkeypatch, sizes, as
     monkeypatch.setattr(
         rate_control, "encode_within", lambda size, config, signal, most: bytes(min(size, most))
     )
+    monkeypatch.setattr(
+        rate_control, "_error", lambda encoded, signal, device: errors[len(encoded.data)]
+    )
     encoded = rate_control.fit_to_bytes(Whatever(), 1000, lambda latent: latent, device=None)
     assert len(encoded.data) == result
     assert found == pytest.approx(asked)
@@ -167,3 +177,15 @@ def test_a_fit_that_would_have_to_be_cut_is_repeated_once(monkeypatch, sizes, as
 def test_batches_grow_with_the_latent(one, other):
     smaller, larger = sorted((one, other))
     assert 4096 <= batch_for_latent(4096, smaller) <= batch_for_latent(4096, larger)
+
+
+def test_the_error_of_a_file_is_what_it_has_on_the_wrong_side(torus):
+    shape = prepare(torus)
+    config = shape.adapt(make_config(latent=200, preset="fast"), mirror=False)
+    good = compress(torus, latent=200, preset="fast", mirror=False, device="cpu")
+    poor = compress(torus, latent=30, preset="fast", mirror=False, device="cpu")
+    errors = [shape.error(file.code, config, torch.device("cpu")) for file in (good, poor)]
+    samples = shape.sample(config)
+    found = good.field("cpu").occupancy(shape.transform.to_world(samples.points))
+    assert errors[0] == pytest.approx(np.mean(found != samples.inside), abs=2e-3)
+    assert 0 < errors[0] < errors[1] < 0.5

@@ -175,13 +175,13 @@ class TestObj:
         one = write_obj(*cube_of_quads()) + b"\n# the other one\n"
         vertices, sides = cube_of_quads()
         other = write_obj(vertices + [3, 0, 0], (np.array(sides) + 8).tolist())
-        mesh = as_read(save(tmp_path, "a.obj", (one + other).replace(b"\n", b"\r")))
+        data = (one + other).replace(b"f 1 ", b"f \\\n 1 ").replace(b"\n", b"\r")
+        mesh = as_read(save(tmp_path, "a.obj", data))
         assert mesh.volume == pytest.approx(2)
 
     def test_what_is_no_number_is_no_comment(self, tmp_path):
         data = write_obj(*cube_of_quads()).replace(b"v 1 1 1", b"v 1 1 1.#IND # a comment")
-        with pytest.raises(MeshError, match=r"1\.#IND"):
-            read_mesh(save(tmp_path, "a.obj", data))
+        assert np.isnan(read_mesh(save(tmp_path, "a.obj", data)).vertices[7, 2])
 
     def test_short_vertex(self, tmp_path):
         path = save(tmp_path, "a.obj", "v 0 0 0\nv 1 0\nv 0 1 0\nf 1 2 3\n")
@@ -355,19 +355,6 @@ class TestOff:
         text = "COFF\n8 6 12\n" + " ".join(rows)
         with pytest.raises(MeshError, match="need one vertex, or one face, a line"):
             load_mesh(save(tmp_path, "a.off", text))
-
-
-@pytest.mark.parametrize("extension", ["ply", "obj", "off", "stl"])
-def test_a_byte_order_mark_is_passed_over(tmp_path, extension):
-    vertices, sides = cube_of_quads()
-    data = {
-        "ply": write_ply(vertices, sides, "ascii"),
-        "obj": write_obj(vertices, sides),
-        "off": cube().export(file_type="off").encode(),
-        "stl": cube().export(file_type="stl_ascii").encode(),
-    }[extension]
-    path = save(tmp_path, f"a.{extension}", b"\xef\xbb\xbf" + data)
-    assert load_mesh(path).volume == pytest.approx(1)
 
 
 class TestFormats:

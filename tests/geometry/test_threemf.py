@@ -5,10 +5,13 @@ import zipfile
 import numpy as np
 import pytest
 import trimesh
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from doh3d.errors import MeshError
 from doh3d.geometry import formats
 from doh3d.geometry.formats import read_mesh
+from doh3d.geometry.inspection import inspect_mesh
 from doh3d.geometry.mesh import load_mesh
 
 TETRAHEDRON = (
@@ -126,3 +129,232 @@ def test_entities_are_refused(tmp_path):
     before = '<!DOCTYPE model [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;">]>'
     with pytest.raises(MeshError, match="entities"):
         load_mesh(save(tmp_path, model(TETRAHEDRON + "&b;", '<item objectid="1"/>', before)))
+
+
+def cube_rows(low, high, first=0):
+    """Vertices and triangles of a box as 3MF has them, counted from `first`."""
+    mesh = trimesh.creation.box(bounds=[low, high])
+    vertices = "".join(f'<vertex x="{x}" y="{y}" z="{z}"/>' for x, y, z in mesh.vertices.tolist())
+    triangles = "".join(
+        f'<triangle v1="{a + first}" v2="{b + first}" v3="{c + first}"/>'
+        for a, b, c in mesh.faces.tolist()
+    )
+    return vertices, triangles
+
+
+def cubes(number, *boxes, kind="model"):
+    """An object whose mesh is several boxes, of 8 vertices and 12 triangles each."""
+    rows = [cube_rows(*box, 8 * k) for k, box in enumerate(boxes)]
+    vertices, triangles = ("".join(part) for part in zip(*rows, strict=True))
+    return (
+        f'<object id="{number}" type="{kind}" name="thing"><mesh><vertices>{vertices}</vertices>'
+        f"<triangles>{triangles}</triangles></mesh></object>"
+    )
+
+
+def pack(folder, parts):
+    path = folder / "a.3mf"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in parts.items():
+            archive.writestr(name, text)
+    return path
+
+
+BIG, HALF, OTHER = ((0, 0, 0), (2, 2, 2)), ((-1, -1, 1), (3, 3, 3)), ((5, 0, 0), (6, 1, 1))
+
+
+def prusa(*types, key="volume_type"):
+    rows = "".join(
+        f'<volume firstid="{12 * k}" lastid="{12 * k + 11}"><metadata type="volume" key="name" '
+        f'value="v{k}"/><metadata type="volume" key="{key}" value="{kind}"/></volume>'
+        for k, kind in enumerate(types)
+    )
+    return f'<config><object id="1">{rows}</object></config>'
+
+
+class TestSlicers:
+    @pytest.mark.parametrize(
+        ("kind", "volume", "note"),
+        [
+            ("ModelPart", 8 + 32 - 4, None),
+            ("NegativeVolume", 4, "negative volume 'v1' of object 1 'thing' is subtracted"),
+            ("ParameterModifier", 8, "modifier 'v1' of object 1 'thing' is no material"),
+            ("SupportBlocker", 8, "support blocker 'v1'"),
+            ("SupportEnforcer", 8, "support enforcer 'v1'"),
+        ],
+    )
+    def test_volumes_of_a_mesh(self, tmp_path, kind, volume, note):
+        path = pack(
+            tmp_path,
+            {
+                "3D/3dmodel.model": model(cubes(1, BIG, HALF), '<item objectid="1"/>'),
+                "Metadata/Slic3r_PE_model.config": prusa("ModelPart", kind),
+            },
+        )
+        read = read_mesh(path)
+        assert [note is None or note in line for line in read.notes] == [True] * (note is not None)
+        assert inspect_mesh(path).shape.volume == pytest.approx(volume, rel=0.01)
+
+    def test_modifiers_as_they_were_noted_first(self, tmp_path):
+        notes = prusa("0", "1", key="modifier")
+        main = model(cubes(1, BIG, HALF), '<item objectid="1"/>')
+        path = pack(tmp_path, {"3D/3dmodel.model": main, "Metadata/Slic3r_PE_model.config": notes})
+        assert load_mesh(path).volume == pytest.approx(8)
+
+    @pytest.mark.parametrize(
+        ("kind", "volume"),
+        [("normal_part", 8 + 32 - 4), ("negative_part", 4), ("modifier_part", 8)],
+    )
+    def test_parts_of_an_assembly(self, tmp_path, kind, volume):
+        main = model(
+            '<object id="3"><components><component p:path="/3D/Objects/a.model" objectid="1"/>'
+            '<component p:path="/3D/Objects/a.model" objectid="2"/></components></object>',
+            '<item objectid="3" transform="2 0 0 0 1 0 0 0 1 7 0 0"/>',
+        )
+        notes = (
+            '<config><object id="3"><part id="1" subtype="normal_part"/>'
+            f'<part id="2" subtype="{kind}"><metadata key="name" value="cutter"/></part>'
+            "</object></config>"
+        )
+        path = pack(
+            tmp_path,
+            {
+                "3D/3dmodel.model": main,
+                "3D/Objects/a.model": model(cubes(1, BIG) + cubes(2, HALF), ""),
+                "Metadata/model_settings.config": notes,
+            },
+        )
+        assert inspect_mesh(path).shape.volume == pytest.approx(2 * volume, rel=0.01)
+        assert len(read_mesh(path).notes) == (kind != "normal_part")
+
+    def test_negative_volumes_of_open_surfaces_are_refused(self, tmp_path):
+        open_box = cubes(1, BIG, HALF).replace('<triangle v1="1"', '<triangle v1="0"', 1)
+        parts = {
+            "3D/3dmodel.model": model(open_box, '<item objectid="1"/>'),
+            "Metadata/Slic3r_PE_model.config": prusa("ModelPart", "NegativeVolume"),
+        }
+        with pytest.raises(MeshError, match="not a closed surface; subtract it in the slicer"):
+            read_mesh(pack(tmp_path, parts))
+
+    def test_what_is_subtracted_whole_is_refused(self, tmp_path):
+        parts = {
+            "3D/3dmodel.model": model(cubes(1, BIG, BIG), '<item objectid="1"/>'),
+            "Metadata/Slic3r_PE_model.config": prusa("ModelPart", "NegativeVolume"),
+        }
+        with pytest.raises(MeshError, match="object 1 'thing' its negative volumes leave nothing"):
+            read_mesh(pack(tmp_path, parts))
+
+
+@pytest.mark.parametrize("kind", ["support", "solidsupport", "other"])
+def test_objects_that_are_no_material_are_left_out_with_a_word(tmp_path, kind):
+    items = '<item objectid="1"/><item objectid="2"/>'
+    path = save(tmp_path, model(cubes(1, BIG) + cubes(2, OTHER, kind=kind), items))
+    assert load_mesh(path).volume == pytest.approx(8)
+    assert read_mesh(path).notes == (f"object 2 'thing' is of type {kind} and left out",)
+
+
+def test_items_that_are_not_printable_are_left_out_beside_others(tmp_path):
+    objects = cubes(1, BIG) + cubes(2, OTHER)
+    items = '<item objectid="1"/><item objectid="2" printable="0"/>'
+    path = save(tmp_path, model(objects, items))
+    assert load_mesh(path).volume == pytest.approx(8)
+    assert "1 items that are not printable" in read_mesh(path).notes[0]
+    path = save(tmp_path, model(objects, '<item objectid="2" printable="0"/>'))
+    assert load_mesh(path).volume == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("unit", "told"), [("micron", "micron"), ("inch", "inch"), ("foot", "foot"), ("meter", "metre")]
+)
+def test_units_are_told_and_coordinates_kept(tmp_path, unit, told):
+    text = model(TETRAHEDRON, '<item objectid="1"/>').replace("millimeter", unit)
+    read = read_mesh(save(tmp_path, text))
+    assert read.unit == told
+    assert read.vertices.max() == 1
+    with pytest.raises(MeshError, match="its unit is 'mile'; it must be one of micron"):
+        read_mesh(save(tmp_path, text.replace(f'unit="{unit}"', 'unit="mile"')))
+
+
+@pytest.mark.parametrize("written", ["3D/My Part.model", "3d/my%20part.model"])
+@pytest.mark.parametrize("named", ["/3D/My%20Part.model", "/3D/my part.model"])
+def test_names_of_parts_are_compared_without_their_encoding(tmp_path, written, named):
+    main = model("", f'<item objectid="1" p:path="{named}"/>')
+    path = pack(tmp_path, {"3D/3dmodel.model": main, written: model(TETRAHEDRON, "")})
+    assert load_mesh(path).volume == pytest.approx(1 / 6)
+
+
+def test_the_root_is_named_by_the_packages_relationships(tmp_path):
+    kind = "http://schemas.microsoft.com/3dmanufacturing/2013/01/3dmodel"
+    links = (
+        '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
+        '<Relationship Id="a" Type="other" Target="/thumbnail.png"/>'
+        f'<Relationship Id="b" Type="{kind}" Target="/Shapes/root%20one.model"/></Relationships>'
+    )
+    right, wrong = (model(cubes(1, box), '<item objectid="1"/>') for box in (OTHER, BIG))
+    parts = {"_rels/.rels": links, "Shapes/root one.model": right, "3D/3dmodel.model": wrong}
+    assert load_mesh(pack(tmp_path, parts)).volume == pytest.approx(1)
+    del parts["Shapes/root one.model"]
+    with pytest.raises(MeshError, match=r"has no shapes/root one\.model"):
+        load_mesh(pack(tmp_path, parts))
+
+
+BEAMS = "http://schemas.microsoft.com/3dmanufacturing/beamlattice/2017/02"
+LATTICE = '<b:beamlattice><b:beams><b:beam v1="0" v2="1"/></b:beams></b:beamlattice></mesh>'
+
+
+@pytest.mark.parametrize(
+    ("objects", "message"),
+    [
+        (TETRAHEDRON.replace("</mesh>", LATTICE), "object 1 has a lattice of 1 beams"),
+        (
+            '<object id="1"><b:displacementmesh><b:vertices/></b:displacementmesh></object>',
+            "object 1 consists of a displacement mesh, which is not read; export it as triangles",
+        ),
+        ('<object id="1"><b:stuff/></object>', "object 1 consists of <stuff>, which is not read"),
+        ('<object id="1"><mesh><vertices/><triangles/></mesh></object>', "has no triangles"),
+    ],
+)
+def test_an_object_that_would_vanish_is_refused(tmp_path, objects, message):
+    text = model(objects + cubes(2, BIG), '<item objectid="1"/><item objectid="2"/>')
+    with pytest.raises(MeshError, match=message):
+        read_mesh(save(tmp_path, text.replace("xmlns:p=", f'xmlns:b="{BEAMS}" xmlns:p=')))
+
+
+@pytest.mark.parametrize(
+    ("required", "known"), [("p", True), ("p b", True), ("x", False), ("p nowhere", False)]
+)
+def test_extensions_that_are_required_are_known_or_refused_by_name(tmp_path, required, known):
+    spaces = f'requiredextensions="{required}" xmlns:b="{BEAMS}" xmlns:x="http://a.org/x" xmlns:p='
+    text = model(TETRAHEDRON, '<item objectid="1"/>').replace("xmlns:p=", spaces)
+    path = save(tmp_path, text)
+    if known:
+        assert load_mesh(path).volume == pytest.approx(1 / 6)
+    else:
+        name = "http://a.org/x" if required == "x" else "nowhere"
+        with pytest.raises(MeshError, match=f"requires the extension {name}, which is not read"):
+            load_mesh(path)
+
+
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.data())
+def test_trees_of_components_have_the_volumes_of_their_parts(tmp_path, data):
+    numbers = st.floats(-2, 2).map(lambda x: round(x, 2))
+    objects, volumes = [cubes(1, BIG)], [8.0]
+    for number in range(2, 2 + data.draw(st.integers(1, 4))):
+        parts, volume = "", 0.0
+        for _ in range(data.draw(st.integers(1, 3))):
+            child = data.draw(st.integers(1, number - 1))
+            matrix = np.array(data.draw(st.lists(numbers, min_size=9, max_size=9))).reshape(3, 3)
+            matrix += 5 * np.diag(data.draw(st.sampled_from([(1, 1, 1), (1, -1, 1), (-1, 1, -1)])))
+            shift = data.draw(st.lists(numbers, min_size=3, max_size=3))
+            words = " ".join(map(str, [*matrix.ravel().tolist(), *shift]))
+            parts += f'<component objectid="{child}" transform="{words}"/>'
+            volume += abs(np.linalg.det(matrix)) * volumes[child - 1]
+        objects.append(f'<object id="{number}"><components>{parts}</components></object>')
+        volumes.append(volume)
+    items = f'<item objectid="{len(volumes)}"/>'
+    mesh = read_mesh(save(tmp_path, model("".join(objects), items)))
+    solid = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)
+    assert solid.volume == pytest.approx(volumes[-1], rel=1e-6)

@@ -7,8 +7,8 @@ import trimesh
 from doh3d.errors import MeshError
 from doh3d.geometry import volume
 from doh3d.geometry.crossings import RayCrossings, caps
+from doh3d.geometry.half_edges import open_edge_count
 from doh3d.geometry.mesh import clean_mesh
-from doh3d.geometry.repair import open_edge_count
 from doh3d.geometry.winding import _Rays, _Tree, winding_of
 
 

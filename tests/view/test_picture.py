@@ -11,7 +11,7 @@ from PIL import Image
 from doh3d.errors import ConfigError
 from doh3d.view import offscreen
 from doh3d.view.camera import Camera
-from doh3d.view.picture import Layout, draw_picture, legend, printable
+from doh3d.view.picture import Layout, draw_picture, legend
 from doh3d.view.stage import Panel, set_stage
 
 
@@ -220,7 +220,3 @@ def test_a_legend_is_symmetric_and_white_in_its_middle():
     assert blue[2] > blue[0] + 60
     assert red[0] > red[2] + 60
     assert middle.min() > 235
-
-
-def test_names_that_cannot_be_drawn():
-    assert printable("a\nb\udcff.doh") == "a\ufffdb\ufffd.doh"

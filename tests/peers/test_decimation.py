@@ -8,9 +8,9 @@ import pytest
 import trimesh
 
 from doh3d.errors import ConfigError
-from doh3d.evaluation.decimation import decimation_rows, simplify
 from doh3d.evaluation.draco import decode_draco, encode_draco
 from doh3d.evaluation.evaluate import mesh_iou
+from peers.decimation import decimation_rows, simplify
 
 POINTS = 2**15
 
@@ -154,7 +154,7 @@ def test_a_mesh_within_the_bounds_is_measured_on_the_points_of_evaluation(
     peers, sphere, monkeypatch
 ):
     smaller = trimesh.creation.icosphere(subdivisions=2, radius=0.8)
-    monkeypatch.setattr("doh3d.evaluation.decimation.simplify", lambda *_, **__: smaller)
+    monkeypatch.setattr("peers.decimation.simplify", lambda *_, **__: smaller)
     (row,) = decimation_rows(
         sphere,
         faces=(300,),
@@ -218,7 +218,7 @@ def test_whatever_the_simplifier_leaves_is_measured(peers, sphere, monkeypatch, 
             mesh.update_faces(np.arange(len(mesh.faces)) > 3)
         return mesh
 
-    monkeypatch.setattr("doh3d.evaluation.decimation.simplify", ruined)
+    monkeypatch.setattr("peers.decimation.simplify", ruined)
     measured = []
     rows = decimation_rows(
         sphere,

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from doh3d.codec.container import parse
-from doh3d.evaluation.baselines import PEERS, DirectWeights, fit_peer
 from doh3d.fitting.config import FitConfig
 from doh3d.fitting.preparation import prepare
 from doh3d.hypernetwork.architecture import Architecture
+from peers.networks import PEERS, DirectWeights, fit_peer
 
 TARGET = 700
 CPU = torch.device("cpu")
