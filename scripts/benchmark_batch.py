@@ -59,7 +59,7 @@ class NoTask:
             iou_of="field",
             protocol="bbox",
             points=0,
-            chamfer_l1=0.0,
+            surface_chamfer_l1=0.0,
             seconds=0.0,
             source_sha256=digest,
             source_bytes=0,

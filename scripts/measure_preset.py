@@ -22,7 +22,8 @@ from doh3d.evaluation.evaluate import evaluate
 from result_table import commit
 
 COLUMNS = """
-mesh preset bytes iou protocol points chamfer_l1 f_score normal_consistency
+mesh preset bytes iou protocol points
+surface_chamfer_l1 surface_f_score surface_normal_consistency
 compress_s decode_s resolution source_bytes draco_bytes commit machine date
 """.split()  # noqa: SIM905
 
@@ -41,9 +42,9 @@ def measure(mesh: Path, preset: str, folder: Path) -> dict[str, object]:
         "iou": f"{result.iou:.5f}",
         "protocol": result.protocol,
         "points": result.points,
-        "chamfer_l1": f"{result.chamfer_l1:.5f}",
-        "f_score": f"{result.f_score:.4f}",
-        "normal_consistency": f"{result.normal_consistency:.4f}",
+        "surface_chamfer_l1": f"{result.surface_chamfer_l1:.5f}",
+        "surface_f_score": f"{result.surface_f_score:.4f}",
+        "surface_normal_consistency": f"{result.surface_normal_consistency:.4f}",
         "compress_s": f"{seconds:.1f}",
         "decode_s": f"{result.seconds:.1f}",
         "resolution": result.resolution,
@@ -66,16 +67,22 @@ def main() -> None:
     done = set()
     if output.exists():
         with output.open() as file:
-            done = {row["mesh"] for row in csv.DictReader(file, delimiter="\t")}
+            rows = csv.DictReader(file, delimiter="\t")
+            if rows.fieldnames != COLUMNS:
+                parser.error(
+                    f"{output}: was begun with other columns, such as distances from point to "
+                    "point; give another --output"
+                )
+            done = {row["mesh"] for row in rows}
     with output.open("a", newline="") as file, tempfile.TemporaryDirectory() as folder:
-        rows = csv.DictWriter(file, COLUMNS, delimiter="\t", lineterminator="\n")
+        writer = csv.DictWriter(file, COLUMNS, delimiter="\t", lineterminator="\n")
         if not done:
-            rows.writeheader()
+            writer.writeheader()
         for mesh in sorted(arguments.meshes.iterdir()):
             if mesh.name in done or not mesh.is_file():
                 continue
             row = measure(mesh, arguments.preset, Path(folder))
-            rows.writerow(row)
+            writer.writerow(row)
             file.flush()
             print(*(row[key] for key in ("mesh", "bytes", "iou", "compress_s")), flush=True)
 

@@ -289,16 +289,62 @@ def test_eval_reports_the_named_protocol(run, torus_file, options, points):
     assert report["iou"] > 0.9
     assert report["bytes"] == file.stat().st_size
     assert report["ratio"] == pytest.approx(mesh.stat().st_size / file.stat().st_size)
-    assert {"chamfer_l1", "f_score", "normal_consistency", "seconds"} <= set(report)
+    surface = ("surface_chamfer_l1", "surface_f_score", "surface_normal_consistency")
+    assert {*surface, "seconds"} <= set(report)
 
 
-def test_eval_of_a_mesh_against_itself_is_one(run, torus_file):
-    mesh, _ = torus_file
+@pytest.mark.parametrize("name", ["thin_plate.ply", "three_holes.stl", "open", "folded"])
+def test_eval_of_a_mesh_against_itself_is_perfect(run, meshes_folder, tmp_path, name):
+    mesh = meshes_folder / name
+    if name == "open":
+        mesh = tmp_path / "open.ply"
+        whole = trimesh.creation.icosphere(subdivisions=3)
+        trimesh.Trimesh(whole.vertices, whole.faces[20:], process=False).export(mesh)
+    elif name == "folded":
+        # Two boxes that share most of a side.
+        mesh = tmp_path / "folded.off"
+        boxes = trimesh.creation.box(), trimesh.creation.box()
+        boxes[1].apply_translation([1, 0.1, 0])
+        trimesh.util.concatenate(boxes).export(mesh)
     status, out, _ = run("eval", mesh, "--reference", mesh, "--points", 32768, "--json")
     assert status == 0
-    assert json.loads(out)["iou"] == 1.0
-    status, out, _ = run("eval", mesh, "--reference", mesh, "--points", 4096)
-    assert "iou" in out
+    report = json.loads(out)
+    assert report["iou"] == 1
+    assert report["surface_chamfer_l1"] == 0
+    assert report["surface_f_score"] == report["surface_normal_consistency"] == 1
+    assert report["point_to_point"] is None
+
+
+@pytest.mark.parametrize(
+    ("protocol", "f_scores", "unit"), [("occnet", [], 0.2), ("necgs", ["0.005", "0.01"], 1.0)]
+)
+def test_eval_adds_what_the_literature_measures_and_its_floor(
+    run, meshes_folder, protocol, f_scores, unit
+):
+    mesh = meshes_folder / "sphere.ply"
+    command = ["eval", mesh, "--reference", mesh, "--points", 4096, "--surface", protocol]
+    status, out, _ = run(*command, "--json")
+    assert status == 0
+    report = json.loads(out)
+    assert report["surface_chamfer_l1"] == 0
+    sampled = report["point_to_point"]
+    floor = sampled.pop("floor")
+    for found in (sampled, floor):
+        scores = [f"f_score_{score}" for score in f_scores]
+        assert list(found) == ["protocol", "chamfer_l1", "normal_consistency", *scores]
+        assert found["protocol"] == protocol
+        # Of 100,000 samples on a ball of radius 1, see test_point_metrics.
+        assert found["chamfer_l1"] * unit == pytest.approx(0.0056, abs=1e-4)
+    status, out, _ = run(*command)
+    assert status == 0
+    assert "the reference against itself" in out
+
+
+def test_eval_names_the_protocols_of_surfaces(run, meshes_folder):
+    mesh = meshes_folder / "sphere.ply"
+    status, _, err = run("eval", mesh, "--reference", mesh, "--surface", "chamfer")
+    assert status == 2
+    assert "surface is 'chamfer'; it must be one of exact, occnet, necgs" in err
 
 
 @pytest.fixture

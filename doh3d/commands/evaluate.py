@@ -34,6 +34,13 @@ def evaluate(
     points: Annotated[
         int | None, typer.Option(help="Points for IoU.  [default: 2097152; occnet 100000]")
     ] = None,
+    surface: Annotated[
+        str,
+        typer.Option(
+            help="Distances between the surfaces: exact; or beside these, from samples to samples "
+            "as published, occnet or necgs."
+        ),
+    ] = "exact",
     resolution: ResolutionOption = 256,
     seed: Annotated[int, typer.Option(help="Of the sampled points.")] = 0,
     device: DeviceOption = "auto",
@@ -50,6 +57,7 @@ def evaluate(
             points=points,
             resolution=resolution,
             seed=seed,
+            surface=surface,  # type: ignore[arg-type]
             device=device,
             limits=limits_for(allow_large),
         )
@@ -60,4 +68,9 @@ def evaluate(
         print_json({"file": str(shape), "reference": str(reference)} | report)
     else:
         del report["warnings"]
-        print_tables(f"{shape} against {reference}", {"evaluation": report})
+        sampled = report.pop("point_to_point")
+        sections = {"evaluation": report}
+        if sampled is not None:
+            floor = sampled.pop("floor")
+            sections |= {"from point to point": sampled, "the reference against itself": floor}
+        print_tables(f"{shape} against {reference}", sections)

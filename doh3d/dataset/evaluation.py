@@ -101,7 +101,7 @@ class EvaluateTask:
 
     def _measured(self, row: EvaluationRow, job: EvaluationJob, reference: Path) -> EvaluationRow:
         from doh3d.evaluation.evaluate import mesh_iou
-        from doh3d.evaluation.metrics import surface_metrics
+        from doh3d.evaluation.surface import surface_metrics
         from doh3d.field import OccupancyField
         from doh3d.geometry.mesh import load_mesh
 
@@ -121,9 +121,9 @@ class EvaluateTask:
             points=iou.points,
             resolution=self.resolution,
             # Infinite where nothing came back.
-            chamfer_l1=surface.chamfer_l1 if len(decoded.faces) else None,
-            f_score=surface.f_score,
-            normal_consistency=surface.normal_consistency,
+            surface_chamfer_l1=surface.chamfer_l1 if len(decoded.faces) else None,
+            surface_f_score=surface.f_score,
+            surface_normal_consistency=surface.normal_consistency,
             seconds=seconds,
             finished=now(),
         )
@@ -239,9 +239,9 @@ def _empty_row(job: EvaluationJob) -> EvaluationRow:
         protocol=None,
         points=None,
         resolution=None,
-        chamfer_l1=None,
-        f_score=None,
-        normal_consistency=None,
+        surface_chamfer_l1=None,
+        surface_f_score=None,
+        surface_normal_consistency=None,
         seconds=None,
         doh3d_version=doh3d.__version__,
         finished=now(),

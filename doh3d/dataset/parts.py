@@ -48,7 +48,7 @@ class PartFolder(Generic[AnyRow]):
         Raises
         ------
         ConfigError
-            If a part is damaged, or has other columns.
+            If a part is damaged, or holds other rows.
         """
         for path in self._paths():
             yield from scan_part(path, columns, self._row_type)
@@ -90,9 +90,11 @@ def part_paths(folder: Path) -> list[Path]:
 
 
 def scan_part(path: Path, columns: Sequence[str], row_type: type[Row]) -> Iterator[dict[str, Any]]:
-    """Yield some columns of one part, row by row."""
+    """Yield some columns of one part, row by row; None where its version has no such column."""
+    missing = dict.fromkeys(columns)
     for batch in checked_part(path, row_type).iter_batches(_ROW_GROUP * 16, columns=list(columns)):
-        yield from batch.to_pylist()
+        for row in batch.to_pylist():
+            yield missing | row
 
 
 def checked_part(file: Any, row_type: type[Row], name: str | None = None) -> Any:
@@ -101,7 +103,7 @@ def checked_part(file: Any, row_type: type[Row], name: str | None = None) -> Any
     Raises
     ------
     ConfigError
-        If it is no Parquet file, or not one of such rows.
+        If it is no Parquet file, or not one of such rows, of this version or an earlier one.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -113,7 +115,8 @@ def checked_part(file: Any, row_type: type[Row], name: str | None = None) -> Any
         reason = " ".join(str(error).split())[:200]
         raise ConfigError(f"{name}: cannot be read as Parquet ({reason})") from error
     found = (part.schema_arrow.metadata or {}).get(_VERSION_KEY)
-    if found != _version(row_type):
+    versions = (row_type.COLUMNS_VERSION, *row_type.EARLIER_VERSIONS)
+    if found not in [_version(row_type, version) for version in versions]:
         raise ConfigError(
             f"{name}: holds no rows of {row_type.FOLDER}, version {row_type.COLUMNS_VERSION}, "
             f"but {'some other table' if found is None else found.decode(errors='replace')}"
@@ -136,8 +139,8 @@ def arrow_schema(row_type: type[Row]) -> pa.Schema:
     for field in fields(row_type):
         kind, _, optional = str(field.type).partition(" | ")
         columns.append(pa.field(field.name, types[kind], nullable=bool(optional)))
-    return pa.schema(columns, metadata={_VERSION_KEY: _version(row_type)})
+    return pa.schema(columns, metadata={_VERSION_KEY: _version(row_type, row_type.COLUMNS_VERSION)})
 
 
-def _version(row_type: type[Row]) -> bytes:
-    return f"{row_type.FOLDER} {row_type.COLUMNS_VERSION}".encode()
+def _version(row_type: type[Row], version: int) -> bytes:
+    return f"{row_type.FOLDER} {version}".encode()

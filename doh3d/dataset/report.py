@@ -16,17 +16,23 @@ from doh3d.dataset.store import RowStore
 from doh3d.errors import ConfigError
 from doh3d.files import write_atomically
 
-METRICS = ("iou", "chamfer_l1", "f_score", "normal_consistency", "bytes")
+METRICS = (
+    "iou",
+    "surface_chamfer_l1",
+    "surface_f_score",
+    "surface_normal_consistency",
+    "bytes",
+)
 _WORST = 10
 
 _TITLES = {
     "iou": "IoU",
-    "chamfer_l1": "Chamfer-L1",
-    "f_score": "F-score",
-    "normal_consistency": "normals",
+    "surface_chamfer_l1": "Chamfer-L1",
+    "surface_f_score": "F-score",
+    "surface_normal_consistency": "normals",
     "bytes": "bytes",
 }
-_DIGITS = {"bytes": 0, "chamfer_l1": 5}
+_DIGITS = {"bytes": 0, "surface_chamfer_l1": 5}
 
 
 @dataclass(frozen=True)
@@ -110,7 +116,7 @@ class Measured:
             "shapes": len(self.ids),
             "not_compressed": self.not_compressed,
             "not_measured": len(self.not_measured),
-            "empty": int(np.isnan(self.values["chamfer_l1"]).sum()),
+            "empty": int(np.isnan(self.values["surface_chamfer_l1"]).sum()),
             **self.statistics(),
             "worst": [{"id": id_, "iou": iou} for id_, iou in self.worst()],
             "failures": list(self.not_measured[:_WORST]),
@@ -156,7 +162,8 @@ def markdown_table(measured: Sequence[Measured]) -> str:
     lines += [
         "",
         f"Mean / median over the shapes that did not fail. IoU by protocol {protocols}. "
-        "Chamfer-L1 and F-score (0.005) in units of half the longest side, 100,000 points a side.",
+        "Chamfer-L1, F-score (0.005) and normals from 100,000 points a side to the other surface, "
+        "in units of half the longest side.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, ClassVar, TypeAlias, TypeVar
@@ -16,6 +17,9 @@ Binary: TypeAlias = bytes
 
 # Failures that say nothing about the mesh: the next run tries these shapes again.
 PASSING_FAILURES = ("died", "timeout", "unreadable")
+
+# Columns chamfer_l1, f_score and normal_consistency were measured from samples to samples.
+POINT_TO_POINT = "distances from point to point"
 
 
 @dataclass(frozen=True)
@@ -30,9 +34,11 @@ class Row:
         None for a shape that succeeded.
     """
 
-    # Name of the folder that rows of this kind are kept in, and version of their columns.
+    # Name of the folder that rows of this kind are kept in, and version of their columns. Rows of
+    # earlier versions are read, but no others are added to them: what their columns hold.
     FOLDER: ClassVar[str]
     COLUMNS_VERSION: ClassVar[int]
+    EARLIER_VERSIONS: ClassVar[Mapping[int, str]]
 
     id: str
     error_kind: str | None
@@ -47,7 +53,8 @@ class ShapeRow(Row):
     """
 
     FOLDER: ClassVar[str] = "shapes"
-    COLUMNS_VERSION: ClassVar[int] = 2
+    COLUMNS_VERSION: ClassVar[int] = 3
+    EARLIER_VERSIONS: ClassVar[Mapping[int, str]] = {2: POINT_TO_POINT}
 
     source: str
     source_sha256: str | None
@@ -58,7 +65,7 @@ class ShapeRow(Row):
     iou_of: str | None
     protocol: str | None
     points: int | None
-    chamfer_l1: float | None
+    surface_chamfer_l1: float | None
     chamfer_resolution: int | None
     seconds: float | None
     measure_seconds: float | None
@@ -79,7 +86,8 @@ class EvaluationRow(Row):
     """One shape measured against its reference; see docs/batch.md for each column."""
 
     FOLDER: ClassVar[str] = "measurements"
-    COLUMNS_VERSION: ClassVar[int] = 1
+    COLUMNS_VERSION: ClassVar[int] = 2
+    EARLIER_VERSIONS: ClassVar[Mapping[int, str]] = {1: POINT_TO_POINT}
 
     doh_sha256: str | None
     reference: str | None
@@ -90,9 +98,9 @@ class EvaluationRow(Row):
     protocol: str | None
     points: int | None
     resolution: int | None
-    chamfer_l1: float | None
-    f_score: float | None
-    normal_consistency: float | None
+    surface_chamfer_l1: float | None
+    surface_f_score: float | None
+    surface_normal_consistency: float | None
     seconds: float | None
     doh3d_version: str
     finished: datetime

@@ -103,6 +103,14 @@ class RowStore(Generic[AnyRow]):
             raise ConfigError(f"{self._identity_path}: cannot be read: {error.strerror}") from error
         except ValueError as error:
             raise ConfigError(f"{self._identity_path}: is not the JSON of a dataset") from error
+        version = found.get("version") if isinstance(found, dict) else None
+        earlier = self.row_type.EARLIER_VERSIONS.get(version) if isinstance(version, int) else None
+        if earlier is not None:
+            raise ConfigError(
+                f"{self.path}: was begun with {earlier} (columns version {version}, now "
+                f"{self.row_type.COLUMNS_VERSION}), which are read but not continued; name another "
+                "folder, or move this one away"
+            )
         self._identity.check(self._identity_path, found)
 
     def scan(self, columns: Sequence[str]) -> Iterator[dict[str, Any]]:

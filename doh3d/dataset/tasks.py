@@ -157,7 +157,7 @@ class CompressTask:
     ) -> ShapeRow:
         from doh3d.codec.container import parse
         from doh3d.evaluation.evaluate import field_iou, mesh_iou
-        from doh3d.evaluation.metrics import surface_metrics
+        from doh3d.evaluation.surface import surface_metrics
         from doh3d.field import OccupancyField
         from doh3d.geometry.mesh import load_mesh
 
@@ -176,7 +176,7 @@ class CompressTask:
             protocol=iou.protocol,
             points=iou.points,
             # Infinite where nothing came back.
-            chamfer_l1=surface.chamfer_l1 if math.isfinite(surface.chamfer_l1) else None,
+            surface_chamfer_l1=surface.chamfer_l1 if math.isfinite(surface.chamfer_l1) else None,
             chamfer_resolution=CHAMFER_RESOLUTION,
         )
 
@@ -222,7 +222,7 @@ def _empty_row(source: Source, options: CompressOptions) -> ShapeRow:
         iou_of=None,
         protocol=None,
         points=None,
-        chamfer_l1=None,
+        surface_chamfer_l1=None,
         chamfer_resolution=None,
         seconds=None,
         measure_seconds=None,

@@ -13,8 +13,15 @@ import numpy.typing as npt
 from doh3d.codec.container import is_doh_file
 from doh3d.errors import ConfigError
 from doh3d.evaluation.draco import draco_bytes
-from doh3d.evaluation.metrics import Inside, IouCount, IouResult, surface_metrics, volumetric_iou
+from doh3d.evaluation.metrics import Inside, IouCount, IouResult, volumetric_iou
+from doh3d.evaluation.point_metrics import (
+    PointMetrics,
+    SurfaceProtocol,
+    check_surface_protocol,
+    point_metrics,
+)
 from doh3d.evaluation.protocols import Protocol, iou_points
+from doh3d.evaluation.surface import surface_metrics
 from doh3d.geometry.occupancy import inside_test
 from doh3d.geometry.reading import Reading, read_shape
 from doh3d.limits import DEFAULT_LIMITS, Limits
@@ -47,8 +54,11 @@ class Evaluation:
     repair_difference : float
         Share of the reference's volume by which its repaired mesh, of which its surface is
         measured, differs from the file's own faces, against which its volume is.
-    chamfer_l1, f_score, normal_consistency : float
-        See `doh3d.evaluation.metrics.SurfaceMetrics`.
+    surface_chamfer_l1, surface_f_score, surface_normal_consistency : float
+        From points on either surface to the other surface itself, see
+        `doh3d.evaluation.surface.SurfaceMetrics`.
+    point_to_point : PointMetrics or None
+        By a protocol of the literature, where one was asked for.
     seconds : float
         What decoding and extraction took; 0 for a mesh.
     resolution : int or None
@@ -71,9 +81,10 @@ class Evaluation:
     points: int
     undecided: float
     repair_difference: float
-    chamfer_l1: float
-    f_score: float
-    normal_consistency: float
+    surface_chamfer_l1: float
+    surface_f_score: float
+    surface_normal_consistency: float
+    point_to_point: PointMetrics | None
     seconds: float
     resolution: int | None
     reference_bytes: int
@@ -84,10 +95,12 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the metrics as a JSON object; infinite distances become None."""
-        return {
+        values = {
             key: None if isinstance(value, float) and not np.isfinite(value) else value
             for key, value in asdict(self).items()
         }
+        points = self.point_to_point
+        return values | {"point_to_point": None if points is None else points.to_dict()}
 
 
 def evaluate(
@@ -99,6 +112,7 @@ def evaluate(
     resolution: int = 256,
     points: int | None = None,
     seed: int = 0,
+    surface: SurfaceProtocol = "exact",
     device: str = "auto",
     limits: Limits = DEFAULT_LIMITS,
 ) -> Evaluation:
@@ -114,6 +128,9 @@ def evaluate(
         See `doh3d.evaluation.protocols.iou_points`.
     resolution : int
         Of the extraction.
+    surface : {"exact", "occnet", "necgs"}
+        Measure the surfaces by a protocol of the literature as well, see
+        `doh3d.evaluation.point_metrics.point_metrics`.
     limits : Limits
         What is taken from a `.doh` file.
 
@@ -122,6 +139,7 @@ def evaluate(
     MeshError, FormatError, ConfigError
         If either file cannot be read, or an option is out of range.
     """
+    check_surface_protocol(surface)
     original = read_shape(reference)
     started = time.perf_counter()
     is_doh = is_doh_file(shape)
@@ -133,7 +151,10 @@ def evaluate(
         found = read_shape(shape)
     seconds = time.perf_counter() - started
     iou = mesh_iou(original, found, protocol=protocol, grid=grid, points=points, seed=seed)
-    surface = surface_metrics(original.mesh, _mesh(found), seed=seed)
+    distances = surface_metrics(original.mesh, _mesh(found), seed=seed)
+    sampled = None
+    if surface != "exact":
+        sampled = point_metrics(original.mesh, _mesh(found), surface, seed=seed)
     size, reference_size = Path(shape).stat().st_size, Path(reference).stat().st_size
     draco = _draco_bytes(original.mesh)
     return Evaluation(
@@ -143,9 +164,10 @@ def evaluate(
         points=iou.points,
         undecided=iou.undecided,
         repair_difference=original.survey.difference,
-        chamfer_l1=surface.chamfer_l1,
-        f_score=surface.f_score,
-        normal_consistency=surface.normal_consistency,
+        surface_chamfer_l1=distances.chamfer_l1,
+        surface_f_score=distances.f_score,
+        surface_normal_consistency=distances.normal_consistency,
+        point_to_point=sampled,
         seconds=seconds if is_doh else 0.0,
         resolution=resolution if is_doh else None,
         reference_bytes=reference_size,

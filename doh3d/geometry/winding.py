@@ -16,15 +16,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from doh3d.geometry.crossings import RayCrossings, best_view, caps
+from doh3d.geometry.pieces import in_pieces
 from doh3d.geometry.repair import FloatArray, IntArray
 
 # libigl's own default, for winding numbers right to about 0.01.
 _ACCURACY = 2.0
-
-# Edges, in normalised units, that the winding number's triangles are cut down to one after the
-# other, as long as the pieces stay few enough.
-_SHORT_EDGES = (0.4, 0.2, 0.1)
-_MOST_PIECES = 400_000
 
 # Points and triangles by which the work of a tree is measured.
 _WORK_PROBES = 64
@@ -67,7 +63,12 @@ class _Tree:
     def of(cls, points: FloatArray, faces: IntArray) -> _Tree:
         from igl import FastWindingNumberBVH
 
-        vertices, pieces = _with_short_edges(points, faces)
+        vertices, pieces = points, faces
+        # Solid angles of pieces add up to those of the whole.
+        short, _ = in_pieces(points[faces])
+        if len(short) > len(faces):
+            vertices = short.reshape(-1, 3)
+            pieces = np.arange(len(vertices), dtype=np.int64).reshape(-1, 3)
         tree = FastWindingNumberBVH()
         tree.init(vertices, pieces, 2)
         return cls(nearby(vertices, pieces), tree)
@@ -147,45 +148,3 @@ def _probes(points: FloatArray, faces: IntArray) -> FloatArray:
     uniform = generator.uniform(low, high, (_WORK_PROBES // 2, 3))
     chosen = used[generator.integers(0, len(used), _WORK_PROBES // 2)]
     return np.concatenate([uniform, chosen.mean(axis=1)])
-
-
-def _with_short_edges(points: FloatArray, faces: IntArray) -> tuple[FloatArray, IntArray]:
-    """Split long triangles: the same surface, in pieces that a tree can sort.
-
-    The boxes around long triangles, as CAD parts have them, overlap all over the shape; in
-    pieces the winding number of such a part is several times faster. Halving the longest edge
-    cuts slivers along their length only. Pieces need not meet corner to corner: the winding
-    number adds up solid angles.
-    """
-    most = _MOST_PIECES + 2 * len(faces)
-    short = corners = points[faces]
-    for edge in _SHORT_EDGES:
-        finer = _bisected(short, edge, most)
-        if finer is None:
-            break
-        short = finer
-    if len(short) == len(corners):
-        return points, faces
-    return short.reshape(-1, 3), np.arange(3 * len(short), dtype=np.int64).reshape(-1, 3)
-
-
-def _bisected(corners: FloatArray, edge: float, most: int) -> FloatArray | None:
-    """Halve (F, 3, 3) triangles until no edge is longer, or return None beyond `most` pieces."""
-    done = []
-    count = 0
-    while True:
-        lengths = np.linalg.norm(corners - np.roll(corners, -1, axis=1), axis=2)
-        long = lengths.max(axis=1) > edge
-        done.append(corners[~long])
-        count += len(done[-1])
-        if not long.any():
-            return np.concatenate(done)
-        if count + 2 * int(long.sum()) > most:
-            return None
-        # Turned so that the longest edge is the first.
-        turn = (lengths[long].argmax(axis=1)[:, None] + np.arange(3)) % 3
-        a, b, c = np.take_along_axis(corners[long], turn[:, :, None], axis=1).transpose(1, 0, 2)
-        middle = (a + b) / 2
-        corners = np.concatenate(
-            [np.stack([a, middle, c], axis=1), np.stack([middle, b, c], axis=1)]
-        )

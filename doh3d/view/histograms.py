@@ -20,7 +20,7 @@ _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#000000")
 
 _PANELS = (
     ("iou", "IoU"),
-    ("chamfer_l1", "Chamfer-L1, half the longest side = 1"),
+    ("surface_chamfer_l1", "Chamfer-L1, half the longest side = 1"),
     ("bytes", "Size of the file in bytes"),
 )
 

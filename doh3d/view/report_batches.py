@@ -19,6 +19,7 @@ from doh3d.view.report_content import (
     MOST_LEVELS,
     MOST_POINTS,
     MOST_ROWS,
+    SURFACE_COLUMNS,
     Column,
     Level,
     Section,
@@ -31,15 +32,13 @@ from doh3d.view.report_figures import histogram, points_figure
 
 FloatArray = npt.NDArray[np.float64]
 
-_METRICS = ("bytes", "iou", "chamfer_l1", "f_score", "normal_consistency", "seconds")
 _COLUMNS = {
     "bytes": Column("Bytes", 0),
     "iou": Column("IoU", 4),
-    "chamfer_l1": Column("Chamfer-L1", 5),
-    "f_score": Column("F-score", 4),
-    "normal_consistency": Column("Normals", 4),
+    **SURFACE_COLUMNS,
     "seconds": Column("Fit seconds", 1),
 }
+_METRICS = tuple(_COLUMNS)
 
 # Shapes of each kind that get pictures.
 _LOWEST, _TYPICAL, _HIGHEST = 4, 3, 3
@@ -82,7 +81,12 @@ def batch_section(paths: Sequence[Path]) -> Section:
     figures = [("IoU against bytes", points_figure(scatter, lines=False))]
     for metric, name, title in (
         ("iou", "IoU", "IoU"),
-        ("chamfer_l1", "Chamfer-L1", "Chamfer-L1, half the longest side = 1"),
+        ("surface_chamfer_l1", "Chamfer-L1", "Chamfer-L1, half the longest side = 1"),
+        (
+            "chamfer_l1",
+            "Chamfer-L1 from point to point",
+            "Chamfer-L1, point to point, half the longest side = 1",
+        ),
         ("bytes", "size", "Size of the file in bytes"),
     ):
         counted = histogram({d.name: d.values[metric] for d in datasets}, title)
@@ -99,7 +103,7 @@ def batch_section(paths: Sequence[Path]) -> Section:
 
 
 def _read(path: Path) -> _Dataset:
-    own = ["id", "error", "protocol", "points", "iou_of", "bytes", "iou", "chamfer_l1", "seconds"]
+    own = ["id", "error", "protocol", "points", "iou_of", *_METRICS]
     measured = PartFolder(path / FOLDER / EvaluationRow.FOLDER, EvaluationRow)
     # Its seconds are of decoding.
     wanted = ["id", "error", "protocol", "points", *(m for m in _METRICS if m != "seconds")]

@@ -74,6 +74,18 @@ class Column:
     decimals: int | None = None
 
 
+# Distances between surfaces by the names of their columns, in tables of rows. Those of earlier
+# versions were measured from point to point: they never stand under the same heading.
+SURFACE_COLUMNS = {
+    "surface_chamfer_l1": Column("Chamfer-L1", 5),
+    "surface_f_score": Column("F-score", 4),
+    "surface_normal_consistency": Column("Normals", 4),
+    "chamfer_l1": Column("Chamfer-L1, point to point", 5),
+    "f_score": Column("F-score, point to point", 4),
+    "normal_consistency": Column("Normals, point to point", 4),
+}
+
+
 @dataclass(frozen=True)
 class Table:
     """Rows to sort.

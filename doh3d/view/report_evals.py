@@ -13,6 +13,7 @@ from doh3d.view.report_content import (
     MOST_LEVELS,
     MOST_POINTS,
     MOST_ROWS,
+    SURFACE_COLUMNS,
     Column,
     Level,
     Section,
@@ -31,9 +32,7 @@ _MOST_SUBJECTS = 8
 _COLUMNS = {
     "bytes": Column("Bytes", 0),
     "iou": Column("IoU", 4),
-    "chamfer_l1": Column("Chamfer-L1", 5),
-    "f_score": Column("F-score", 4),
-    "normal_consistency": Column("Normals", 4),
+    **SURFACE_COLUMNS,
     "ratio": Column("Times smaller", 0),
     "protocol": Column("Protocol"),
     "points": Column("Points", 0),
@@ -85,7 +84,7 @@ def read_evaluations(folder: Path) -> list[Evaluated]:
 
 
 def _check(path: Path, values: dict[str, Any]) -> None:
-    for key in ("bytes", "iou", "chamfer_l1", "f_score", "normal_consistency", "ratio", "points"):
+    for key in ("bytes", "iou", *SURFACE_COLUMNS, "ratio", "points"):
         value = values.get(key)
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not (number or (value is None and key not in ("bytes", "iou", "points"))):
@@ -115,6 +114,11 @@ def eval_section(evaluated: Sequence[Evaluated]) -> Section:
         groups = {"all": spread(_points(evaluated), MOST_POINTS)}
     curves = points_figure(groups, lines=lines)
     shown = spread(list(evaluated), MOST_ROWS)
+    columns = {
+        key: column
+        for key, column in _COLUMNS.items()
+        if any(e.values.get(key) is not None for e in evaluated)
+    }
     note = "All evaluations."
     if len(shown) < len(evaluated):
         note = f"{len(shown):,} of {len(evaluated):,} evaluations, evenly spread by name."
@@ -127,9 +131,9 @@ def eval_section(evaluated: Sequence[Evaluated]) -> Section:
         },
         figures=[("IoU against bytes", curves)],
         table=Table(
-            (Column("File"), Column("Reference"), *_COLUMNS.values()),
+            (Column("File"), Column("Reference"), *columns.values()),
             [
-                (e.name, e.values.get("reference"), *(e.values.get(key) for key in _COLUMNS))
+                (e.name, e.values.get("reference"), *(e.values.get(key) for key in columns))
                 for e in shown
             ],
             note,

@@ -10,7 +10,7 @@ import pytest
 
 from doh3d.dataset import tasks
 from doh3d.dataset.engine import Outcome, whole
-from doh3d.evaluation.metrics import surface_metrics
+from doh3d.evaluation.surface import surface_metrics
 from doh3d.fitting import presets
 
 IMPORTABLE = Path(__file__).parent / "importable"
@@ -64,7 +64,7 @@ def _quick():
         patch.setitem(presets.PRESETS, "fast", preset)
         patch.setattr(tasks, "IOU_POINTS", 4096)
         patch.setattr(tasks, "CHAMFER_RESOLUTION", 32)
-        patch.setattr("doh3d.evaluation.metrics.surface_metrics", surface)
+        patch.setattr("doh3d.evaluation.surface.surface_metrics", surface)
         patch.setattr("doh3d.evaluation.evaluate.surface_metrics", surface)
         patch.setattr("doh3d.evaluation.evaluate._draco_bytes", lambda mesh: None)
         yield

@@ -351,7 +351,7 @@ def test_the_bytes_are_those_of_compress_in_any_order(meshes_folder, tmp_path, q
         assert (row["bytes"], row["latent"], row["device"]) == (len(alone.data), 100, "cpu")
         assert (row["iou_of"], row["protocol"], row["points"]) == ("field", "bbox", 4096)
         assert 0 < row["iou"] < 1
-        assert row["chamfer_l1"] is None or 0 < row["chamfer_l1"] < 1
+        assert row["surface_chamfer_l1"] is None or 0 < row["surface_chamfer_l1"] < 1
         assert row["seconds"] > 0
     assert rows["empty.stl"]["error"] == "empty.stl: the file is empty; a mesh is needed"
     assert rows["flat.obj"]["error_kind"] == "mesh"

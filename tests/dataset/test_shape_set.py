@@ -13,6 +13,8 @@ from doh3d import cli
 from doh3d.dataset import store as store_module
 from doh3d.dataset.batch import run_batch
 from doh3d.dataset.options import CompressOptions
+from doh3d.dataset.parts import PartFolder
+from doh3d.dataset.rows import EvaluationRow, ShapeRow
 from doh3d.dataset.tasks import CompressTask
 from doh3d.errors import ConfigError, FormatError
 
@@ -173,7 +175,8 @@ def test_evaluation_measures_as_eval_does_and_only_once(dataset, tmp_path, run, 
         row["id"]: row for row in pq.read_table(out / "evaluation" / "measurements").to_pylist()
     }
     assert set(rows) == set(shapes.ids())
-    for metric in ("bytes", "iou", "protocol", "points", "chamfer_l1", "f_score"):
+    surface = ("surface_chamfer_l1", "surface_f_score", "surface_normal_consistency")
+    for metric in ("bytes", "iou", "protocol", "points", *surface):
         assert rows["sphere.ply"][metric] == getattr(alone, metric)
     assert report["iou"]["mean"] == pytest.approx(np.mean([r["iou"] for r in rows.values()]))
     assert report["worst"][0]["iou"] == min(row["iou"] for row in rows.values())
@@ -191,6 +194,43 @@ def test_evaluation_measures_as_eval_does_and_only_once(dataset, tmp_path, run, 
     status, _, err = run("batch-eval", out, "--points", 512, "--resolution", 32)
     assert status == 2
     assert "holds rows with points 4096, not points 512; name another folder" in err
+
+
+def as_before(folder, row_type, version):
+    """Turn the rows of a folder into those of an earlier version, with its names of columns."""
+    for part in (folder / row_type.FOLDER).iterdir():
+        table = pq.read_table(part)
+        names = [name.removeprefix("surface_") for name in table.column_names]
+        metadata = {b"doh3d.columns": f"{row_type.FOLDER} {version}".encode()}
+        pq.write_table(table.rename_columns(names).replace_schema_metadata(metadata), part)
+    identity = json.loads((folder / "dataset.json").read_text()) | {"version": version}
+    (folder / "dataset.json").write_text(json.dumps(identity))
+
+
+def test_datasets_of_before_are_read_and_not_continued(dataset, tmp_path, run):
+    out, meshes = tmp_path / "out", dataset[1]
+    shutil.copytree(dataset[0], out, ignore=shutil.ignore_patterns("evaluation"))
+    now = doh3d.ShapeSet(out)["sphere.ply"]
+    as_before(out, ShapeRow, 2)
+    shape = doh3d.ShapeSet(out)["sphere.ply"]
+    assert shape.data == now.data
+    assert shape.row["chamfer_l1"] == now.row["surface_chamfer_l1"]
+    assert "surface_chamfer_l1" not in shape.row
+    rows = PartFolder(out / "shapes", ShapeRow).scan(["iou", "surface_chamfer_l1"])
+    assert {row["surface_chamfer_l1"] for row in rows} == {None}
+    status, _, _ = run("batch-export", out, "-o", tmp_path / "files", "--format", "doh")
+    assert status == 0
+    quick = ["--points", 512, "--resolution", 32, "--no-figures"]
+    status, _, _ = run("batch-eval", out, *quick)
+    assert status == 0
+    options = ["--preset", "fast", "--latent", 100, "--device", "cpu"]
+    status, _, err = run("batch", meshes, "-o", out, *options)
+    assert status == 2
+    assert f"{out}: was begun with distances from point to point" in err
+    as_before(out / "evaluation", EvaluationRow, 1)
+    status, _, err = run("batch-eval", out, *quick)
+    assert status == 2
+    assert f"{out / 'evaluation'}: was begun with distances from point to point" in err
 
 
 def test_evaluation_takes_references_by_id(dataset, tmp_path, run):

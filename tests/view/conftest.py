@@ -59,7 +59,7 @@ def make_shape_row(id_, data, iou, **others):
         "iou_of": "field",
         "protocol": "bbox",
         "points": 4096,
-        "chamfer_l1": None if iou is None else (1 - iou) / 10,
+        "surface_chamfer_l1": None if iou is None else (1 - iou) / 10,
         "chamfer_resolution": 64,
         "seconds": 2.0,
         "measure_seconds": 1.0,
@@ -147,7 +147,7 @@ def write_results(folder, torus_folder):
         failed = {"error_kind": "mesh", "error": f"bad.ply: {HOSTILE}", "source": HOSTILE}
         rows.append(make_shape_row("bad.ply", None, None, **failed))
         write_shapes(folder / name, rows)
-    evaluated = {"protocol": "bbox", "points": 4096, "chamfer_l1": None, "f_score": 0.5}
+    evaluated = {"protocol": "bbox", "points": 4096, "surface_f_score": 0.5}
     for latent, data in files.items():
         named = {"file": str(torus_folder / f"{latent}.doh"), "reference": str(mesh)}
         values = evaluated | named | {"bytes": len(data), "iou": 0.9, "ratio": 100.0}

@@ -140,7 +140,7 @@ def test_batch_evals_measurements_come_before_batchs_own(
     data = (torus_folder / "60.doh").read_bytes()
     write_dataset(tmp_path / "set", [shape_row("a.ply", data, 0.5)])
     job = EvaluationJob("a.ply", "0" * 16, data, "/nowhere", None)
-    measured = {"iou": 0.75, "protocol": "grid", "points": 8000, "f_score": 0.25}
+    measured = {"iou": 0.75, "protocol": "grid", "points": 8000, "surface_f_score": 0.25}
     PartFolder(tmp_path / "set/evaluation/measurements", EvaluationRow).write(
         "part-0-000000", [replace(_empty_row(job), **measured)]
     )
@@ -149,6 +149,49 @@ def test_batch_evals_measurements_come_before_batchs_own(
     titles = [column.title for column in section.table.columns]
     assert titles == ["Shape", "Bytes", "IoU", "F-score"]
     assert section.table.rows == [("a.ply", len(data), 0.75, 0.25)]
+
+
+def test_distances_from_point_to_point_have_columns_of_their_own(
+    tmp_path, torus_folder, shape_row, write_dataset
+):
+    import pyarrow.parquet as pq
+
+    data = (torus_folder / "60.doh").read_bytes()
+    ious = {"a.ply": 0.5, "b.ply": 0.9}
+    for name in ("old", "new"):
+        rows = [shape_row(id_, data, iou) for id_, iou in ious.items()]
+        write_dataset(tmp_path / "sets" / name, rows)
+    (part,) = (tmp_path / "sets" / "old" / "shapes").iterdir()
+    table = pq.read_table(part)
+    names = [name.removeprefix("surface_") for name in table.column_names]
+    table = table.rename_columns(names).replace_schema_metadata({b"doh3d.columns": b"shapes 2"})
+    pq.write_table(table, part)
+    (section,) = read_sections(tmp_path / "sets")
+    titles = [column.title for column in section.table.columns]
+    first = titles.index("Chamfer-L1")
+    assert titles[first + 1] == "Chamfer-L1, point to point"
+    chamfer = {(row[0], row[1]): row[first : first + 2] for row in section.table.rows}
+    for id_, iou in ious.items():
+        assert chamfer[id_, "old"] == (None, pytest.approx((1 - iou) / 10))
+        assert chamfer[id_, "new"] == (pytest.approx((1 - iou) / 10), None)
+    figures = [title for title, _ in section.figures]
+    assert "How many shapes have which Chamfer-L1" in figures
+    assert "How many shapes have which Chamfer-L1 from point to point" in figures
+
+
+def test_evaluations_from_point_to_point_have_columns_of_their_own(tmp_path):
+    values = {"bytes": 100, "iou": 0.5, "protocol": "bbox", "points": 8, "reference": "a.ply"}
+    for name, column in (("old", "f_score"), ("new", "surface_f_score")):
+        (tmp_path / f"{name}.json").write_text(json.dumps(values | {"file": name, column: 0.25}))
+    (section,) = read_sections(tmp_path)
+    titles = [column.title for column in section.table.columns]
+    assert "Chamfer-L1" not in titles
+    rows = {row[0]: dict(zip(titles, row, strict=True)) for row in section.table.rows}
+    for name, title, other in (
+        ("old", "F-score, point to point", "F-score"),
+        ("new", "F-score", "F-score, point to point"),
+    ):
+        assert (rows[name][title], rows[name][other]) == (0.25, None)
 
 
 @pytest.fixture
