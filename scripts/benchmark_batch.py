@@ -59,6 +59,8 @@ class NoTask:
             iou_of="field",
             protocol="bbox",
             points=0,
+            undecided=0.0,
+            repair_difference=0.0,
             surface_chamfer_l1=0.0,
             seconds=0.0,
             source_sha256=digest,

@@ -103,22 +103,26 @@ class EvaluateTask:
         from doh3d.evaluation.evaluate import mesh_iou
         from doh3d.evaluation.surface import surface_metrics
         from doh3d.field import OccupancyField
-        from doh3d.geometry.mesh import load_mesh
+        from doh3d.geometry.reading import read_shape
 
         device = worker_device(self.device)
-        mesh = load_mesh(reference)
+        original = read_shape(reference)
         started = time.perf_counter()
         decoded = OccupancyField(parse(job.data, Limits.of_format()), device).to_mesh(
             self.resolution
         )
         seconds = time.perf_counter() - started
-        iou = mesh_iou(mesh, decoded, protocol=self.protocol, grid=self.grid, points=self.points)
-        surface = surface_metrics(mesh, decoded)
+        iou = mesh_iou(
+            original, decoded, protocol=self.protocol, grid=self.grid, points=self.points
+        )
+        surface = surface_metrics(original.mesh, decoded)
         return replace(
             row,
             iou=iou.iou,
             protocol=iou.protocol,
             points=iou.points,
+            undecided=iou.undecided,
+            repair_difference=original.survey.difference,
             resolution=self.resolution,
             # Infinite where nothing came back.
             surface_chamfer_l1=surface.chamfer_l1 if len(decoded.faces) else None,
@@ -238,6 +242,8 @@ def _empty_row(job: EvaluationJob) -> EvaluationRow:
         iou=None,
         protocol=None,
         points=None,
+        undecided=None,
+        repair_difference=None,
         resolution=None,
         surface_chamfer_l1=None,
         surface_f_score=None,

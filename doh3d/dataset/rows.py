@@ -65,6 +65,8 @@ class ShapeRow(Row):
     iou_of: str | None
     protocol: str | None
     points: int | None
+    undecided: float | None
+    repair_difference: float | None
     surface_chamfer_l1: float | None
     chamfer_resolution: int | None
     seconds: float | None
@@ -97,6 +99,8 @@ class EvaluationRow(Row):
     iou: float | None
     protocol: str | None
     points: int | None
+    undecided: float | None
+    repair_difference: float | None
     resolution: int | None
     surface_chamfer_l1: float | None
     surface_f_score: float | None

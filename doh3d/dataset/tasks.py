@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 import time
 from collections.abc import Sequence
@@ -27,6 +28,9 @@ from doh3d.limits import Limits
 if TYPE_CHECKING:
     from doh3d.fitting.compress import CompressedShape
     from doh3d.fitting.preparation import PreparedShape
+    from doh3d.geometry.reading import Reading
+
+_log = logging.getLogger(__name__)
 
 # For the IoU, of the field: enough for three digits in a second.
 IOU_POINTS = 2**18
@@ -129,17 +133,20 @@ class CompressTask:
     def _compress(self, work: ShapeWork, found: Fetched) -> None:
         """Make a shape's bytes, where the fit of many has not, and measure them."""
         from doh3d.fitting.compress import compress
+        from doh3d.fitting.preparation import prepare
+        from doh3d.geometry.reading import read_shape
 
         device = str(worker_device(self.device))
         shape = work.shape
+        reading = None
         if shape is None:
-            mesh = found.path if work.prepared is None else work.prepared
             started = time.perf_counter()
-            shape = compress(mesh, **self.options.to_dict(), device=device)
+            prepared = work.prepared or prepare(found.path)
+            shape = compress(prepared, **self.options.to_dict(), device=device)
             work.seconds += time.perf_counter() - started
-            work.prepared = None
+            reading, work.prepared = prepared.reading, None
         compressed = time.perf_counter()
-        row = self._measured(work.row, found, shape, device)
+        row = self._measured(work.row, reading or read_shape(found.path), shape, device)
         work.row = replace(
             row,
             doh=shape.data,
@@ -153,28 +160,30 @@ class CompressTask:
         )
 
     def _measured(
-        self, row: ShapeRow, found: Fetched, shape: CompressedShape, device: str
+        self, row: ShapeRow, reference: Reading, shape: CompressedShape, device: str
     ) -> ShapeRow:
         from doh3d.codec.container import parse
         from doh3d.evaluation.evaluate import field_iou, mesh_iou
         from doh3d.evaluation.surface import surface_metrics
         from doh3d.field import OccupancyField
-        from doh3d.geometry.mesh import load_mesh
 
         field = OccupancyField(parse(shape.data, Limits.of_format()), device)
-        reference = load_mesh(found.path)
+        for line in reference.warnings:
+            _log.warning("%s: %s", row.id, line)
         if self.options.min_iou is None:
             iou, iou_of = field_iou(reference, field, points=IOU_POINTS), "field"
         else:
             # As the search for that quality measures it.
             iou, iou_of = mesh_iou(reference, field.to_mesh()), "mesh"
-        surface = surface_metrics(reference, field.to_mesh(CHAMFER_RESOLUTION))
+        surface = surface_metrics(reference.mesh, field.to_mesh(CHAMFER_RESOLUTION))
         return replace(
             row,
             iou=iou.iou,
             iou_of=iou_of,
             protocol=iou.protocol,
             points=iou.points,
+            undecided=iou.undecided,
+            repair_difference=reference.survey.difference,
             # Infinite where nothing came back.
             surface_chamfer_l1=surface.chamfer_l1 if math.isfinite(surface.chamfer_l1) else None,
             chamfer_resolution=CHAMFER_RESOLUTION,
@@ -222,6 +231,8 @@ def _empty_row(source: Source, options: CompressOptions) -> ShapeRow:
         iou_of=None,
         protocol=None,
         points=None,
+        undecided=None,
+        repair_difference=None,
         surface_chamfer_l1=None,
         chamfer_resolution=None,
         seconds=None,

@@ -129,7 +129,7 @@ def test_a_shape_that_cannot_be_measured_costs_its_own_row(meshes, monkeypatch):
     original = evaluate.field_iou
 
     def field_iou(mesh, field, **options):
-        if mesh.bounds[1][1] > 1.3:
+        if mesh.mesh.bounds[1][1] > 1.3:
             raise ValueError("no number")
         return original(mesh, field, **options)
 
@@ -141,6 +141,20 @@ def test_a_shape_that_cannot_be_measured_costs_its_own_row(meshes, monkeypatch):
     assert rows["far.ply"].error == "far.ply: ValueError: no number"
     assert (rows["far.ply"].error_kind, rows["far.ply"].doh) == ("internal", None)
     assert (rows["pear0.ply"].batch_fit, rows["pear0.ply"].error) == (2, None)
+
+
+def test_a_row_says_where_the_repair_and_the_file_differ(meshes):
+    # A bar wound inside out through a block: nothing says whether it is meant to be cut out.
+    bar = trimesh.creation.box((3, 0.8, 0.8))
+    bar.invert()
+    (trimesh.creation.box((2, 2, 2)) + bar).export(meshes / "crossed.ply")
+    rows = compressed(meshes, "crossed.ply", "pear0.ply")
+    row = rows["crossed.ply"]
+    hidden = 2 * 0.8**2
+    assert row.repair_difference == pytest.approx(hidden / (8 + 0.64 - hidden), rel=0.05)
+    assert f"differs from the file's own faces in {row.repair_difference:.1%}" in row.warnings
+    assert (rows["pear0.ply"].repair_difference, rows["pear0.ply"].undecided) == (0, 0)
+    assert rows["pear0.ply"].warnings is None
 
 
 def test_sizes_are_met_in_groups(meshes):

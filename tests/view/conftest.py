@@ -59,6 +59,8 @@ def make_shape_row(id_, data, iou, **others):
         "iou_of": "field",
         "protocol": "bbox",
         "points": 4096,
+        "undecided": None if iou is None else 0.0,
+        "repair_difference": None if iou is None else 0.0,
         "surface_chamfer_l1": None if iou is None else (1 - iou) / 10,
         "chamfer_resolution": 64,
         "seconds": 2.0,
