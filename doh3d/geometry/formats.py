@@ -5,21 +5,19 @@ What comes back is raw: :func:`doh3d.geometry.mesh.clean_mesh` checks and repair
 
 from __future__ import annotations
 
-import json
 import re
-import struct
 import warnings
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from doh3d.errors import MeshError
 from doh3d.files import other_kind
+from doh3d.geometry.gltf import read_gltf
 from doh3d.geometry.obj import read_obj
 from doh3d.geometry.off import read_off
 from doh3d.geometry.ply import read_ply
-from doh3d.geometry.polygons import MOST_FACES, FloatArray, IntArray, check_corners
+from doh3d.geometry.polygons import MOST_FACES
 from doh3d.geometry.raw_mesh import RawMesh
 from doh3d.geometry.stl import read_stl
 from doh3d.geometry.text import as_utf8
@@ -61,18 +59,8 @@ _MESH_MAGIC = {
 
 _READERS = {"PLY": read_ply, "OBJ": read_obj, "STL": read_stl, "OFF": read_off}
 
-# Extensions of glTF that keep triangles in a form of their own.
-_PACKED_GLTF = {
-    b"KHR_draco_mesh_compression": "Draco",
-    b"EXT_meshopt_compression": "meshopt",
-}
-
 # Files of more bytes are refused before they are read; text unfolds to several times its size.
 _MOST_BYTES = 1 << 29
-
-
-# Of indices, positions, normals and what else vertices have.
-_MOST_GLTF_NUMBERS = 15 * MOST_FACES
 
 
 def read_mesh(path: Path) -> RawMesh:
@@ -109,14 +97,9 @@ def read_mesh(path: Path) -> RawMesh:
             elif kind == "3MF":
                 mesh = read_3mf(path, MOST_FACES)
             else:
-                mesh = RawMesh(*_read_scene(path, kind), unit="metre")
+                mesh = read_gltf(path, MOST_FACES)
     except MeshError:
         raise
-    except ImportError as error:
-        raise MeshError(
-            f"{name}: reading {kind} needs the package {error.name or error}; install it, "
-            "or convert the mesh to PLY"
-        ) from error
     # The readers raise every kind of exception on damaged files.
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
@@ -161,69 +144,3 @@ def detect_format(path: Path) -> str:
         raise MeshError(f"{name}: the file is empty; a mesh is needed")
     shown = [kind for magic, kind in _MESH_MAGIC.items() if re.match(magic, start)]
     return shown[0] if shown else SUPPORTED[extension]
-
-
-def _read_scene(path: Path, kind: str) -> tuple[FloatArray, IntArray]:
-    """Read a scene's triangles, each part where its transform puts it."""
-    import trimesh
-
-    _check_gltf(path.read_bytes())
-    # The content decides the format, also where the extension says another.
-    with path.open("rb") as file:
-        scene = trimesh.load_scene(
-            file,
-            file_type=kind.lower(),
-            process=False,
-            resolver=trimesh.resolvers.FilePathResolver(str(path)),
-        )
-    # Instances are counted before they are copied: a small file can ask for very many.
-    count = sum(
-        len(getattr(scene.geometry[scene.graph[node][1]], "faces", ()))
-        for node in scene.graph.nodes_geometry
-    )
-    if count > MOST_FACES:
-        raise ValueError(f"its {count} triangles are more than {MOST_FACES}; simplify it first")
-    vertices: list[FloatArray] = [np.zeros((0, 3))]
-    faces: list[IntArray] = [np.zeros((0, 3), dtype=np.int64)]
-    offset = 0
-    # dump() applies the transforms, and drops what no node of the scene shows.
-    parts: list[Any] = list(scene.dump())
-    for part in parts:
-        corners = np.asarray(getattr(part, "vertices", np.zeros((0, 3))), dtype=np.float64)
-        if corners.ndim != 2 or corners.shape[1] != 3:
-            continue  # A drawing in the plane.
-        own = np.asarray(getattr(part, "faces", np.zeros((0, 3))), dtype=np.int64).reshape(-1, 3)
-        # Joined to others, a vertex that does not exist would become one of theirs.
-        check_corners(own.ravel(), len(corners))
-        vertices.append(corners)
-        faces.append(own + offset)
-        offset += len(corners)
-    return np.concatenate(vertices), np.concatenate(faces)
-
-
-def _check_gltf(data: bytes) -> None:
-    """Raise ValueError where the triangles are packed in a form that is not read, or too many."""
-    for extension, packing in _PACKED_GLTF.items():
-        # Names stand in the JSON text, before any binary data.
-        if extension in data[: 1 << 20]:
-            raise ValueError(f"its triangles are packed with {packing}; export it without")
-    if data.startswith(b"glTF"):
-        (length,) = struct.unpack_from("<I", data, 12)
-        data = data[20 : 20 + length]
-    document = json.loads(data)
-    accessors = document.get("accessors", [])
-    # Without a view an accessor is zeros: a few bytes that ask for gigabytes.
-    zeros = sum(int(a["count"]) for a in accessors if "bufferView" not in a)
-    # Parts may share what is in the file, but are each read for themselves.
-    parts = [part for mesh in document.get("meshes", []) for part in mesh["primitives"]]
-    used = [
-        int(accessors[key]["count"])
-        for part in parts
-        for key in (part.get("indices"), *part.get("attributes", {}).values())
-        if key is not None
-    ]
-    if max(zeros, sum(used)) > _MOST_GLTF_NUMBERS:
-        raise ValueError(
-            f"its accessors hold {max(zeros, sum(used))} numbers or vectors; at most "
-            f"{_MOST_GLTF_NUMBERS} are read, so simplify it first"
-        )

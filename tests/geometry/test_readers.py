@@ -387,7 +387,9 @@ class TestFormats:
                 read_mesh(save(tmp_path, "a.glb", whole[:length]))
 
     def test_packed_gltf(self, tmp_path):
-        data = b'{"asset": {}, "extensionsUsed": ["KHR_draco_mesh_compression"]}'
+        data = (
+            b'{"asset": {"version": "2.0"}, "extensionsRequired": ["KHR_draco_mesh_compression"]}'
+        )
         with pytest.raises(MeshError, match="packed with Draco; export it without"):
             read_mesh(save(tmp_path, "a.gltf", data))
 
@@ -434,7 +436,7 @@ class TestSizes:
                 (tmp_path / name).write_bytes(data)
             path = save(tmp_path, "model.gltf", json.dumps(document).encode())
         tracemalloc.start()
-        with pytest.raises(MeshError, match="accessors hold"):
+        with pytest.raises(MeshError, match="its 33333333 triangles are more than"):
             read_mesh(path)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
