@@ -9,6 +9,8 @@ from typing import NamedTuple, Protocol
 import torch
 
 from doh3d.crew import Crew
+from doh3d.fitting.config import FitConfig
+from doh3d.fitting.pool import EncodedPools
 
 # Share of the draws that follow the samples' errors; the others are uniform, so that no sample
 # counts for more than five of those drawn.
@@ -214,3 +216,26 @@ class DrawsByError:
         order = torch.randperm(self._steps_each, generator=generator).to(rows.device)
         of_steps = rows.view(count, self._size, self._steps_each).permute(2, 0, 1)
         self._drawn = of_steps[order].flatten(1)
+
+
+def batches_of(
+    config: FitConfig, pools: EncodedPools, size: int, interval: int, crew: Crew | None = None
+) -> Batches:
+    """Batches of `size` samples from each of K pools, as the configuration says.
+
+    Parameters
+    ----------
+    interval : int
+        Draws are for a multiple of so many steps.
+    """
+    if not config.draws_by_error:
+        return SlicesInTurn(pools.features, pools.values, size)
+    return DrawsByError(
+        pools.features,
+        pools.values,
+        size,
+        steps=config.steps,
+        interval=interval,
+        seed=config.seed,
+        crew=crew,
+    )

@@ -3,36 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
-from doh3d.codec.quantization import GRADES, STEPS, grade_factors, nearest_step_index
+from doh3d.codec.quantization import STEPS, nearest_step_index
 from doh3d.crew import Crew
 from doh3d.fitting.adam import Adam
-from doh3d.fitting.batches import Batches, DrawsByError, SlicesInTurn
+from doh3d.fitting.batches import batches_of
 from doh3d.fitting.checkpoint import State, Work
 from doh3d.fitting.config import MAX_BITS, FitConfig
 from doh3d.fitting.curvature import WeightCurvature
 from doh3d.fitting.descent import LatentDescent
 from doh3d.fitting.gradient import TargetBackward
+from doh3d.fitting.grading import bits_of_fineness, coarsest_step, fineness
 from doh3d.fitting.pool import EncodedPools, Pool
 from doh3d.fitting.rate import laplace_bits, rate_curvature
 from doh3d.fitting.results import FitProgress, FitResult, ProgressFunction
 from doh3d.fitting.rounding import Rounded
 from doh3d.fitting.schedule import (
-    is_steered,
+    is_updated,
     one_cycle,
-    pace_of_bits,
     rounded_count,
-    steps_of_a_turn,
     steps_of_sizing,
 )
 from doh3d.fitting.signal import Samples
-from doh3d.fitting.step_size import RateSteering, excess_of_bits, step_index_for_bits
+from doh3d.fitting.size_control import Numbers, SizeControl
+from doh3d.fitting.soundness import is_sound
 from doh3d.hypernetwork.decoder import weight_gains
 from doh3d.hypernetwork.projection import Projection, make_projection
 from doh3d.hypernetwork.target import TargetWeights, split_many, target_forward
@@ -47,11 +47,6 @@ REPORT_INTERVAL = 50
 
 # Points on which a finished fit is checked for having become constant.
 _CHECK_POINTS = 2**16
-
-# Squared error that no constant is refused for, of values in [-1, 1].
-_TINY_ERROR = 1e-3
-
-_Floats = npt.NDArray[np.float32]
 
 
 class Optimisation:
@@ -85,6 +80,7 @@ class Optimisation:
     ----------
     latents : (n,) float32, or (S, n) for several signals
     biases : (bias_count,) float32, or (S, bias_count)
+    sizes : SizeControl
     pools : EncodedPools
     batch_size : int
         Samples of each network in a step.
@@ -118,10 +114,9 @@ class Optimisation:
         gains = weight_gains(architecture, device).split(architecture.layer_sizes)
         self._gains = torch.cat([layer.repeat(self._signals) for layer in gains])
         self._fineness = fineness(config, device)
-        self._use_steps([config.training_step_index] * self._signals)
+        self.sizes = SizeControl(config, self._signals)
+        self._use_sizes()
         self._fixed = 0
-        self._steerings = [RateSteering() for _ in samples]
-        self._use_rate_weights()
         self._bias_step = float(STEPS[nearest_step_index(config.bias_step)])
         # On the CPU whatever the device, so that a seed means the same start everywhere, and each
         # signal starts as it would alone.
@@ -171,7 +166,7 @@ class Optimisation:
         self._backward = TargetBackward(
             cell, count, self.batch_size, self._device, config.loss, self.pools.shares, crew
         )
-        self._batches = _batches_of(config, self.pools, self.batch_size, crew)
+        self._batches = batches_of(config, self.pools, self.batch_size, REPORT_INTERVAL, crew)
 
     def run(
         self,
@@ -197,12 +192,17 @@ class Optimisation:
         """
         config = self.config
         sizings = steps_of_sizing(config)
+        alive = True
         for step in range(self._next_step, config.steps):
-            if step in sizings and not self._choose_steps(payload_bits):
-                return [False] * self._signals
+            if payload_bits is not None and step in sizings:
+                alive = self.sizes.choose_steps(self._numbers(), payload_bits)
+                self._use_sizes()
             self.step(step, *self._batches.take(step, self._measure))
             self._batches.learn(self._backward.errors)
-            if is_steered(config, step) and not self._steer(step, payload_bits):
+            if payload_bits is not None and is_updated(config, step):
+                alive = self.sizes.update(step, self._numbers(), payload_bits)
+                self._use_sizes()
+            if not alive:
                 return [False] * self._signals
             if (step + 1) % REPORT_INTERVAL == 0 or step + 1 == config.steps:
                 self._next_step = step + 1
@@ -222,9 +222,8 @@ class Optimisation:
             "learning_rate": np.array(self.learning_rate),
             "next_step": np.array(self._next_step),
             "fixed": np.array(self._fixed),
-            "steering": np.array([(s.logarithm, s.excess) for s in self._steerings]),
-            "latent_step_indices": np.array(self.latent_step_indices),
         }
+        state |= self.sizes.state()
         return state | {name: _to_numpy(values) for name, values in self._tensors().items()}
 
     @torch.no_grad()
@@ -232,10 +231,8 @@ class Optimisation:
         """Go back to where `state` was taken, of the same samples and configuration."""
         self._next_step = int(state["next_step"])
         self._fixed = int(state["fixed"])
-        for steering, told in zip(self._steerings, state["steering"].tolist(), strict=True):
-            steering.logarithm, steering.excess = told
-        self._use_rate_weights()
-        self._use_steps(state["latent_step_indices"].tolist())
+        self.sizes.restore(state)
+        self._use_sizes()
         for name, values in self._tensors().items():
             values.copy_(torch.from_numpy(state[name]))
         self._adam.updates = self._next_step
@@ -315,64 +312,19 @@ class Optimisation:
         if not self.config.quantization_aware:
             return loss, torch.zeros_like(loss)
         bits = laplace_bits(latents.levels) + laplace_bits(biases.levels)
-        return loss, (bits + _bits_of_fineness(self._fineness)).mean()
+        return loss, (bits + bits_of_fineness(self._fineness)).mean()
 
-    def _choose_steps(self, payload_bits: Sequence[float] | None) -> bool:
-        """Move each latent's step to the finest one near it that keeps within the bits, if any.
-
-        Before the first number is rounded: what is rounded later makes up for what was before.
-        False where no signal is finite.
-        """
-        if payload_bits is None:
-            return True
-        indices = list(self.latent_step_indices)
-        any_finite = False
-        for k, pair in self._finite():
-            any_finite = True
-            indices[k] = step_index_for_bits(*pair, self.config, payload_bits[k])
-            self._steerings[k].excess = math.nan
-        self._use_steps(indices)
-        return any_finite
-
-    def _steer(self, step: int, payload_bits: Sequence[float] | None) -> bool:
-        """Turn each rate weight to where the file takes the bits that it may, if any are given.
-
-        False where no signal is finite.
-        """
-        if payload_bits is None:
-            return True
-        config = self.config
-        pace = pace_of_bits(config, step)
-        any_finite = False
-        for k, pair in self._finite():
-            any_finite = True
-            index = self.latent_step_indices[k]
-            excess = excess_of_bits(*pair, config, payload_bits[k], step_index=index)
-            self._steerings[k].turn(excess, steps=steps_of_a_turn(config), pace=pace)
-        self._use_rate_weights()
-        return any_finite
-
-    def _finite(self) -> Iterator[tuple[int, tuple[_Floats, _Floats]]]:
-        """Yield number, latent and biases of each signal that is finite: others have no size."""
-        for k, pair in enumerate(self._numbers()):
-            if all(np.isfinite(numbers).all() for numbers in pair):
-                yield k, pair
-
-    def _numbers(self) -> list[tuple[_Floats, _Floats]]:
+    def _numbers(self) -> list[Numbers]:
         """Copy each signal's latent and biases."""
         latents, biases = _to_numpy(self.latents), _to_numpy(self.biases)
         each = latents.reshape(self._signals, -1), biases.reshape(self._signals, -1)
         return list(zip(*each, strict=True))
 
-    def _use_rate_weights(self) -> None:
-        own = self.config.rate_weight if self.config.quantization_aware else 0.0
-        weights = [own * steering.factor for steering in self._steerings]
-        self._rate_weights: float | torch.Tensor = self._of_signals(weights)
-
-    def _use_steps(self, indices: Sequence[int]) -> None:
-        self.latent_step_indices = list(indices)
-        steps = [coarsest_step(self.config, index) for index in indices]
-        self._latent_steps: float | torch.Tensor = self._of_signals(steps)
+    def _use_sizes(self) -> None:
+        """Take steps and rate weights as `sizes` has them."""
+        steps = [coarsest_step(self.config, index) for index in self.sizes.step_indices]
+        self._latent_steps = self._of_signals(steps)
+        self._rate_weights = self._of_signals(self.sizes.rate_weights)
 
     def _of_signals(self, numbers: Sequence[float]) -> float | torch.Tensor:
         """(S, 1) numbers; the number itself for one signal."""
@@ -385,7 +337,7 @@ class Optimisation:
         return [
             FitResult(latent.copy(), biases.copy(), index, self.learning_rate)
             for (latent, biases), index in zip(
-                self._numbers(), self.latent_step_indices, strict=True
+                self._numbers(), self.sizes.step_indices, strict=True
             )
         ]
 
@@ -407,6 +359,7 @@ class Optimisation:
 
     @torch.no_grad()
     def _are_sound(self) -> list[bool]:
+        """Whether each signal, quantised, tells something of its samples; see `is_sound`."""
         weights = self._weights(*self._rounded(self.config.latent))
         some = slice(_CHECK_POINTS // self._cells)
         sound = []
@@ -420,58 +373,9 @@ class Optimisation:
                 ),
                 self.pools.features[own, some],
             )
-            sound.append(self._is_sound(outputs, self.pools.values[own, some]))
+            sound.append(is_sound(outputs, self.pools.values[own, some], self.config.loss))
         return sound
 
-    def _is_sound(self, outputs: torch.Tensor, values: torch.Tensor) -> bool:
-        """Whether a quantised signal is finite on (C, N, out_dim) samples, and tells of them.
 
-        Occupancy is neither empty nor full, values err no more than their mean would.
-        """
-        finite = bool(torch.isfinite(outputs).all())
-        if self.config.loss == "log-squared-error":
-            values = values.flatten(0, 1)
-            return finite and bool(
-                mse_loss(outputs.flatten(0, 1), values)
-                <= mse_loss(values.mean(dim=0).expand_as(values), values) + _TINY_ERROR
-            )
-        inside = outputs > 0
-        return finite and bool(inside.any()) and not bool(inside.all())
-
-
-def _batches_of(config: FitConfig, pools: EncodedPools, size: int, crew: Crew | None) -> Batches:
-    """Batches of so many samples from each of K pools, as the configuration says."""
-    if not config.draws_by_error:
-        return SlicesInTurn(pools.features, pools.values, size)
-    return DrawsByError(
-        pools.features,
-        pools.values,
-        size,
-        steps=config.steps,
-        interval=REPORT_INTERVAL,
-        seed=config.seed,
-        crew=crew,
-    )
-
-
-def fineness(config: FitConfig, device: torch.device) -> torch.Tensor | None:
-    """(n,) how many times finer than the coarsest step each latent number is rounded."""
-    if not config.graded_training:
-        return None
-    factors = grade_factors(config.latent)
-    return torch.from_numpy((factors[0] / factors).astype(np.float32)).to(device)
-
-
-def coarsest_step(config: FitConfig, step_index: int) -> float:
-    """Step of the first latent numbers, where that of the last has this index."""
-    octaves = GRADES - 1 if config.graded_training else 0
-    return float(STEPS[step_index]) * 2.0**octaves
-
-
-def _bits_of_fineness(fineness: torch.Tensor | None) -> torch.Tensor | float:
-    """Bits that finer steps add to those of levels in units of the coarsest."""
-    return 0.0 if fineness is None else fineness.log2().sum()
-
-
-def _to_numpy(tensor: torch.Tensor) -> _Floats:
+def _to_numpy(tensor: torch.Tensor) -> npt.NDArray[np.float32]:
     return tensor.detach().cpu().numpy().copy()

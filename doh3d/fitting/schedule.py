@@ -13,13 +13,13 @@ _WARM_UP_SHARE = 0.1
 _ROUNDING_END = 0.95
 
 # Where a size is asked for, the latent's step is chosen so long before the first number is
-# rounded, as a share of the steps, and from then on the rate weight is turned towards the size:
+# rounded, as a share of the steps, and from then on the rate weight is updated towards the size:
 # the two are to be about at rest when rounding sets in. A whole fit would have so many turns,
 # and no two are further apart than so many steps.
 _SIZING_LEAD = 0.15
-_STEERINGS, _STEERING_STEPS = 128, 10
+_UPDATES, _UPDATE_STEPS = 128, 10
 
-# Steps of a fit below which the rate weight is turned more boldly.
+# Steps of a fit below which the rate weight is updated more boldly.
 _UNHURRIED_STEPS = 1000
 
 
@@ -34,18 +34,18 @@ def steps_of_sizing(config: FitConfig) -> tuple[int, int]:
     return math.ceil(lead * config.steps), math.ceil(start * config.steps)
 
 
-def steps_of_a_turn(config: FitConfig) -> int:
-    """Count the steps from one turn of the rate weight to the next."""
-    return min(max(1, config.steps // _STEERINGS), _STEERING_STEPS)
+def update_interval(config: FitConfig) -> int:
+    """Count the steps from one update of the rate weight to the next."""
+    return min(max(1, config.steps // _UPDATES), _UPDATE_STEPS)
 
 
-def is_steered(config: FitConfig, step: int) -> bool:
-    """Whether the rate weight is turned after this step."""
-    return step >= steps_of_sizing(config)[0] and (step + 1) % steps_of_a_turn(config) == 0
+def is_updated(config: FitConfig, step: int) -> bool:
+    """Whether the rate weight is updated after this step."""
+    return step >= steps_of_sizing(config)[0] and (step + 1) % update_interval(config) == 0
 
 
 def pace_of_bits(config: FitConfig, step: int) -> float:
-    """How fast bits answer to the rate weight, see `RateSteering.turn`."""
+    """How fast bits answer to the rate weight, see `RateController.update`."""
     free = 1 - rounded_count(config, step) / config.latent
     # Short fits cannot wait for bits to come to rest.
     hurry = max(1.0, _UNHURRIED_STEPS / config.steps)

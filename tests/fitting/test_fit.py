@@ -129,7 +129,7 @@ def test_numbers_are_rounded_one_after_the_other_and_then_stay():
     levels = []
 
     def watch(_):
-        scaled = (optimisation.latents / STEPS[optimisation.latent_step_indices[0]]).numpy()
+        scaled = (optimisation.latents / STEPS[optimisation.sizes.step_indices[0]]).numpy()
         scaled /= grade_factors(SMALL.latent).astype(np.float32)
         levels.append(np.where(np.abs(scaled - scaled.round()) < 1e-3, scaled.round(), np.nan))
 
@@ -146,13 +146,13 @@ def test_numbers_are_rounded_one_after_the_other_and_then_stay():
 @pytest.fixture
 def separating_below(monkeypatch):
     """Make fits fail at learning rates from a limit on."""
-    is_sound = Optimisation._is_sound
+    are_sound = Optimisation._are_sound
 
     def limit(rate):
         monkeypatch.setattr(
             Optimisation,
-            "_is_sound",
-            lambda self, *samples: self.learning_rate < rate and is_sound(self, *samples),
+            "_are_sound",
+            lambda self: [self.learning_rate < rate and each for each in are_sound(self)],
         )
 
     return limit

@@ -5,7 +5,7 @@ import torch
 from doh3d.codec.quantization import nearest_step_index
 from doh3d.fitting.config import FitConfig
 from doh3d.fitting.rate import laplace_bits, laplace_bits_gradient, rate_curvature
-from doh3d.fitting.step_size import RateSteering, excess_of_bits, latent_bits
+from doh3d.fitting.size_control import RateController, excess_of_bits, latent_bits
 
 
 def table_bits(levels):
@@ -66,7 +66,7 @@ def settle(steering, *, pace, equilibrium, start, turns=600, steps=10):
     """Bits that answer to the weight as an integral, `pace` times 0.1% a step; their excesses."""
     excess, told = start, []
     for _ in range(turns):
-        steering.turn(excess, steps=steps, pace=pace)
+        steering.update(excess, steps=steps, pace=pace)
         told.append(excess)
         excess += steps * 1e-3 * pace * (equilibrium - steering.factor)
     return told
@@ -78,21 +78,21 @@ def settle(steering, *, pace, equilibrium, start, turns=600, steps=10):
 def test_the_rate_weight_brings_the_bits_to_what_they_may_be_and_does_not_swing(
     pace, equilibrium, start
 ):
-    told = np.array(settle(RateSteering(), pace=pace, equilibrium=equilibrium, start=start))
+    told = np.array(settle(RateController(), pace=pace, equilibrium=equilibrium, start=start))
     assert abs(told[250:]).max() < 0.005
     felt = told[:250][abs(told[:250]) > 1e-3]
     assert len(np.flatnonzero(np.diff(np.sign(felt)))) <= 2
 
 
 def test_the_rate_weight_has_bounds_and_leaves_them_at_once():
-    steering = RateSteering()
+    steering = RateController()
     for _ in range(1000):
-        steering.turn(0.2, steps=10, pace=1.0)
+        steering.update(0.2, steps=10, pace=1.0)
     assert steering.logarithm == 1.5
-    steering.turn(0.1, steps=10, pace=1.0)
+    steering.update(0.1, steps=10, pace=1.0)
     assert steering.logarithm < 1.5
     for _ in range(1000):
-        steering.turn(-0.2, steps=10, pace=1.0)
+        steering.update(-0.2, steps=10, pace=1.0)
     assert steering.logarithm == -4.0
 
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from doh3d.codec.entropy import choose_model, code_length_bits
 from doh3d.codec.quantization import STEP_COUNT, nearest_step_index, quantize
+from doh3d.fitting.checkpoint import State
 from doh3d.fitting.config import MAX_BITS, FitConfig
+from doh3d.fitting.schedule import pace_of_bits, update_interval
+
+# A latent and its biases.
+Numbers: TypeAlias = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
 # How far the step may move towards a size, in eighths of an octave: an eighth of a bit for
 # each latent number, about 2% of the file. Shapes that are all detail need 10 coarser ones.
@@ -26,7 +33,7 @@ _ANSWER_TO_CHANGE, _ANSWER_TO_EXCESS = 20.0, 0.05
 # may do more, but for so much.
 _LARGEST_GAIN = 10.0
 
-# How far the weight is turned: a fiftieth is next to no rate term, and 4.5 times is as much as a
+# How far the weight is moved: a fiftieth is next to no rate term, and 4.5 times is as much as a
 # shape bears.
 _LEAST_LOGARITHM, _LARGEST_LOGARITHM = -4.0, 1.5
 
@@ -56,8 +63,8 @@ def step_index_for_bits(
     return coarsest
 
 
-class RateSteering:
-    """Turns a fit's rate weight until its bits are those that they may be.
+class RateController:
+    """Moves a fit's rate weight until its bits are those that they may be.
 
     The numbers of shapes that are easy for their size shrink while they are fitted, and the file
     would fall short of what it may take: with less weight the loss gets what is left.
@@ -79,7 +86,7 @@ class RateSteering:
         """How many times its own the rate weight is to be."""
         return math.exp(self.logarithm)
 
-    def turn(self, excess: float, *, steps: int, pace: float) -> None:
+    def update(self, excess: float, *, steps: int, pace: float) -> None:
         """Answer to the bits' excess.
 
         Parameters
@@ -87,7 +94,7 @@ class RateSteering:
         excess : float
             Bits over those that they may be, less 1.
         steps : int
-            Since the last turn.
+            Since the last update.
         pace : float
             How fast bits answer to the weight: 1 with all numbers free and half the peak learning
             rate.
@@ -95,11 +102,97 @@ class RateSteering:
         # What the choice of a step has left is a change too.
         change = excess if math.isnan(self.excess) else excess - self.excess
         gain = min(1 / max(pace, 1e-9), _LARGEST_GAIN)
-        turned = self.logarithm + gain * (
+        moved = self.logarithm + gain * (
             _ANSWER_TO_CHANGE * change + _ANSWER_TO_EXCESS * steps * excess
         )
-        self.logarithm = min(max(turned, _LEAST_LOGARITHM), _LARGEST_LOGARITHM)
+        self.logarithm = min(max(moved, _LEAST_LOGARITHM), _LARGEST_LOGARITHM)
         self.excess = excess
+
+
+class SizeControl:
+    """Brings S fits of one configuration to so many bits each.
+
+    First each latent's quantisation step is chosen, then its rate weight follows the bits.
+
+    Attributes
+    ----------
+    step_indices : list of S integers
+        Of the latents' quantisation steps.
+    """
+
+    def __init__(self, config: FitConfig, signals: int) -> None:
+        self._config = config
+        self.step_indices = [config.training_step_index] * signals
+        self._controllers = [RateController() for _ in range(signals)]
+
+    @property
+    def rate_weights(self) -> list[float]:
+        """Lambda of each signal's rate term; 0 where nothing is quantised in training."""
+        own = self._config.rate_weight if self._config.quantization_aware else 0.0
+        return [own * controller.factor for controller in self._controllers]
+
+    def choose_steps(self, numbers: Sequence[Numbers], payload_bits: Sequence[float]) -> bool:
+        """Move each latent's step to the finest one near it that keeps within the bits.
+
+        Before the first number is rounded: what is rounded later makes up for what was before.
+
+        Parameters
+        ----------
+        numbers : S pairs of (n,) latent and (bias_count,) biases, float32
+        payload_bits : S numbers
+            That latent and biases may take.
+
+        Returns
+        -------
+        bool
+            Whether any signal is finite; the others have no size, and stay as they are.
+        """
+        any_finite = False
+        for k, (latent, biases) in _finite(numbers):
+            any_finite = True
+            self.step_indices[k] = step_index_for_bits(
+                latent, biases, self._config, payload_bits[k]
+            )
+            self._controllers[k].excess = math.nan
+        return any_finite
+
+    def update(self, step: int, numbers: Sequence[Numbers], payload_bits: Sequence[float]) -> bool:
+        """Move each rate weight to where the file takes the bits that it may, after a step.
+
+        Parameters and result are those of `choose_steps`.
+        """
+        config = self._config
+        pace, interval = pace_of_bits(config, step), update_interval(config)
+        any_finite = False
+        for k, (latent, biases) in _finite(numbers):
+            any_finite = True
+            excess = excess_of_bits(
+                latent, biases, config, payload_bits[k], step_index=self.step_indices[k]
+            )
+            self._controllers[k].update(excess, steps=interval, pace=pace)
+        return any_finite
+
+    def state(self) -> State:
+        """As arrays, for a checkpoint."""
+        told = [(controller.logarithm, controller.excess) for controller in self._controllers]
+        return {
+            "rate controllers": np.array(told),
+            "latent step indices": np.array(self.step_indices),
+        }
+
+    def restore(self, state: State) -> None:
+        """Undo `state`."""
+        for controller, told in zip(
+            self._controllers, state["rate controllers"].tolist(), strict=True
+        ):
+            controller.logarithm, controller.excess = told
+        self.step_indices = state["latent step indices"].tolist()
+
+
+def _finite(numbers: Sequence[Numbers]) -> Iterator[tuple[int, Numbers]]:
+    for k, pair in enumerate(numbers):
+        if all(np.isfinite(each).all() for each in pair):
+            yield k, pair
 
 
 def excess_of_bits(
