@@ -28,6 +28,7 @@ import numpy as np
 import torch
 
 from doh3d.codec.container import parse_signal, serialize
+from doh3d.codec.frame import CHECKSUM_BYTES, MAGIC, VERSION
 from doh3d.codec.image_code import ImageCode
 from doh3d.codec.signal_code import SignalCode
 from doh3d.errors import FormatError
@@ -42,8 +43,7 @@ MAX_GROWTH = 200 * 10**6
 COLUMNS = "seed first kind inputs refused accepted slowest_s growth_mb failures".split()  # noqa: SIM905
 
 _POINTS = np.random.default_rng(0).uniform(-1, 1, (8, 3))
-_CHECKSUM = 4
-_MAGIC_AND_VERSION = b"\xd0OH\0"
+_MAGIC_AND_VERSION = MAGIC + bytes([VERSION])
 
 # Numbers that are at a limit, next to one, or far out.
 _BYTES = (0, 1, 2, 15, 16, 17, 127, 128, 159, 160, 254, 255)
@@ -85,7 +85,7 @@ def truncate(body: bytes, seeds: list[bytes], rng: random.Random) -> bytes:
 
 
 def splice(body: bytes, seeds: list[bytes], rng: random.Random) -> bytes:
-    other = rng.choice(seeds)[:-_CHECKSUM]
+    other = rng.choice(seeds)[:-CHECKSUM_BYTES]
     return body[: rng.randint(0, len(body))] + other[rng.randint(0, len(other)) :]
 
 
@@ -179,7 +179,7 @@ def make_input(seeds: list[bytes], seed: int, index: int) -> tuple[str, bytes]:
     kind = rng.choice(list(KINDS))
     data = rng.choice(seeds)
     if kind.endswith("+"):
-        body = KINDS[kind](data[:-_CHECKSUM], seeds, rng)
+        body = KINDS[kind](data[:-CHECKSUM_BYTES], seeds, rng)
         # Most rules are for files that start as they should.
         if rng.random() < 0.9:
             body = _MAGIC_AND_VERSION + body[4:]

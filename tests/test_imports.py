@@ -92,6 +92,7 @@ def loaded_after(statement):
         "import doh3d",
         "import doh3d.cli",
         "import doh3d.codec.inspection",
+        "import doh3d.geometry.formats",
         "import doh3d.dataset.local",
     ],
 )

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from doh3d.codec.signal_code import SignalCode
-from doh3d.errors import ConfigError
-from doh3d.limits import MAX_SIDE
+from doh3d.codec.frame import ByteReader
+from doh3d.codec.signal_code import Box, SignalCode
+from doh3d.errors import ConfigError, FormatError
+from doh3d.limits import MAX_SIDE, Limits
 
 # Numbers that a pixel may have: grey, or red, green and blue.
 CHANNELS = (1, 3)
+
+_FLAG_COLOUR = 1 << 4
+_FLAG_CELLS = 1 << 5
+_FIRST_UNUSED_FLAG = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +31,7 @@ class ImageCode(SignalCode):
         Pixels, 1 to 65536 each.
     """
 
+    number: ClassVar[int] = 1
     held: ClassVar[str] = "an image"
     decoded_by: ClassVar[str] = "doh3d image decompress, or doh3d.load_image"
 
@@ -51,8 +58,31 @@ class ImageCode(SignalCode):
             if not 1 <= side <= MAX_SIDE:
                 raise ConfigError(f"the image's {name} is {side}; it must be 1 to {MAX_SIDE}")
 
+    def pack_fields(self) -> tuple[int, bytes, bytes]:
+        """Return the flags of colour and cells, width and height, and no transform."""
+        flags = _FLAG_COLOUR * (self.channels == 3)
+        flags |= _FLAG_CELLS * (self.architecture.partition is not None)
+        return flags, struct.pack("<HH", self.width - 1, self.height - 1), b""
 
-def image_box(width: int, height: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    @classmethod
+    def network_of_flags(cls, flags: int) -> dict[str, Any]:
+        """Return the arguments of a network that takes 2 numbers and gives 1 or 3."""
+        if flags >> _FIRST_UNUSED_FLAG:
+            raise FormatError("an image has no mirror planes: flags 6 and 7 must be 0")
+        return {"in_dim": 2, "out_dim": 3 if flags & _FLAG_COLOUR else 1}
+
+    @classmethod
+    def read_fields(
+        cls, reader: ByteReader, flags: int, limits: Limits
+    ) -> tuple[dict[str, Any], Box | None]:
+        """Read width and height."""
+        width, height = (side + 1 for side in reader.unpack("<HH"))
+        limits.check_pixels(width, height)
+        box = image_box(width, height) if flags & _FLAG_CELLS else None
+        return {"width": width, "height": height}, box
+
+
+def image_box(width: int, height: int) -> Box:
     """Corners of what cells divide: of the image, whose longer side is -1 to 1."""
     longest = max(width, height)
     return (-width / longest, -height / longest), (width / longest, height / longest)

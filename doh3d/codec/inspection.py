@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from doh3d.codec.container import VERSION, read_signal, section_sizes
+from doh3d.codec.container import read_signal, section_sizes
 from doh3d.codec.entropy import Family, code_length_bits
+from doh3d.codec.frame import VERSION
 from doh3d.codec.image_code import ImageCode
 from doh3d.codec.shape_code import ShapeCode
 from doh3d.codec.signal_code import ParameterGroup, SignalCode

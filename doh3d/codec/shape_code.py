@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import math
+import struct
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from doh3d.codec.signal_code import SignalCode
+from doh3d.codec.frame import ByteReader
+from doh3d.codec.signal_code import Box, SignalCode
 from doh3d.errors import ConfigError
 from doh3d.geometry.transform import NormalizingTransform
+from doh3d.limits import Limits
 
 _EXTENT_STEPS = 32
+
+_FLAG_DOUBLE = 1 << 4
+_FLAG_MIRRORED_X = 1 << 5
+# Of the packed extents.
+_CELLS = 1 << 15
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +38,7 @@ class ShapeCode(SignalCode):
         coordinates; beyond it everything is outside.
     """
 
+    number: ClassVar[int] = 0
     held: ClassVar[str] = "a shape"
     decoded_by: ClassVar[str] = "doh3d decompress, or doh3d.load"
 
@@ -56,6 +65,35 @@ class ShapeCode(SignalCode):
             if not exact:
                 raise ConfigError("the transform is not exact in float32; mark it as double")
 
+    def pack_fields(self) -> tuple[int, bytes, bytes]:
+        """Return the flags of precision and mirror planes, the extents, and the transform."""
+        x, y, z = self.extents
+        extents = x | y << 5 | z << 10 | _CELLS * (self.architecture.partition is not None)
+        flags = _FLAG_DOUBLE * self.transform.double
+        flags |= sum(_FLAG_MIRRORED_X << axis for axis in self.architecture.mirrored)
+        numbers = (*self.transform.centre, self.transform.scale)
+        packed = struct.pack("<4d" if self.transform.double else "<4f", *numbers)
+        return flags, struct.pack("<H", extents), packed
+
+    @classmethod
+    def network_of_flags(cls, flags: int) -> dict[str, Any]:
+        """Return the arguments of a network that takes 3 numbers, gives 1 and may be mirrored."""
+        return {"in_dim": 3, "out_dim": 1, "mirrored": _mirrored(flags)}
+
+    @classmethod
+    def read_fields(
+        cls, reader: ByteReader, flags: int, limits: Limits
+    ) -> tuple[dict[str, Any], Box | None]:
+        """Read extents and transform; the extents say whether there are cells."""
+        (packed,) = reader.unpack("<H")
+        extents = (packed & 31, packed >> 5 & 31, packed >> 10 & 31)
+        double = bool(flags & _FLAG_DOUBLE)
+        x, y, z, scale = reader.unpack("<4d" if double else "<4f")
+        transform = NormalizingTransform((x, y, z), scale, double=double)
+        check_transform(transform)
+        box = shape_box(extents, _mirrored(flags)) if packed & _CELLS else None
+        return {"extents": extents, "transform": transform}, box
+
     @property
     def half_extents(self) -> npt.NDArray[np.float64]:
         """(3,) half sides of the domain box, in normalised coordinates."""
@@ -72,9 +110,7 @@ def domain_half_sides(extents: tuple[int, int, int]) -> npt.NDArray[np.float64]:
     return (np.asarray(extents, dtype=np.float64) + 1) / _EXTENT_STEPS
 
 
-def shape_box(
-    extents: tuple[int, int, int], mirrored: tuple[int, ...]
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def shape_box(extents: tuple[int, int, int], mirrored: tuple[int, ...]) -> Box:
     """Corners of what cells divide: the domain box, of mirrored axes its upper half."""
     high = domain_half_sides(extents).tolist()
     return tuple(0.0 if axis in mirrored else -side for axis, side in enumerate(high)), tuple(high)
@@ -94,3 +130,7 @@ def check_transform(transform: NormalizingTransform) -> None:
         raise ConfigError("the transform must be finite, with a scale above 0")
     if not all(math.isfinite(abs(number) + scale) for number in transform.centre):
         raise ConfigError("the transform overflows")
+
+
+def _mirrored(flags: int) -> tuple[int, ...]:
+    return tuple(axis for axis in range(3) if flags & _FLAG_MIRRORED_X << axis)

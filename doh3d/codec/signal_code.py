@@ -10,10 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from doh3d.codec.entropy import Family, SymbolModel, fits
+from doh3d.codec.frame import ByteReader
 from doh3d.codec.quantization import MAX_QUANTIZED, STEP_COUNT, STEPS
 from doh3d.errors import ConfigError
 from doh3d.hypernetwork.architecture import Architecture
-from doh3d.limits import MAX_DENSE_FILE_ENTRIES, MAX_LATENTS, MAX_SEED
+from doh3d.limits import MAX_DENSE_FILE_ENTRIES, MAX_LATENTS, MAX_SEED, Limits
+
+# Lowest and highest corner of what cells divide.
+Box = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,9 @@ class ParameterGroup:
 class SignalCode(ABC):
     """What files of every kind say: a target network, and the numbers that make its weights.
 
+    A kind is a subclass. Its own are flags 4 to 7 and the last fields of the header before the
+    cells, which it writes, reads and checks; `doh3d.codec.kinds` lists it.
+
     Attributes
     ----------
     architecture : Architecture
@@ -71,7 +78,8 @@ class SignalCode(ABC):
     latent, biases : ParameterGroup
     """
 
-    # What such a file holds, as messages call it, and what decodes it.
+    # The kind in flags 0 and 1, what such a file holds, as messages call it, and what decodes it.
+    number: ClassVar[int]
     held: ClassVar[str]
     decoded_by: ClassVar[str]
 
@@ -101,6 +109,26 @@ class SignalCode(ABC):
     @abstractmethod
     def check_signal(self) -> None:
         """Raise ConfigError where what is of this kind of signal only is out of its range."""
+
+    @abstractmethod
+    def pack_fields(self) -> tuple[int, bytes, bytes]:
+        """Return the kind's own flags, its own fields, and the transform, which ends them."""
+
+    @classmethod
+    @abstractmethod
+    def network_of_flags(cls, flags: int) -> dict[str, Any]:
+        """Return arguments of `Architecture` by name; FormatError for flags of other kinds."""
+
+    @classmethod
+    @abstractmethod
+    def read_fields(
+        cls, reader: ByteReader, flags: int, limits: Limits
+    ) -> tuple[dict[str, Any], Box | None]:
+        """Read the kind's own fields: arguments of the class by name, and the box of the cells.
+
+        The box is None where there are no cells. Raises FormatError or ConfigError where a field
+        is out of its range, or beyond `limits`.
+        """
 
 
 def check_dense_size(dense: bool, n: int, architecture: Architecture) -> None:

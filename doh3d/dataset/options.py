@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from doh3d.errors import ConfigError
-from doh3d.fitting.config import ProjectionKind, Quantizer
-from doh3d.hypernetwork.architecture import Activation
+from doh3d.fitting.config import Quantizer
+from doh3d.hypernetwork.architecture import Activation, ProjectionKind
 
 # A worker holds the meshes of so many shapes at once; beyond a dozen more bring little.
 MOST_TOGETHER = 64

@@ -16,7 +16,7 @@ from doh3d.evaluation.evaluate import mesh_iou
 from doh3d.field import OccupancyField
 from doh3d.files import check_output, write_atomically
 from doh3d.fitting.checkpoint import Checkpoint
-from doh3d.fitting.config import FitConfig, ProjectionKind, Quantizer
+from doh3d.fitting.config import FitConfig, Quantizer
 from doh3d.fitting.encoding import quantize_fit
 from doh3d.fitting.fit import ProgressFunction
 from doh3d.fitting.preparation import PreparedShape, prepare
@@ -37,7 +37,7 @@ from doh3d.fitting.rate_control import (
 )
 from doh3d.fitting.resumable import fit_signal, identity
 from doh3d.geometry.inputs import MeshInput
-from doh3d.hypernetwork.architecture import Activation, Architecture
+from doh3d.hypernetwork.architecture import Activation, Architecture, ProjectionKind
 from doh3d.interop.notebook import field_html, summary
 from doh3d.limits import Limits
 

@@ -9,11 +9,10 @@ from typing import Literal
 from doh3d.codec.quantization import GRADES, nearest_step_index
 from doh3d.codec.signal_code import check_dense_size
 from doh3d.errors import ConfigError
-from doh3d.hypernetwork.architecture import Architecture
+from doh3d.hypernetwork.architecture import Architecture, ProjectionKind
 from doh3d.limits import MAX_LATENTS, MAX_LEVELS, MAX_SEED
 
 Quantizer = Literal["qat", "ptq"]
-ProjectionKind = Literal["hadamard", "dense"]
 Optimizer = Literal["curvature", "adam"]
 Loss = Literal["cross-entropy", "log-squared-error"]
 

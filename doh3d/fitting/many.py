@@ -15,7 +15,7 @@ from doh3d.crew import crew_of_all_threads
 from doh3d.devices import resolve_device
 from doh3d.errors import ConfigError, Doh3dError
 from doh3d.fitting.compress import CompressedShape, make_config
-from doh3d.fitting.config import FitConfig, ProjectionKind, Quantizer
+from doh3d.fitting.config import FitConfig, Quantizer
 from doh3d.fitting.encoding import quantize_fit
 from doh3d.fitting.fit import fit_latent
 from doh3d.fitting.optimisation import Optimisation
@@ -31,7 +31,7 @@ from doh3d.fitting.rate_control import (
 from doh3d.fitting.results import FitResult, ProgressFunction
 from doh3d.geometry.inputs import MeshInput
 from doh3d.geometry.sampling import OccupancySamples
-from doh3d.hypernetwork.architecture import Activation, Architecture
+from doh3d.hypernetwork.architecture import Activation, Architecture, ProjectionKind
 
 _log = logging.getLogger(__name__)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from doh3d.codec.frame import MAGIC
 from doh3d.errors import MeshError
 from doh3d.files import other_kind
 from doh3d.geometry.gltf import read_gltf
@@ -32,8 +33,6 @@ SUPPORTED = {
     ".gltf": "glTF",
     ".3mf": "3MF",
 }
-
-_DOH_MAGIC = b"\xd0OH"
 
 # Files of other kinds that carry a mesh's extension now and then.
 _FOREIGN_MAGIC = {
@@ -129,7 +128,7 @@ def detect_format(path: Path) -> str:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise MeshError(f"{name}: cannot be opened ({reason})") from error
     extension = path.suffix.lower()
-    if start.startswith(_DOH_MAGIC) or extension == ".doh":
+    if start.startswith(MAGIC) or extension == ".doh":
         raise MeshError(f"{name}: is a .doh file, not a mesh; decompress it first")
     supported = ", ".join(SUPPORTED.values())
     foreign = next((k for magic, k in _FOREIGN_MAGIC.items() if start.startswith(magic)), None)

@@ -12,6 +12,9 @@ from doh3d.limits import MAX_DEPTH, MAX_OCTAVES, MAX_OMEGA, MAX_WEIGHTS, MAX_WID
 
 Activation = Literal["relu", "smooth", "sine"]
 
+# What makes the weights; named here, because the projections themselves need torch.
+ProjectionKind = Literal["hadamard", "dense"]
+
 
 @dataclass(frozen=True)
 class Architecture:

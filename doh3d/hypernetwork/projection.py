@@ -14,16 +14,14 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator
-from typing import Literal, Protocol
+from typing import Protocol, get_args
 
 import numpy as np
 import torch
 
 from doh3d.errors import ConfigError
+from doh3d.hypernetwork.architecture import ProjectionKind
 from doh3d.hypernetwork.philox import Stream, random_signs, random_words
-
-ProjectionKind = Literal["hadamard", "dense"]
-PROJECTION_KINDS: tuple[ProjectionKind, ...] = ("hadamard", "dense")
 
 # A dense matrix for training lives in memory; this is 4 GiB of float32.
 MAX_DENSE_ENTRIES = 2**30
@@ -80,7 +78,9 @@ def make_projection(
         return HadamardProjection(latent_count, layer_sizes, seed, device)
     if kind == "dense":
         return DenseProjection(latent_count, layer_sizes, seed, device)
-    raise ConfigError(f"projection is {kind!r}; it must be one of {', '.join(PROJECTION_KINDS)}")
+    raise ConfigError(
+        f"projection is {kind!r}; it must be one of {', '.join(get_args(ProjectionKind))}"
+    )
 
 
 class HadamardProjection:

@@ -1,0 +1,110 @@
+"""What the container leaves to a kind of signal, on a kind that it has never heard of."""
+
+import struct
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from doh3d.codec.container import parse, parse_signal, section_sizes, serialize
+from doh3d.codec.entropy import Family, SymbolModel
+from doh3d.codec.image_code import ImageCode
+from doh3d.codec.kinds import KINDS
+from doh3d.codec.shape_code import ShapeCode
+from doh3d.codec.signal_code import ParameterGroup, SignalCode
+from doh3d.errors import ConfigError, FormatError
+from doh3d.hypernetwork.architecture import Architecture
+from doh3d.hypernetwork.partition import Partition
+from doh3d.limits import DEFAULT_LIMITS
+
+BOX = (-1.0,) * 3, (1.0,) * 3
+FLAG_SIGNED, FLAG_CELLS = 1 << 4, 1 << 7
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridCode(SignalCode):
+    """A grid of samples that lies somewhere in space."""
+
+    number: ClassVar[int] = 2
+    held: ClassVar[str] = "a grid"
+    decoded_by: ClassVar[str] = "grids"
+
+    sides: tuple[int, int, int]
+    signed: bool
+    scale: float
+
+    def check_signal(self):
+        if self.scale <= 0:
+            raise ConfigError(f"scale is {self.scale}; it must be above 0")
+
+    def pack_fields(self):
+        flags = FLAG_SIGNED * self.signed | FLAG_CELLS * (self.architecture.partition is not None)
+        return flags, bytes(self.sides), struct.pack("<d", self.scale)
+
+    @classmethod
+    def network_of_flags(cls, flags):
+        return {"in_dim": 3, "out_dim": 2 if flags & FLAG_SIGNED else 1}
+
+    @classmethod
+    def read_fields(cls, reader, flags, limits):
+        sides = reader.unpack("<3B")
+        (scale,) = reader.unpack("<d")
+        limits.check_pixels(*sides[:2])
+        fields = {"sides": sides, "signed": bool(flags & FLAG_SIGNED), "scale": scale}
+        return fields, BOX if flags & FLAG_CELLS else None
+
+
+@pytest.fixture(autouse=True)
+def a_third_kind(monkeypatch):
+    monkeypatch.setitem(KINDS, GridCode.number, GridCode)
+
+
+def grid_code(*, signed, partition=None):
+    architecture = Architecture(
+        width=2, depth=1, octaves=0, out_dim=1 + signed, partition=partition
+    )
+    model = SymbolModel(Family.GAUSSIAN, 40)
+    return GridCode(
+        architecture=architecture,
+        dense_projection=True,
+        seed=3,
+        latent=ParameterGroup(np.arange(-3, 4), 150, model),
+        biases=ParameterGroup(np.arange(architecture.bias_count), 150, model),
+        sides=(4, 5, 6),
+        signed=signed,
+        scale=0.1,
+    )
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("cuts", [None, ((1, 20),)])
+def test_another_kind_is_written_and_read(signed, cuts):
+    code = grid_code(signed=signed, partition=cuts and Partition(*BOX, cuts))
+    data = serialize(code)
+    # The kind, its dense projection, and its own flags.
+    assert data[4] == 0b110 | FLAG_SIGNED * signed | FLAG_CELLS * bool(cuts)
+    # After the 15 bytes that every kind has; the cuts come last.
+    assert data[15:26] == bytes([4, 5, 6]) + struct.pack("<d", 0.1)
+    sizes = section_sizes(code)
+    assert sizes["header"] == 18 + 2 * bool(cuts)
+    assert sizes["transform"] == 8
+    assert sum(sizes.values()) == len(data)
+    read = parse_signal(data, DEFAULT_LIMITS, GridCode)
+    assert replace(read, latent=None, biases=None) == replace(code, latent=None, biases=None)
+    assert serialize(read) == data
+
+
+def test_another_kind_is_checked_by_itself():
+    with pytest.raises(ConfigError, match="scale is -1; it must be above 0"):
+        serialize(replace(grid_code(signed=True), scale=-1))
+    data = serialize(grid_code(signed=True))
+    with pytest.raises(FormatError, match="holds a grid; use grids"):
+        parse(data)
+    data = serialize(replace(grid_code(signed=True), sides=(200, 201, 1)))
+    with pytest.raises(FormatError, match="200 x 201 pixels"):
+        parse_signal(data, replace(DEFAULT_LIMITS, pixels=40000), SignalCode)
+
+
+def test_every_kind_is_found_by_its_number():
+    assert [KINDS.get(number) for number in range(4)] == [ShapeCode, ImageCode, GridCode, None]
