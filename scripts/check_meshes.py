@@ -31,6 +31,7 @@ def check(file: Path, max_bytes: int, preset: str) -> dict[str, object]:
     from doh3d.errors import Doh3dError, MeshError
     from doh3d.evaluation.evaluate import mesh_iou
     from doh3d.geometry.inspection import inspect_mesh
+    from doh3d.geometry.reading import read_shape
 
     found = inspect_mesh(file)
     defects = {k: v for k, v in (found.to_dict()["contents"] or {}).items() if v}
@@ -44,7 +45,7 @@ def check(file: Path, max_bytes: int, preset: str) -> dict[str, object]:
     try:
         shape = doh3d.compress(file, max_bytes=max_bytes, preset=preset)
         row["seconds"] = f"{time.perf_counter() - started:.1f}"
-        iou = mesh_iou(doh3d.load_mesh(file), shape.field().to_mesh(), points=_IOU_POINTS).iou
+        iou = mesh_iou(read_shape(file), shape.field().to_mesh(), points=_IOU_POINTS).iou
         row |= {"verdict": "good", "iou": f"{iou:.4f}", "bytes": len(shape.data)}
     except MeshError as error:
         row |= {"verdict": "refused", "message": str(error)}
