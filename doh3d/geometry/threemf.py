@@ -4,10 +4,16 @@ What trimesh 5.2 makes of the same files:
 
 | file | trimesh |
 |---|---|
-| a slicer's modifier, support blocker or negative volume | adds it as material |
+| a box of 27,000 with PrusaSlicer's negative volume of 64,000 | adds it: 91,000 |
+| the same with Bambu Studio's modifier, an object of its own | adds it, and all twice: 182,000 |
+| a box of 8 beside a support, or an item that is not printable, of 1 | adds it: 9 |
+| an extension that is required and not known | reads the rest, without a word |
+| a mesh that is marked `lowres` | reads it as the shape |
 | an object of a displacement mesh, beside others | KeyError |
 | a lattice of beams, alone or beside a plate | AttributeError |
 | a part whose name is percent-encoded | an empty scene, without a word |
+| a root model that lies where its relationships say, not at the usual place | StopIteration |
+| units, assemblies of 5 levels, mirror images | as here |
 """
 
 from __future__ import annotations
@@ -30,12 +36,8 @@ _DEEPEST = 64
 # Types of objects that are no part of what is built.
 _NO_MATERIAL = ("support", "solidsupport", "other")
 
-_WHAT = {
-    "displacementmesh": "a displacement mesh",
-    "booleanshape": "a boolean shape",
-    "levelset": "a level set",
-    "implicitfunction": "an implicit function",
-}
+# Lines of notes that people are shown; a file can give cause for millions.
+_MOST_NOTES = 20
 
 _Mesh = tuple[FloatArray, IntArray]
 
@@ -73,11 +75,9 @@ def read_3mf(path: Path, most_faces: int) -> RawMesh:
     scene = _Scene(root, objects, roles, most_faces)
     items = [item for item in model.items if item.printable] or model.items
     if len(items) < len(model.items):
-        scene.notes.append(
-            f"{len(model.items) - len(items)} items that are not printable are left out"
-        )
+        scene.note(f"{len(model.items) - len(items)} items that are not printable are left out")
     vertices, faces = scene.assemble(items)
-    return RawMesh(vertices, faces, unit=model.unit, notes=tuple(scene.notes))
+    return RawMesh(vertices, faces, unit=model.unit, notes=scene.few_notes())
 
 
 def _read_models(package: Package, root: str, most_faces: int) -> tuple[dict[Key, Object], Model]:
@@ -88,6 +88,11 @@ def _read_models(package: Package, root: str, most_faces: int) -> tuple[dict[Key
     while pending:
         model = Model(package, pending.pop(), most_faces)
         first = first or model
+        if model.unit != first.unit:
+            raise ValueError(
+                f"{model.part} is in the unit {model.unit}, its root model {root} in {first.unit}; "
+                "all models must be in one unit"
+            )
         objects |= model.objects
         for place in [*model.items, *(p for o in model.objects.values() for p in o.parts)]:
             if place.key[0] not in done:
@@ -105,7 +110,7 @@ class _Scene:
     objects: dict[Key, Object]
     roles: Roles
     most_faces: int
-    notes: list[str] = field(default_factory=list)
+    notes: dict[str, None] = field(default_factory=dict)
     _sizes: dict[Key, int] = field(default_factory=dict)
     _carved: dict[Key, _Mesh] = field(default_factory=dict)
 
@@ -117,7 +122,12 @@ class _Scene:
                 f"its {count} triangles and instances are more than {self.most_faces}; simplify "
                 "it first"
             )
-        meshes = [self._placed(place) for place in self._material(places)]
+        material = self._material(places)
+        if not material:
+            raise ValueError(
+                f"none of its items is material ({next(iter(self.notes))}); at least one must be"
+            )
+        meshes = [self._placed(place) for place in material]
         return _joined([mesh for parts in meshes for mesh in parts])
 
     def _size(self, key: Key, depth: int) -> int:
@@ -140,7 +150,7 @@ class _Scene:
         for place in places:
             what = self.objects[place.key]
             if what.type in _NO_MATERIAL:
-                self._note(f"{_called(place.key, what)} is of type {what.type} and left out")
+                self.note(f"{_called(place.key, what)} is of type {what.type} and left out")
             else:
                 kept.append(place)
         return kept
@@ -152,7 +162,7 @@ class _Scene:
         while pending:
             place = pending.pop()
             what, turn, shift = self.objects[place.key], place.matrix[:3], place.matrix[3]
-            self._check(place.key, what)
+            what.check(_called(place.key, what))
             own, parts = self._own(place.key, what)
             pending += [
                 Place(p.key, np.vstack([p.matrix[:3] @ turn, p.matrix[3] @ turn + shift]))
@@ -164,19 +174,6 @@ class _Scene:
                 faces = faces[:, ::-1] if np.linalg.det(turn) < 0 else faces
                 found.append((points @ turn + shift, faces))
         return found
-
-    def _check(self, key: Key, what: Object) -> None:
-        """Refuse what would vanish, or come back in part."""
-        name = _called(key, what)
-        if what.beams:
-            raise ValueError(
-                f"{name} has a lattice of {what.beams} beams, which are not read; export it as "
-                "triangles"
-            )
-        if not what.corners and not what.parts:
-            kind = _WHAT.get(what.other, f"<{what.other}>") if what.other else ""
-            reason = f"consists of {kind}, which is not read" if kind else "has no triangles"
-            raise ValueError(f"{name} {reason}; export it as triangles")
 
     def _own(self, key: Key, what: Object) -> tuple[_Mesh | None, list[Place]]:
         """Triangles of an object itself, and its parts, without what a slicer leaves out."""
@@ -195,7 +192,10 @@ class _Scene:
             if key[0] != self.root or key[1] not in self.roles.volumes:
                 return mesh, []
             solid, negative = self._volumes_by_role(key, what, mesh)
-        self._carved[key] = difference(solid, negative) if negative else _joined(solid)
+        try:
+            self._carved[key] = difference(solid, negative) if negative else _joined(solid)
+        except ValueError as error:
+            raise ValueError(f"{_called(key, what)}: {error}") from error
         if not len(self._carved[key][1]):
             raise ValueError(f"of {_called(key, what)} its negative volumes leave nothing")
         return self._carved[key], []
@@ -214,7 +214,9 @@ class _Scene:
             else:
                 self._note_left_out(role, name or part.key[1], key, what)
         if not solid:
-            raise ValueError(f"{_called(key, what)} has no part that is material")
+            raise ValueError(
+                f"{_called(key, what)} has no part that is material; at least one must be"
+            )
         return solid, negative
 
     def _volumes_by_role(
@@ -242,18 +244,27 @@ class _Scene:
         if rest.any():
             solid.append((points, faces[rest]))
         if not solid:
-            raise ValueError(f"{_called(key, what)} has no volume that is material")
+            raise ValueError(
+                f"{_called(key, what)} has no volume that is material; at least one must be"
+            )
         return solid, negative
 
     def _note_left_out(self, role: str, name: str, key: Key, what: Object) -> None:
-        self._note(f"{role} {name!r} of {_called(key, what)} is no material and left out")
+        self.note(f"{role} {name!r} of {_called(key, what)} is no material and left out")
 
     def _note_subtracted(self, name: str, key: Key, what: Object) -> None:
-        self._note(f"{NEGATIVE} {name!r} of {_called(key, what)} is subtracted")
+        self.note(f"{NEGATIVE} {name!r} of {_called(key, what)} is subtracted")
 
-    def _note(self, line: str) -> None:
-        if line not in self.notes:
-            self.notes.append(line)
+    def note(self, line: str) -> None:
+        """Add a line, once."""
+        self.notes[line] = None
+
+    def few_notes(self) -> tuple[str, ...]:
+        """Return the first notes, and how many more there are."""
+        notes = list(self.notes)
+        more = len(notes) - _MOST_NOTES
+        counted = [f"{more} more objects or parts are left out or subtracted"] if more > 0 else []
+        return (*notes[:_MOST_NOTES], *counted)
 
 
 def _mesh_of(what: Object) -> _Mesh:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
@@ -34,6 +36,23 @@ UNITS = {
     "meter": "metre",
 }
 
+# What extensions call a mesh that is meant as it is; others stand for a shape that lies elsewhere.
+_FULL = "fullres"
+_RESOLUTIONS = ("meshresolution", "modelresolution")
+
+_WHAT = {
+    "slicestack": "a stack of slices",
+    "displacementmesh": "a displacement mesh",
+    "booleanshape": "a boolean shape",
+    "levelset": "a level set",
+    "implicitfunction": "an implicit function",
+}
+
+# Determinants this small, against the product of the rows' lengths, are of a plane.
+_SINGULAR = 1e-12
+
+Number = TypeVar("Number", int, float)
+
 # An object is told by the part of the archive that has it, and by its number there.
 Key = tuple[str, str]
 
@@ -63,6 +82,8 @@ class Object:
         What it consists of that is neither, by the element's name.
     beams : int
         Of its lattice.
+    resolution : str
+        "fullres", or what the file says that the mesh is good for.
     """
 
     type: str = "model"
@@ -72,22 +93,49 @@ class Object:
     parts: list[Place] = field(default_factory=list)
     other: str = ""
     beams: int = 0
+    resolution: str = _FULL
+
+    def check(self, name: str) -> None:
+        """Refuse, by the `name` that people know it by, what would vanish or come back in part.
+
+        Raises
+        ------
+        ValueError
+            If it consists of anything but triangles and components, or stands for another shape.
+        """
+        if self.beams:
+            raise ValueError(
+                f"{name} has a lattice of {self.beams} beams, which are not read; export it as "
+                "triangles"
+            )
+        if not self.corners and not self.parts:
+            kind = _WHAT.get(self.other, f"<{self.other}>") if self.other else ""
+            reason = f"consists of {kind}, which is not read" if kind else "has no triangles"
+            raise ValueError(f"{name} {reason}; export it as triangles")
+        if self.resolution != _FULL:
+            raise ValueError(
+                f"{name} is marked {self.resolution}, so its triangles only stand for the shape; "
+                "export it in full resolution"
+            )
+        if self.corners and self.parts:
+            raise ValueError(f"{name} has a mesh and components; it must have one of them")
 
 
 class Model:
-    """What is kept of one model of a package: `objects`, `items` and `unit`.
+    """What is kept of one model of a package: `part`, `objects`, `items` and `unit`.
 
     Raises
     ------
     ValueError
-        If it requires an extension that is not known, or has more than `most_faces` triangles.
+        If it requires an extension that is not known, has more than `most_faces` triangles, or
+        an element lacks what it must have.
     """
 
     def __init__(self, package: Package, part: str, most_faces: int) -> None:
         self.objects: dict[Key, Object] = {}
         self.items: list[Place] = []
         self.unit = UNITS["millimeter"]
-        self._part = part
+        self.part = part
         self._most_faces = most_faces
         self._prefixes: dict[str, str] = {}
         self._object = Object()
@@ -115,20 +163,19 @@ class Model:
                 raise ValueError(f"its unit is {given!r}; it must be one of {', '.join(UNITS)}")
             self.unit = UNITS[given]
         elif tag == "object":
-            self._object = Object(attributes.get("type", "model"), attributes.get("name", ""))
-            self.objects[self._part, attributes["id"]] = self._object
+            self._add_object(attributes)
         elif tag == "vertex" and within == "vertices":
-            self._object.coordinates.extend([float(attributes[axis]) for axis in "xyz"])
+            self._object.coordinates.extend(_numbers(float, tag, attributes, "xyz"))
         elif tag == "triangle" and within == "triangles":
-            self._object.corners.extend([int(attributes[k]) for k in ("v1", "v2", "v3")])
+            self._object.corners.extend(_numbers(int, tag, attributes, ("v1", "v2", "v3")))
             if len(self._object.corners) > 3 * self._most_faces:
                 raise ValueError(
                     f"it has more than {self._most_faces} triangles; simplify it first"
                 )
         elif tag == "component":
-            self._object.parts.append(self._place(attributes))
+            self._object.parts.append(self._place(tag, attributes))
         elif tag == "item":
-            self.items.append(self._place(attributes))
+            self.items.append(self._place(tag, attributes))
 
     def _end(self, name: str) -> None:
         self._path.pop()
@@ -142,9 +189,59 @@ class Model:
                     "it without"
                 )
 
-    def _place(self, attributes: dict[str, str]) -> Place:
+    def _add_object(self, attributes: dict[str, str]) -> None:
+        key = self.part, _needed("object", attributes, "id")
+        if key in self.objects:
+            raise ValueError(f"two objects have the id {key[1]}; each must have one of its own")
+        self._object = Object(attributes.get("type", "model"), attributes.get("name", ""))
+        self.objects[key] = self._object
+        for name, value in attributes.items():
+            local = name.rpartition(" ")[2]
+            if local in _RESOLUTIONS:
+                self._object.resolution = value
+            elif local == "slicestackid":
+                self._object.other = "slicestack"
+
+    def _place(self, tag: str, attributes: dict[str, str]) -> Place:
         part = next((v for k, v in attributes.items() if k.rpartition(" ")[2] == "path"), None)
-        numbers = attributes.get("transform", "1 0 0 0 1 0 0 0 1 0 0 0").split()
-        matrix = np.array(numbers, dtype=np.float64).reshape(4, 3)
-        key = (part_name(part) if part else self._part, attributes["objectid"])
+        key = (part_name(part) if part else self.part, _needed(tag, attributes, "objectid"))
+        matrix = _matrix(key[1], attributes.get("transform", "1 0 0 0 1 0 0 0 1 0 0 0"))
         return Place(key, matrix, attributes.get("printable", "1") != "0")
+
+
+def _needed(tag: str, attributes: dict[str, str], name: str) -> str:
+    if name not in attributes:
+        raise ValueError(f"a <{tag}> has no attribute {name}; it must have one")
+    return attributes[name]
+
+
+def _numbers(
+    convert: Callable[[str], Number], tag: str, attributes: dict[str, str], names: Iterable[str]
+) -> list[Number]:
+    try:
+        return [convert(attributes[name]) for name in names]
+    except (KeyError, ValueError) as error:
+        given = " ".join(f'{name}="{value}"' for name, value in attributes.items())[:80]
+        kind = "whole numbers" if convert is int else "numbers"
+        raise ValueError(
+            f"a <{tag}> has {given or 'no attributes'}; it must have the {kind} {', '.join(names)}"
+        ) from error
+
+
+def _matrix(number: str, transform: str) -> FloatArray:
+    try:
+        matrix = np.array(transform.split(), dtype=np.float64).reshape(4, 3)
+    except ValueError:
+        matrix = np.full((4, 3), np.nan)
+    if not np.isfinite(matrix).all():
+        raise ValueError(
+            f"object {number} is placed by the transform {transform[:80]!r}; it must be 12 finite "
+            "numbers"
+        )
+    turn = matrix[:3]
+    if abs(np.linalg.det(turn)) <= _SINGULAR * np.linalg.norm(turn, axis=1).prod():
+        raise ValueError(
+            f"object {number} is flattened by the transform {transform[:80]!r}; it must keep a "
+            "volume"
+        )
+    return matrix

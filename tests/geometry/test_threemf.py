@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from doh3d.errors import MeshError
 from doh3d.geometry import formats
 from doh3d.geometry.formats import read_mesh
-from doh3d.geometry.inspection import inspect_mesh
 from doh3d.geometry.mesh import load_mesh
 
 TETRAHEDRON = (
@@ -152,6 +151,11 @@ def cubes(number, *boxes, kind="model"):
     )
 
 
+def enclosed(mesh):
+    """Volume of all bodies, what overlaps being counted with each."""
+    return trimesh.Trimesh(mesh.vertices, mesh.faces, process=False).volume
+
+
 def pack(folder, parts):
     path = folder / "a.3mf"
     with zipfile.ZipFile(path, "w") as archive:
@@ -176,7 +180,7 @@ class TestSlicers:
     @pytest.mark.parametrize(
         ("kind", "volume", "note"),
         [
-            ("ModelPart", 8 + 32 - 4, None),
+            ("ModelPart", 8 + 4**2 * 2, None),
             ("NegativeVolume", 4, "negative volume 'v1' of object 1 'thing' is subtracted"),
             ("ParameterModifier", 8, "modifier 'v1' of object 1 'thing' is no material"),
             ("SupportBlocker", 8, "support blocker 'v1'"),
@@ -193,7 +197,7 @@ class TestSlicers:
         )
         read = read_mesh(path)
         assert [note is None or note in line for line in read.notes] == [True] * (note is not None)
-        assert inspect_mesh(path).shape.volume == pytest.approx(volume, rel=0.01)
+        assert enclosed(read) == pytest.approx(volume)
 
     def test_modifiers_as_they_were_noted_first(self, tmp_path):
         notes = prusa("0", "1", key="modifier")
@@ -203,7 +207,7 @@ class TestSlicers:
 
     @pytest.mark.parametrize(
         ("kind", "volume"),
-        [("normal_part", 8 + 32 - 4), ("negative_part", 4), ("modifier_part", 8)],
+        [("normal_part", 8 + 4**2 * 2), ("negative_part", 4), ("modifier_part", 8)],
     )
     def test_parts_of_an_assembly(self, tmp_path, kind, volume):
         main = model(
@@ -224,8 +228,9 @@ class TestSlicers:
                 "Metadata/model_settings.config": notes,
             },
         )
-        assert inspect_mesh(path).shape.volume == pytest.approx(2 * volume, rel=0.01)
-        assert len(read_mesh(path).notes) == (kind != "normal_part")
+        read = read_mesh(path)
+        assert enclosed(read) == pytest.approx(2 * volume)
+        assert len(read.notes) == (kind != "normal_part")
 
     def test_negative_volumes_of_open_surfaces_are_refused(self, tmp_path):
         open_box = cubes(1, BIG, HALF).replace('<triangle v1="1"', '<triangle v1="0"', 1)
@@ -233,7 +238,9 @@ class TestSlicers:
             "3D/3dmodel.model": model(open_box, '<item objectid="1"/>'),
             "Metadata/Slic3r_PE_model.config": prusa("ModelPart", "NegativeVolume"),
         }
-        with pytest.raises(MeshError, match="not a closed surface; subtract it in the slicer"):
+        with pytest.raises(
+            MeshError, match=r"object 1 'thing': .* closed surface; subtract it in the slicer"
+        ):
             read_mesh(pack(tmp_path, parts))
 
     def test_what_is_subtracted_whole_is_refused(self, tmp_path):
@@ -298,6 +305,102 @@ def test_the_root_is_named_by_the_packages_relationships(tmp_path):
         load_mesh(pack(tmp_path, parts))
 
 
+def test_a_model_that_states_no_unit_is_in_millimetres(tmp_path):
+    text = model(TETRAHEDRON, '<item objectid="1"/>').replace('unit="millimeter" ', "")
+    assert read_mesh(save(tmp_path, text)).unit == "millimetre"
+
+
+def test_models_of_different_units_are_refused(tmp_path):
+    main = model("", '<item objectid="1" p:path="/3D/1.model"/>')
+    other = model(TETRAHEDRON, "").replace("millimeter", "inch")
+    with pytest.raises(MeshError, match=r"3d/1\.model is in the unit inch, its root .* millimetre"):
+        read_mesh(save(tmp_path, main, other))
+
+
+def test_a_build_of_nothing_but_supports_is_refused_by_its_reason(tmp_path):
+    text = model(cubes(1, BIG, kind="support"), '<item objectid="1"/>')
+    with pytest.raises(MeshError, match=r"none of its items is material \(object 1 'thing' is of"):
+        read_mesh(save(tmp_path, text))
+
+
+def test_notes_beyond_the_first_are_counted(tmp_path):
+    supports = [cubes(number, OTHER, kind="support") for number in range(2, 52)]
+    items = "".join(f'<item objectid="{number}"/>' for number in range(1, 52))
+    notes = read_mesh(save(tmp_path, model(cubes(1, BIG) + "".join(supports), items))).notes
+    assert len(notes) == 21
+    assert notes[0] == "object 2 'thing' is of type support and left out"
+    assert notes[-1] == "30 more objects or parts are left out or subtracted"
+
+
+ITEM = '<item objectid="1"/>'
+
+
+@pytest.mark.parametrize(
+    ("objects", "items", "message"),
+    [
+        (TETRAHEDRON.replace('id="1" ', ""), ITEM, "a <object> has no attribute id"),
+        (TETRAHEDRON, "<item/>", "a <item> has no attribute objectid"),
+        (
+            TETRAHEDRON.replace(' v2="2"', "", 1),
+            ITEM,
+            'a <triangle> has v1="0" v3="1"; it must have the whole numbers v1, v2, v3',
+        ),
+        (TETRAHEDRON.replace('x="0"', 'x="a"', 1), ITEM, 'a <vertex> has x="a" y="0" z="0"; it'),
+        (TETRAHEDRON * 2, ITEM, "two objects have the id 1; each must"),
+        (
+            TETRAHEDRON.replace(
+                "</mesh>", '</mesh><components><component objectid="2"/></components>'
+            )
+            + cubes(2, BIG),
+            ITEM,
+            "object 1 has a mesh and components; it must have one of them",
+        ),
+        *(
+            (TETRAHEDRON, f'<item objectid="1" transform="{transform}"/>', message)
+            for transform, message in [
+                ("1 0 0", "placed by the transform '1 0 0'; it must be 12 finite numbers"),
+                ("nan 0 0 0 1 0 0 0 1 0 0 0", "must be 12 finite numbers"),
+                ("1 2 3 2 4 6 0 0 1 0 0 0", "object 1 is flattened by the transform '1 2 3"),
+                ("0 0 0 0 0 0 0 0 0 0 0 0", "object 1 is flattened"),
+            ]
+        ),
+    ],
+)
+def test_damaged_elements_are_named(tmp_path, objects, items, message):
+    with pytest.raises(MeshError, match=message):
+        read_mesh(save(tmp_path, model(objects, items)))
+
+
+def test_thin_but_whole_transforms_are_applied(tmp_path):
+    item = '<item objectid="1" transform="1 0 0 0 1e-7 0 0 0 1e-7 0 0 0"/>'
+    mesh = read_mesh(save(tmp_path, model(TETRAHEDRON, item)))
+    np.testing.assert_allclose(np.ptp(mesh.vertices, axis=0), [1, 1e-7, 1e-7])
+
+
+SLICES = "http://schemas.microsoft.com/3dmanufacturing/slice/2015/07"
+ALTERNATIVES = "http://schemas.microsoft.com/3dmanufacturing/production/alternatives/2021/04"
+
+
+@pytest.mark.parametrize(
+    ("namespace", "attribute", "message"),
+    [
+        (SLICES, 's:meshresolution="fullres" s:slicestackid="4"', None),
+        (SLICES, 's:meshresolution="lowres" s:slicestackid="4"', "object 1 is marked lowres"),
+        (ALTERNATIVES, 's:modelresolution="obfuscated"', "object 1 is marked obfuscated"),
+    ],
+)
+def test_a_mesh_that_only_stands_for_the_shape_is_refused(tmp_path, namespace, attribute, message):
+    text = model(TETRAHEDRON.replace("type=", f"{attribute} type="), ITEM).replace(
+        "xmlns:p=", f'requiredextensions="s" xmlns:s="{namespace}" xmlns:p='
+    )
+    path = save(tmp_path, text)
+    if message is None:
+        assert load_mesh(path).volume == pytest.approx(1 / 6)
+    else:
+        with pytest.raises(MeshError, match=message):
+            read_mesh(path)
+
+
 BEAMS = "http://schemas.microsoft.com/3dmanufacturing/beamlattice/2017/02"
 LATTICE = '<b:beamlattice><b:beams><b:beam v1="0" v2="1"/></b:beams></b:beamlattice></mesh>'
 
@@ -312,6 +415,10 @@ LATTICE = '<b:beamlattice><b:beams><b:beam v1="0" v2="1"/></b:beams></b:beamlatt
         ),
         ('<object id="1"><b:stuff/></object>', "object 1 consists of <stuff>, which is not read"),
         ('<object id="1"><mesh><vertices/><triangles/></mesh></object>', "has no triangles"),
+        (
+            '<object id="1" b:slicestackid="4"><mesh><vertices/><triangles/></mesh></object>',
+            "object 1 consists of a stack of slices, which is not read",
+        ),
     ],
 )
 def test_an_object_that_would_vanish_is_refused(tmp_path, objects, message):
