@@ -14,7 +14,6 @@ from doh3d.codec.container import read_code
 from doh3d.codec.inspection import describe
 from doh3d.codec.shape_code import ShapeCode
 from doh3d.codec.signal_code import SignalCode
-from doh3d.crew import Crew, crew_of_all_threads
 from doh3d.devices import full_precision, resolve_device
 from doh3d.errors import ConfigError
 from doh3d.geometry.extraction import extract
@@ -27,6 +26,7 @@ from doh3d.hypernetwork.projection import make_projection
 from doh3d.hypernetwork.target import TargetWeights, evaluate_points
 from doh3d.interop.notebook import field_html, summary
 from doh3d.limits import DEFAULT_LIMITS, Limits
+from doh3d.thread_team import ThreadTeam, team_of_all_threads
 
 if TYPE_CHECKING:
     import trimesh
@@ -142,13 +142,13 @@ class OccupancyField:
         check_resolution(resolution)
         lattice = Lattice.over_box(self.code.half_extents, resolution)
         latents = len(self.code.latent.values)
-        with crew_of_all_threads() as crew:
+        with team_of_all_threads() as team:
             vertices, faces = extract(
                 OccupancyLattice(
                     self,
                     lattice,
                     lambda work: self._limits.check_work(work, latents, resolution),
-                    crew,
+                    team,
                 ),
                 lambda crossed: self._limits.check_surface(crossed, resolution),
             )
@@ -222,9 +222,9 @@ class OccupancyLattice:
         field: OccupancyField,
         lattice: Lattice,
         check: Callable[[int], None] = lambda work: None,
-        crew: Crew | None = None,
+        team: ThreadTeam | None = None,
     ) -> None:
-        self._crew = crew or Crew()
+        self._team = team or ThreadTeam()
         self.shape = lattice.shape
         self._check = check
         self._work = 0
@@ -239,7 +239,7 @@ class OccupancyLattice:
             field.weights,
             [self._tensor(axis) for axis in coordinates],
             max(field.chunk // architecture.cells, _LEAST_CHUNK),
-            self._crew,
+            self._team,
         )
         half_extents = field.code.half_extents.astype(np.float32)
         self._beyond = [
@@ -282,7 +282,7 @@ class OccupancyLattice:
                 self._field.weights,
                 [self._tensor(axis.astype(np.float32)) for axis in centres],
                 (half,) * 3,
-                crew=self._crew,
+                team=self._team,
             )
         return self._bounds[size]
 

@@ -32,7 +32,6 @@ from matplotlib.figure import Figure
 
 import doh3d
 from doh3d.codec.container import parse, serialize
-from doh3d.crew import Crew
 from doh3d.evaluation.evaluate import field_iou
 from doh3d.field import OccupancyField, decode_weights
 from doh3d.fitting.compress import make_config
@@ -46,6 +45,7 @@ from doh3d.fitting.resumable import fit_signal
 from doh3d.geometry.sampling import sample_occupancy
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.projection import make_projection
+from doh3d.thread_team import ThreadTeam
 from reference_encoder import ReferenceEncoder, reference_config
 from reference_encoder import encode as encode_by_reference
 from result_table import ResultTable, Row
@@ -175,8 +175,8 @@ def measure_step(size: str, mesh: Path) -> Values:
     ours_config = replace(
         make_config(latent=4000, width=48, octaves=3), batch_size=8192, pool_size=8192
     )
-    crew = Crew(threads)
-    ours = Optimisation([samples], ours_config, 0.4, CPU, crew=crew)
+    team = ThreadTeam(threads)
+    ours = Optimisation([samples], ours_config, 0.4, CPU, team=team)
     theirs = ReferenceEncoder(samples, config)
 
     def our_step() -> None:
@@ -195,7 +195,7 @@ def measure_step(size: str, mesh: Path) -> Values:
     # Two operations for each weight and point: forward, and backward to weights and inputs.
     products = 3 * architecture.weight_count - architecture.layer_sizes[0]
     share = 2 * 8192 * products / seconds / matmul_peak() / threads
-    crew.close()
+    team.close()
     return {
         "threads": "1 thread" if threads == 1 else f"{threads} threads",
         "n": 4000,

@@ -7,8 +7,8 @@ import threading
 import pytest
 import torch
 
-from doh3d.crew import Crew
 from doh3d.devices import full_precision, one_thread, resolve_device
+from doh3d.thread_team import ThreadTeam
 
 LEGACY = "torch.set_float32_matmul_precision('medium')"
 SETTINGS = [
@@ -67,7 +67,7 @@ def test_calls_that_overlap_leave_nothing_behind(two_threads):
 
 
 def test_helpers_compute_alone_whatever_others_do(two_threads):
-    crew = Crew(2)
+    team = ThreadTeam(2)
     meeting = threading.Barrier(2, timeout=60)
     seen = {}
 
@@ -75,8 +75,8 @@ def test_helpers_compute_alone_whatever_others_do(two_threads):
         meeting.wait()
         seen[thread] = torch.get_num_threads()
 
-    crew.run(look, 2)
-    crew.close()
+    team.run(look, 2)
+    team.close()
     assert seen == {0: 2, 1: 1}
     assert in_new_thread(torch.get_num_threads) == 2
 

@@ -14,7 +14,6 @@ from doh3d.codec.entropy import choose_model
 from doh3d.codec.quantization import nearest_step_index
 from doh3d.codec.shape_code import ShapeCode, shape_box
 from doh3d.codec.signal_code import ParameterGroup
-from doh3d.crew import Crew
 from doh3d.errors import ConfigError, FormatError
 from doh3d.field import OccupancyField, OccupancyLattice
 from doh3d.geometry.dense import dense_surface, dense_values
@@ -25,6 +24,7 @@ from doh3d.geometry.transform import NormalizingTransform
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.partition import Partition
 from doh3d.limits import Limits
+from doh3d.thread_team import ThreadTeam
 
 
 def random_code(*, seed=0, n=300, dense=False, architecture=None, double=False):
@@ -202,10 +202,10 @@ def test_bounds_and_values_are_the_same_bits_whoever_computes_them(monkeypatch, 
     nodes = index_grid(np.array(lattice.shape))
     found = []
     for threads in (1, 3):
-        crew = Crew(threads)
-        on_lattice = OccupancyLattice(field, lattice, crew=crew)
+        team = ThreadTeam(threads)
+        on_lattice = OccupancyLattice(field, lattice, team=team)
         found.append((on_lattice.planes(blocks, 4), on_lattice.logits(nodes)))
-        crew.close()
+        team.close()
     assert all(map(np.array_equal, *found))
     assert np.isfinite(found[0][0]).all()
 

@@ -8,9 +8,9 @@ from typing import NamedTuple, Protocol
 
 import torch
 
-from doh3d.crew import Crew
 from doh3d.fitting.config import FitConfig
 from doh3d.fitting.pool import EncodedPools
+from doh3d.thread_team import ThreadTeam
 
 # Share of the draws that follow the samples' errors; the others are uniform, so that no sample
 # counts for more than five of those drawn.
@@ -124,7 +124,7 @@ class DrawsByError:
     interval : int
         Draws are for a multiple of so many steps.
     seed : int
-    crew : Crew, optional
+    team : ThreadTeam, optional
         Who gathers what was drawn.
     """
 
@@ -137,10 +137,10 @@ class DrawsByError:
         steps: int,
         interval: int,
         seed: int,
-        crew: Crew | None = None,
+        team: ThreadTeam | None = None,
     ) -> None:
         self._size = size
-        self._crew = crew or Crew()
+        self._team = team or ThreadTeam()
         self._seed = seed
         self._steps_each = interval * max(1, round(_DRAW_SHARE * steps / interval))
         # Alike as long as nothing is known of them.
@@ -164,14 +164,14 @@ class DrawsByError:
                 measure(self._errors)
             self._draw(draw)
         self._rows = self._drawn[turn]
-        some = math.ceil(len(self._rows) / self._crew.threads)
+        some = math.ceil(len(self._rows) / self._team.threads)
 
         def gather(_: int, piece: int) -> None:
             part = slice(piece * some, (piece + 1) * some)
             for pool, buffer in self._gathered:
                 torch.index_select(pool, 0, self._rows[part], out=buffer[part])
 
-        self._crew.run(gather, self._crew.threads)
+        self._team.run(gather, self._team.threads)
         return self._batch
 
     def learn(self, errors: torch.Tensor) -> None:
@@ -219,7 +219,7 @@ class DrawsByError:
 
 
 def batches_of(
-    config: FitConfig, pools: EncodedPools, size: int, interval: int, crew: Crew | None = None
+    config: FitConfig, pools: EncodedPools, size: int, interval: int, team: ThreadTeam | None = None
 ) -> Batches:
     """Batches of `size` samples from each of K pools, as the configuration says.
 
@@ -237,5 +237,5 @@ def batches_of(
         steps=config.steps,
         interval=interval,
         seed=config.seed,
-        crew=crew,
+        team=team,
     )

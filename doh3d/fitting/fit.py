@@ -7,13 +7,13 @@ import time
 
 import torch
 
-from doh3d.crew import crew_of_all_threads
 from doh3d.errors import Doh3dError
 from doh3d.fitting.checkpoint import Work
 from doh3d.fitting.config import FitConfig, Loss
 from doh3d.fitting.optimisation import Optimisation
 from doh3d.fitting.results import FitProgress, FitResult, ProgressFunction
 from doh3d.fitting.signal import Samples
+from doh3d.thread_team import team_of_all_threads
 
 __all__ = ["FitProgress", "FitResult", "Optimisation", "ProgressFunction", "fit_latent"]
 
@@ -67,8 +67,8 @@ def fit_latent(
     )
     started = time.perf_counter()
     for rate in rates:
-        with crew_of_all_threads() as crew:
-            optimisation = Optimisation([samples], config, rate, device, crew=crew)
+        with team_of_all_threads() as team:
+            optimisation = Optimisation([samples], config, rate, device, team=team)
             saved = work.ongoing(optimisation.state()) if work is not None else None
             if saved is not None and saved["learning_rate"] == rate:
                 _log.info("going on from the checkpoint")

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import torch
 
-from doh3d.crew import Crew
 from doh3d.fitting.config import Loss
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.target import TargetWeights, split_many
+from doh3d.thread_team import ThreadTeam
 
 # Squared error that is added under the logarithm: about what rounding to 8 bits makes of values in
 # [-1, 1]. Below it nothing is to be gained.
@@ -61,7 +61,7 @@ class TargetBackward:
     loss : "cross-entropy" or "log-squared-error"
     shares : (K,) float32, optional
         Of each network in one loss; their sum is 1. Without them each has its own.
-    crew : Crew, optional
+    team : ThreadTeam, optional
         Who computes. The result does not depend on how many they are.
 
     Attributes
@@ -81,17 +81,17 @@ class TargetBackward:
         device: torch.device,
         loss: Loss = "cross-entropy",
         shares: torch.Tensor | None = None,
-        crew: Crew | None = None,
+        team: ThreadTeam | None = None,
     ) -> None:
         self._architecture = architecture
         self._loss = loss
         self._shares = None if shares is None else shares[:, None, None]
-        self._crew = crew or Crew()
+        self._team = team or ThreadTeam()
         networks, rows = _size_of_a_piece(architecture.width, count, batch, device)
         self._cells = list(_slices(count, networks))
         self._rows = list(_slices(batch, rows))
-        self._benches = [
-            _Bench(architecture, networks, rows, device) for _ in range(self._crew.threads)
+        self._workspaces = [
+            _Workspace(architecture, networks, rows, device) for _ in range(self._team.threads)
         ]
         self.outputs = torch.empty((count, batch, architecture.out_dim), device=device)
         self.errors = torch.empty_like(self.outputs)
@@ -135,17 +135,17 @@ class TargetBackward:
         def differentiate(thread: int, piece: int) -> None:
             part, group = divmod(piece, len(self._cells))
             cells, rows = self._cells[group], self._rows[part]
-            bench = self._benches[thread].take(cells, rows)
+            workspace = self._workspaces[thread].take(cells, rows)
             outputs = self.outputs[cells, rows]
-            bench.forward(weights, features[cells, rows], outputs)
-            self._subtract(outputs, values[cells, rows], bench.of_outputs)
+            workspace.forward(weights, features[cells, rows], outputs)
+            self._subtract(outputs, values[cells, rows], workspace.of_outputs)
             if importance is not None:
-                torch.abs(bench.of_outputs, out=self.errors[cells, rows])
-                bench.of_outputs.mul_(importance[cells, rows])
-            bench.of_outputs.mul_(self._scale(cells))
-            bench.backward(weights, features[cells, rows], self._split[part])
+                torch.abs(workspace.of_outputs, out=self.errors[cells, rows])
+                workspace.of_outputs.mul_(importance[cells, rows])
+            workspace.of_outputs.mul_(self._scale(cells))
+            workspace.backward(weights, features[cells, rows], self._split[part])
 
-        self._crew.run(differentiate, len(self._cells) * len(self._rows))
+        self._team.run(differentiate, len(self._cells) * len(self._rows))
         found = self._gradient
         if len(self._rows) > 1:
             torch.sum(self._weights, dim=0, out=found.weights)
@@ -177,13 +177,13 @@ class TargetBackward:
 
         def evaluate(thread: int, piece: int) -> None:
             cells, rows = pieces[piece]
-            bench = self._benches[thread].take(cells, rows)
+            workspace = self._workspaces[thread].take(cells, rows)
             target = errors[cells, rows]
-            bench.forward(weights, features[cells, rows], target)
+            workspace.forward(weights, features[cells, rows], target)
             self._subtract(target, values[cells, rows], target)
             target.abs_()
 
-        self._crew.run(evaluate, len(pieces))
+        self._team.run(evaluate, len(pieces))
 
     def _subtract(self, outputs: torch.Tensor, values: torch.Tensor, delta: torch.Tensor) -> None:
         """Write into `delta` what outputs give, a probability or themselves, less the values.
@@ -211,7 +211,7 @@ class TargetBackward:
         found.biases.div_(error + LEAST_SQUARED_ERROR)
 
 
-class _Bench:
+class _Workspace:
     """What one thread works with: all activations of a piece, and their gradients.
 
     A smooth network's activations s (v - s / 2), v being its argument plus 1 and s that clamped
@@ -238,7 +238,7 @@ class _Bench:
         self._slopes: list[torch.Tensor] = []
         self._deltas: list[torch.Tensor] = []
 
-    def take(self, cells: slice, rows: slice) -> _Bench:
+    def take(self, cells: slice, rows: slice) -> _Workspace:
         """Get ready for a piece."""
         self._cells = cells
         size = (cells.stop - cells.start, rows.stop - rows.start)
@@ -309,7 +309,7 @@ class _Bench:
 
 
 def _prepared(architecture: Architecture, weights: TargetWeights) -> TargetWeights:
-    """Weights as `_Bench` takes them: a smooth unit's argument is plus 1, its value twice."""
+    """Weights as `_Workspace` takes them: a smooth unit's argument is plus 1, its value twice."""
     if architecture.activation != "smooth":
         return weights
     first, *others = weights.matrices

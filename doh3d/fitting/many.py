@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from doh3d.codec.container import serialize
-from doh3d.crew import crew_of_all_threads
 from doh3d.devices import resolve_device
 from doh3d.errors import ConfigError, Doh3dError
 from doh3d.fitting.compress import CompressedShape, make_config
@@ -32,6 +31,7 @@ from doh3d.fitting.results import FitResult, ProgressFunction
 from doh3d.geometry.inputs import MeshInput
 from doh3d.geometry.sampling import OccupancySamples
 from doh3d.hypernetwork.architecture import Activation, Architecture, ProjectionKind
+from doh3d.thread_team import team_of_all_threads
 
 _log = logging.getLogger(__name__)
 
@@ -274,8 +274,8 @@ def fit_latents(
     """
     if not samples:
         return []
-    with crew_of_all_threads() as crew:
-        optimisation = Optimisation(samples, config, config.learning_rate, device, crew=crew)
+    with team_of_all_threads() as team:
+        optimisation = Optimisation(samples, config, config.learning_rate, device, team=team)
         sound = optimisation.run(progress, payload_bits=payload_bits)
         results = optimisation.results()
         return [result if each else None for result, each in zip(results, sound, strict=True)]

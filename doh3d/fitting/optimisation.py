@@ -11,7 +11,6 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
 from doh3d.codec.quantization import STEPS, nearest_step_index
-from doh3d.crew import Crew
 from doh3d.fitting.adam import Adam
 from doh3d.fitting.batches import batches_of
 from doh3d.fitting.checkpoint import State, Work
@@ -36,6 +35,7 @@ from doh3d.fitting.soundness import is_sound
 from doh3d.hypernetwork.decoder import weight_gains
 from doh3d.hypernetwork.projection import Projection, make_projection
 from doh3d.hypernetwork.target import TargetWeights, split_many, target_forward
+from doh3d.thread_team import ThreadTeam
 
 _MAX_GRADIENT_NORM = 1.0
 
@@ -74,7 +74,7 @@ class Optimisation:
     projection : Projection, optional
         The configuration's unless another is given, with the descent for it; of one signal.
     descent : type
-    crew : Crew, optional
+    team : ThreadTeam, optional
 
     Attributes
     ----------
@@ -94,7 +94,7 @@ class Optimisation:
         device: torch.device,
         projection: Projection | None = None,
         descent: type[LatentDescent] = LatentDescent,
-        crew: Crew | None = None,
+        team: ThreadTeam | None = None,
     ) -> None:
         configs = [config] * len(samples) if isinstance(config, FitConfig) else list(config)
         self.config = config = configs[0]
@@ -144,7 +144,7 @@ class Optimisation:
         pools = [
             Pool.of(own.architecture, each) for own, each in zip(configs, samples, strict=True)
         ]
-        self._take(pools, crew)
+        self._take(pools, team)
 
     def _make_projection(self) -> Projection:
         config = self.config
@@ -157,16 +157,16 @@ class Optimisation:
         )
         return one.for_many(self._signals) if self._lead else one
 
-    def _take(self, pools: Sequence[Pool], crew: Crew | None) -> None:
+    def _take(self, pools: Sequence[Pool], team: ThreadTeam | None) -> None:
         """Encode all pools once: batches are taken from them."""
         config, cell = self.config, self.config.architecture.of_a_cell
         self.pools = EncodedPools.of(cell, pools, self._device)
         count, length, _ = self.pools.features.shape
         self.batch_size = min(max(1, config.batch_size // self._cells), length)
         self._backward = TargetBackward(
-            cell, count, self.batch_size, self._device, config.loss, self.pools.shares, crew
+            cell, count, self.batch_size, self._device, config.loss, self.pools.shares, team
         )
-        self._batches = batches_of(config, self.pools, self.batch_size, REPORT_INTERVAL, crew)
+        self._batches = batches_of(config, self.pools, self.batch_size, REPORT_INTERVAL, team)
 
     def run(
         self,

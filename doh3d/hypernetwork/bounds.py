@@ -24,7 +24,6 @@ from dataclasses import dataclass
 import torch
 from torch.nn.functional import embedding_bag, one_hot
 
-from doh3d.crew import Crew
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.relaxation import (
     AxisPlace,
@@ -36,6 +35,7 @@ from doh3d.hypernetwork.relaxation import (
     smooth_lines,
 )
 from doh3d.hypernetwork.target import TargetWeights
+from doh3d.thread_team import ThreadTeam
 
 # Numbers in a layer of a chunk of boxes: a few arrays of this many stay within the cache.
 _CPU_NUMBERS = 2**16
@@ -68,7 +68,7 @@ class LogitBounds:
     cell : int, optional
         The cell whose network is bounded, where there is a partition; also over boxes that lie
         elsewhere.
-    crew : Crew, optional
+    team : ThreadTeam, optional
         Who computes.
 
     Attributes
@@ -84,9 +84,9 @@ class LogitBounds:
         centres: Sequence[torch.Tensor],
         half_sides: Sequence[float],
         cell: int | None = None,
-        crew: Crew | None = None,
+        team: ThreadTeam | None = None,
     ) -> None:
-        self._crew = crew or Crew()
+        self._team = team or ThreadTeam()
         self._places: list[AxisPlace | None] = [None] * len(centres)
         if cell is not None:
             assert architecture.partition is not None
@@ -131,7 +131,7 @@ class LogitBounds:
         def bound(_: int, piece: int) -> None:
             found[piece] = self.of_chunk(chunks[piece], for_signs=for_signs)
 
-        self._crew.run(bound, len(chunks))
+        self._team.run(bound, len(chunks))
         return torch.cat([self._centres.new_zeros(2, 0, 4), *found], dim=1)
 
     @torch.no_grad()

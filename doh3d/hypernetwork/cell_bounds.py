@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import torch
 
-from doh3d.crew import Crew
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.bounds import LogitBounds
 from doh3d.hypernetwork.target import TargetWeights
+from doh3d.thread_team import ThreadTeam
 
 # By how much a box may miss a cell and still count as touching it, beyond any rounding.
 _TOUCHING = 2.0**-18
@@ -25,7 +25,7 @@ class CellBounds:
     ----------
     architecture : Architecture
         With a partition.
-    weights, centres, half_sides, crew
+    weights, centres, half_sides, team
         As of `LogitBounds`.
     """
 
@@ -35,11 +35,11 @@ class CellBounds:
         weights: TargetWeights,
         centres: Sequence[torch.Tensor],
         half_sides: Sequence[float],
-        crew: Crew | None = None,
+        team: ThreadTeam | None = None,
     ) -> None:
         partition = architecture.partition
         assert partition is not None
-        self._crew = crew or Crew()
+        self._team = team or ThreadTeam()
         self._cells = [
             LogitBounds(architecture, weights, centres, half_sides, cell)
             for cell in range(partition.cells)
@@ -80,7 +80,7 @@ class CellBounds:
             bounds, rows = pieces[piece]
             planes[piece] = bounds.of_chunk(boxes[rows], for_signs=for_signs)
 
-        self._crew.run(bound, len(pieces))
+        self._team.run(bound, len(pieces))
         for (_, rows), of_rows in zip(pieces, planes, strict=True):
             within = alone[rows]
             found[:, rows[within]] = of_rows[:, within]

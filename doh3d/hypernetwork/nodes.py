@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch.nn.functional import embedding_bag, one_hot
 
-from doh3d.crew import Crew
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.target import TargetWeights, encode_points, target_forward
+from doh3d.thread_team import ThreadTeam
 
 
 class NodeLogits:
@@ -25,7 +25,7 @@ class NodeLogits:
     chunk : int
         Nodes at a time. Matrix products round differently for other numbers of rows, so the
         last chunk is filled up, and a node's logit does not depend on the others asked for.
-    crew : Crew, optional
+    team : ThreadTeam, optional
         Who computes.
     """
 
@@ -35,10 +35,10 @@ class NodeLogits:
         weights: TargetWeights,
         coordinates: Sequence[torch.Tensor],
         chunk: int,
-        crew: Crew | None = None,
+        team: ThreadTeam | None = None,
     ) -> None:
         self._architecture, self._weights, self._chunk = architecture, weights, chunk
-        self._crew = crew or Crew()
+        self._team = team or ThreadTeam()
         dims = len(coordinates)
         tables = []
         for d, axis in enumerate(coordinates):
@@ -58,7 +58,7 @@ class NodeLogits:
         def evaluate(_: int, piece: int) -> None:
             values[piece] = self.of_chunk(chunks[piece])
 
-        self._crew.run(evaluate, len(chunks))
+        self._team.run(evaluate, len(chunks))
         return torch.cat([self._table.new_zeros(0), *values])
 
     @torch.no_grad()
@@ -78,7 +78,7 @@ class CellNodeLogits:
     ----------
     architecture : Architecture
         With a partition.
-    weights, coordinates, chunk, crew
+    weights, coordinates, chunk, team
         As of `NodeLogits`; the chunk is that of one cell.
     """
 
@@ -88,13 +88,13 @@ class CellNodeLogits:
         weights: TargetWeights,
         coordinates: Sequence[torch.Tensor],
         chunk: int,
-        crew: Crew | None = None,
+        team: ThreadTeam | None = None,
     ) -> None:
         partition = architecture.partition
         assert partition is not None
         self._partition = partition
         self._chunk = chunk
-        self._crew = crew or Crew()
+        self._team = team or ThreadTeam()
         folded = [
             axis.abs() if d in architecture.mirrored else axis for d, axis in enumerate(coordinates)
         ]
@@ -132,5 +132,5 @@ class CellNodeLogits:
             network, rows = pieces[piece]
             logits[rows] = network.of_chunk(nodes[rows])
 
-        self._crew.run(evaluate, len(pieces))
+        self._team.run(evaluate, len(pieces))
         return logits

@@ -248,13 +248,13 @@ _PEER_FITS: dict[Peer, tuple[Callable[..., PeerFit], Sequence[Any]]] = {
 
 
 def _fit_directly(shape: PreparedShape, config: FitConfig, device: torch.device) -> FitResult:
-    from doh3d.crew import crew_of_all_threads
     from doh3d.fitting.descent import WeightDescent
     from doh3d.fitting.fit import Optimisation
+    from doh3d.thread_team import team_of_all_threads
 
     learning_rate = config.learning_rate
     for _ in range(1 + _RETRIES):
-        with crew_of_all_threads() as crew:
+        with team_of_all_threads() as team:
             optimisation = Optimisation(
                 [shape.sample(config)],
                 config,
@@ -262,7 +262,7 @@ def _fit_directly(shape: PreparedShape, config: FitConfig, device: torch.device)
                 device,
                 DirectWeights(),
                 WeightDescent,
-                crew,
+                team,
             )
             if optimisation.run(None) == [True]:
                 return optimisation.results()[0]

@@ -6,7 +6,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from doh3d.crew import Crew
 from doh3d.errors import ConfigError
 from doh3d.fitting import batches as module
 from doh3d.fitting.batches import DrawsByError, SlicesInTurn
@@ -14,6 +13,7 @@ from doh3d.fitting.config import FitConfig
 from doh3d.fitting.gradient import TargetBackward
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.target import split_many, target_forward
+from doh3d.thread_team import ThreadTeam
 
 CPU = torch.device("cpu")
 
@@ -24,9 +24,9 @@ def pools(count, size):
     return torch.cat([rows, -rows], dim=2), rows.clone()
 
 
-def draws(features, values, size, *, steps=60, interval=1, seed=0, crew=None):
+def draws(features, values, size, *, steps=60, interval=1, seed=0, team=None):
     return DrawsByError(
-        features, values, size, steps=steps, interval=interval, seed=seed, crew=crew
+        features, values, size, steps=steps, interval=interval, seed=seed, team=team
     )
 
 
@@ -117,12 +117,12 @@ def test_a_batch_is_gathered_row_by_row_whoever_does_it():
     errors = torch.rand((3, 17, 1), generator=torch.Generator().manual_seed(0))
     found = []
     for threads in (1, 3):
-        crew = Crew(threads)
-        drawn = draws(features, values, 5, steps=20, crew=crew)
+        team = ThreadTeam(threads)
+        drawn = draws(features, values, 5, steps=20, team=team)
         taken = [
             copy_of(drawn.take(step, lambda target: target.copy_(errors))) for step in range(8)
         ]
-        crew.close()
+        team.close()
         found.append(taken)
         for of_features, of_values, _ in taken:
             assert torch.equal(of_features[..., :1], of_values)
@@ -210,8 +210,8 @@ def test_importance_weighs_the_gradient_and_errors_are_of_probability(
     features = torch.randn((2, 30, architecture.encoded_dim), generator=generator)
     values = torch.rand((2, 30, 1), generator=generator)
     importance = torch.rand((2, 30, 1), generator=generator) * 3
-    crew = Crew(2)
-    backward = TargetBackward(architecture, 2, 30, CPU, crew=crew)
+    team = ThreadTeam(2)
+    backward = TargetBackward(architecture, 2, 30, CPU, team=team)
     target = split_many(architecture, weights, biases)
     found = backward(target, features, values, importance)
     leaf = weights.clone().requires_grad_()
@@ -225,7 +225,7 @@ def test_importance_weighs_the_gradient_and_errors_are_of_probability(
     many = torch.empty((2, 75, 1))
     repeated = [torch.cat([part] * 3, dim=1)[:, :75].contiguous() for part in (features, values)]
     backward.measure(target, *repeated, many)
-    crew.close()
+    team.close()
     torch.testing.assert_close(many, torch.cat([errors] * 3, dim=1)[:, :75])
 
 

@@ -2,12 +2,12 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
-from doh3d.crew import Crew
 from doh3d.fitting.gradient import LEAST_SQUARED_ERROR, TargetBackward
 from doh3d.fitting.rate import laplace_bits
 from doh3d.fitting.rounding import Rounded
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.target import split_many, split_weights, target_forward
+from doh3d.thread_team import ThreadTeam
 
 CPU = torch.device("cpu")
 ARCHITECTURES = {
@@ -56,12 +56,12 @@ def test_pieces_and_threads_change_nothing(monkeypatch, cached, loss):
     monkeypatch.setattr("doh3d.fitting.gradient._CACHED_ACTIVATIONS", cached)
     found = []
     for threads in (1, 2, 3):
-        crew = Crew(threads)
-        backward = TargetBackward(architecture, 2, 50, CPU, loss, shares, crew)
+        team = ThreadTeam(threads)
+        backward = TargetBackward(architecture, 2, 50, CPU, loss, shares, team)
         # Twice: the sums must keep nothing of the batch before.
         for _ in range(2):
             found.append(backward(networks, features, values))
-        crew.close()
+        team.close()
     for one in found:
         torch.testing.assert_close(one.weights, whole.weights)
         torch.testing.assert_close(one.biases, whole.biases)

@@ -3,33 +3,33 @@ import threading
 import pytest
 import torch
 
-from doh3d.crew import Crew, crew_of_all_threads
+from doh3d.thread_team import ThreadTeam, team_of_all_threads
 
 
 @pytest.fixture(params=[1, 2, 3])
-def crew(request):
-    crew = Crew(request.param)
-    yield crew
-    crew.close()
+def team(request):
+    team = ThreadTeam(request.param)
+    yield team
+    team.close()
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 50])
-def test_each_piece_is_done_once_by_a_thread_of_the_crew(crew, count):
+def test_each_piece_is_done_once_by_a_thread_of_the_team(team, count):
     done = []
     for _ in range(3):
-        crew.run(lambda thread, piece: done.append((piece, thread)), count)
+        team.run(lambda thread, piece: done.append((piece, thread)), count)
     assert sorted(piece for piece, _ in done) == sorted([*range(count)] * 3)
-    assert {thread for _, thread in done} <= set(range(crew.threads))
+    assert {thread for _, thread in done} <= set(range(team.threads))
 
 
-def test_all_threads_work_at_the_same_time(crew):
+def test_all_threads_work_at_the_same_time(team):
     # Passes only if as many are here at once.
-    meeting = threading.Barrier(crew.threads, timeout=60)
-    crew.run(lambda thread, piece: meeting.wait(), crew.threads)
+    meeting = threading.Barrier(team.threads, timeout=60)
+    team.run(lambda thread, piece: meeting.wait(), team.threads)
 
 
 def test_no_two_threads_have_one_number():
-    crew = Crew(2)
+    team = ThreadTeam(2)
     meeting = threading.Barrier(2, timeout=60)
     found = {}
 
@@ -37,15 +37,15 @@ def test_no_two_threads_have_one_number():
         meeting.wait()
         found[thread] = threading.get_ident()
 
-    crew.run(work, 2)
-    crew.close()
+    team.run(work, 2)
+    team.close()
     assert len(set(found.values())) == 2
     assert found[0] == threading.get_ident()
 
 
 @pytest.mark.parametrize("who", [0, 1])
 def test_an_error_of_any_thread_reaches_the_caller_when_all_have_stopped(who):
-    crew = Crew(2)
+    team = ThreadTeam(2)
     meeting = threading.Barrier(2, timeout=60)
     done = []
 
@@ -57,16 +57,16 @@ def test_an_error_of_any_thread_reaches_the_caller_when_all_have_stopped(who):
         done.append(piece)
 
     with pytest.raises(ValueError, match="cannot be done"):
-        crew.run(work, 1000)
+        team.run(work, 1000)
     stopped = len(done)
-    # The crew is as good as before.
-    crew.run(lambda thread, piece: done.append(piece), 3)
+    # The team is as good as before.
+    team.run(lambda thread, piece: done.append(piece), 3)
     assert len(done) == stopped + 3
-    crew.close()
+    team.close()
 
 
 def test_all_helpers_have_stopped_when_the_first_of_them_fails():
-    crew = Crew(3)
+    team = ThreadTeam(3)
     meeting = threading.Barrier(3, timeout=60)
     failed = threading.Event()
     working = []
@@ -85,18 +85,18 @@ def test_all_helpers_have_stopped_when_the_first_of_them_fails():
             working.remove(piece)
 
     with pytest.raises(ValueError, match="cannot be done"):
-        crew.run(work, 3)
+        team.run(work, 3)
     assert working == []
-    crew.close()
+    team.close()
 
 
-def test_a_crew_is_as_large_as_torch_allows_and_computes_alone():
+def test_a_team_is_as_large_as_torch_allows_and_computes_alone():
     before = torch.get_num_threads()
     try:
         for threads in (1, 2):
             torch.set_num_threads(threads)
-            with crew_of_all_threads() as crew:
-                assert crew.threads == threads
+            with team_of_all_threads() as team:
+                assert team.threads == threads
                 seen = set()
                 meeting = threading.Barrier(threads, timeout=60)
 
@@ -104,7 +104,7 @@ def test_a_crew_is_as_large_as_torch_allows_and_computes_alone():
                     meeting.wait()
                     seen.add(torch.get_num_threads())
 
-                crew.run(look, threads)
+                team.run(look, threads)
                 assert seen == {1}
             assert torch.get_num_threads() == threads
     finally:

@@ -12,7 +12,7 @@ from doh3d.devices import full_precision, one_thread, set_own_threads
 _MOST_THREADS = 4
 
 
-class Crew:
+class ThreadTeam:
     """The calling thread and its helpers.
 
     Each takes the next piece when it has done with one, so that a core that other processes keep
@@ -56,20 +56,20 @@ class Crew:
             one.result()
 
     def close(self) -> None:
-        """Send the helpers home."""
+        """End the helpers' threads."""
         if self._helpers is not None:
             self._helpers.shutdown()
 
 
 @contextmanager
-def crew_of_all_threads() -> Iterator[Crew]:
-    """Have a crew of as many threads as torch would use, each of which computes alone.
+def team_of_all_threads() -> Iterator[ThreadTeam]:
+    """Make a team of as many threads as torch would use, each of which computes alone.
 
     Products of float32 are in full precision meanwhile.
     """
     with full_precision, one_thread() as threads:
-        crew = Crew(min(threads, _MOST_THREADS))
+        team = ThreadTeam(min(threads, _MOST_THREADS))
         try:
-            yield crew
+            yield team
         finally:
-            crew.close()
+            team.close()
