@@ -35,11 +35,6 @@ class Lattice:
         x, y, z = (np.ceil(2 * half_extents / spacing - 1e-9).astype(int) + 1).tolist()
         return cls(-half_extents, spacing, (x, y, z))
 
-    @property
-    def cells(self) -> npt.NDArray[np.int64]:
-        """(3,) cells along each axis."""
-        return np.asarray(self.shape, dtype=np.int64) - 1
-
     def coordinates(self, axis: int, index: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """(N,) coordinates along an axis of (N,) node indices, as `points` has them."""
         table = (self.origin[axis] + self.spacing * np.arange(self.shape[axis])).astype(np.float32)

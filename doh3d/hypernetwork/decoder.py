@@ -31,8 +31,6 @@ def generate_weights(
     projection: Projection,
     latent: torch.Tensor,
     biases: torch.Tensor,
-    *,
-    gains: torch.Tensor | None = None,
 ) -> TargetWeights:
     """Make the weights from a float latent; gradients flow to `latent` and `biases`.
 
@@ -41,11 +39,8 @@ def generate_weights(
     latent : (n,) float32
         With variance 1/n the weights have their usual initialisation's variance.
     biases : (bias_count,) float32
-    gains : (P,) float32, optional
-        `weight_gains` of the architecture, where the caller keeps them.
     """
-    if gains is None:
-        gains = weight_gains(architecture, latent.device)
+    gains = weight_gains(architecture, latent.device)
     return split_weights(architecture, projection.project(latent) * gains, biases)
 
 
