@@ -9,7 +9,7 @@ from doh3d.geometry.repair import BoolArray, FloatArray, IntArray, groups_of_equ
 
 # Copies of a polygon that are cut along different diagonals count as one surface where the faces
 # of each are so nearly flat: their normals, added up, keep this share of their length.
-_FLAT_SHARE = 0.9
+_FLAT_SHARE = 0.99
 
 
 def align_copies(points: FloatArray, faces: IntArray) -> IntArray:
@@ -78,9 +78,9 @@ def drop_duplicates(faces: IntArray) -> tuple[IntArray, BoolArray]:
     """Keep one of the faces on the same three corners, or none where two bodies touch.
 
     Among copies of both windings the more frequent one stays. A wall between two bodies, that
-    is a patch of faces which all come in two opposite copies and which meets other faces at its
-    rim, separates inside from inside: both copies go. A surface given twice for two-sided
-    display meets nothing else, and one copy stays.
+    is a patch of faces which all come in two opposite copies and which meets faces that do not at
+    its rim, separates inside from inside: both copies go. Where all that meets is given twice, for
+    two-sided display, one copy stays; a wall between two such bodies is there four times.
 
     Returns
     -------
@@ -105,7 +105,10 @@ def drop_duplicates(faces: IntArray) -> tuple[IntArray, BoolArray]:
     patch = half.patches(len(unique))
     unpaired = np.bincount(patch, weights=net != 0)
     shared = np.diff(half.start)[half.edge] > 2
-    rim = np.bincount(np.repeat(patch, 3), weights=shared)
-    wall = (unpaired == 0) & (rim > 0)
+    # Faces at each edge that are given one way only.
+    one_way = np.bincount(half.edge, weights=(net != 0)[half.face])
+    four = np.bincount(group)[half.face] >= 4
+    at_wall = shared & ((one_way[half.edge] > 0) | four)
+    wall = (unpaired == 0) & (np.bincount(patch[half.face], weights=at_wall) > 0)
     kept = ~wall[patch]
     return unique[kept], (net == 0)[kept]

@@ -15,6 +15,7 @@ import numpy as np
 
 from doh3d.geometry import repair
 from doh3d.geometry.crossings import RayCrossings
+from doh3d.geometry.duplicates import align_copies
 from doh3d.geometry.half_edges import HalfEdges
 from doh3d.geometry.occupancy import InsideTest, inside_test
 from doh3d.geometry.raw_mesh import RawMesh
@@ -36,9 +37,11 @@ _CLEAR_MAJORITY = 5
 # winding number means nothing.
 _MOST_DISAGREEING = 0.05
 
-# Faces before and behind which it is seen whether they are given in both windings.
-_JUMP_FACES = 512
-_JUMP_DEPTH = 1e-3
+# Share of the area that is given in both windings, with outside on both sides, from which on the
+# winding number means nothing; and how far before and behind a face that is seen: this share of
+# the square root of its area, and no farther than this.
+_MOST_TWO_SIDED = 0.01
+_DEPTH, _DEEPEST = 1e-3, 2e-5
 
 # Points a call: bounds the memory.
 _CHUNK = 1 << 18
@@ -65,7 +68,6 @@ class Judge:
     _transform: NormalizingTransform
     _winding: InsideTest
     _lines: tuple[RayCrossings, ...]
-    _two_sided: bool
 
     @classmethod
     def of(cls, mesh: RawMesh | trimesh.Trimesh) -> Judge:
@@ -99,13 +101,15 @@ class Judge:
         disagreeing = np.mean(met.sign[one] == met.sign[two]) if len(one) else 0.0
         welded = trimesh.Trimesh(vertices, faces, process=False)
         winding = inside_test(welded, reproducible=False, either_side=True)
-        two_sided = closed and _is_two_sided(points, faces, winding, transform)
-        if disagreeing > _MOST_DISAGREEING or two_sided:
+        second = _second_sides(points, faces, winding, transform)
+        if disagreeing > _MOST_DISAGREEING or _area(points, faces[second]) > (
+            _MOST_TWO_SIDED * _area(points, faces)
+        ):
             method: Literal["winding number", "rays", "both"] = "rays"
         else:
             method = "winding number" if closed else "both"
-        lines = () if method == "winding number" else _lines(points, faces)
-        return cls(method, bounds, transform, winding, lines, two_sided)
+        lines = () if method == "winding number" else _lines(points, faces[~second])
+        return cls(method, bounds, transform, winding, lines)
 
     def __call__(self, points: npt.ArrayLike) -> npt.NDArray[np.int8]:
         """Judge (N, 3) points in the mesh's own units.
@@ -142,7 +146,7 @@ class Judge:
         odd = np.zeros(len(points), dtype=np.int64)
         for line in self._lines:
             for met in line.crossings(points):
-                odd += (met // 2 if self._two_sided else met) % 2
+                odd += met % 2
         return odd
 
 
@@ -154,19 +158,33 @@ def _lines(points: FloatArray, faces: IntArray) -> tuple[RayCrossings, ...]:
     return tuple(RayCrossings.of(points, faces, (turn,)) for turn in turns)
 
 
-def _is_two_sided(
+def _area(points: FloatArray, faces: IntArray) -> float:
+    a, b, c = points[faces].transpose(1, 0, 2)
+    return float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum()) / 2
+
+
+def _second_sides(
     points: FloatArray, faces: IntArray, winding: InsideTest, transform: NormalizingTransform
-) -> bool:
-    """Whether most of a closed surface has outside on both sides: each face comes both ways."""
-    corners = points[faces]
+) -> BoolArray:
+    """Tell (F,) which faces repeat one in the other winding, with outside on both sides of them.
+
+    That is a surface doubled for display, which rays are to meet once. A wall between bodies that
+    touch has inside on both sides.
+    """
+    group, first = repair.groups_of_equal_rows(np.sort(align_copies(points, faces), axis=1))
+    second = np.ones(len(faces), dtype=np.bool_)
+    second[first] = False
+    doubled = first[np.unique(group[second])]
+    if not len(doubled):
+        return second
+    corners = points[faces[doubled]]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    doubled_area = np.linalg.norm(normals, axis=1)
-    total = np.cumsum(doubled_area)
-    at = (np.arange(_JUMP_FACES) + 0.5) / _JUMP_FACES * total[-1]
-    chosen = np.searchsorted(total, at, side="right").clip(0, len(faces) - 1)
-    steps = normals[chosen] * (_JUMP_DEPTH / np.sqrt(doubled_area[chosen]))[:, None]
-    middles = corners[chosen].mean(axis=1)
-    sides: list[BoolArray] = [
-        winding(transform.to_world(middles + way * steps)) for way in (-1.0, 1.0)
-    ]
-    return bool((~sides[0] & ~sides[1]).mean() > 0.5)
+    length = np.maximum(np.linalg.norm(normals, axis=1), 1e-300)
+    steps = normals * (np.minimum(_DEPTH * np.sqrt(length), _DEEPEST) / length)[:, None]
+    middles = corners.mean(axis=1)
+    outside = np.ones(len(doubled), dtype=np.bool_)
+    for way in (-1.0, 1.0):
+        outside &= ~winding(transform.to_world(middles + way * steps))
+    two_sided = np.zeros(len(first), dtype=np.bool_)
+    two_sided[group[doubled]] = outside
+    return second & two_sided[group]

@@ -23,8 +23,10 @@ from doh3d.geometry.winding import winding_of
 # its volume is rounding, and says nothing about its orientation. Its edges may be open by a gap.
 _FLAT_THICKNESS = 1e-9
 
-# How far before a face its probe lies, as a share of the square root of the face's area.
+# How far before a face its probe lies: this share of the square root of the face's area, and no
+# farther than this; thinner walls are refused.
 _PROBE_DEPTH = 1e-3
+_DEEPEST_PROBE = 2e-5
 
 # Edges and faces measured at a time: bounds the memory.
 _CHUNK = 1 << 18
@@ -274,11 +276,12 @@ def _inverted(points: FloatArray, faces: IntArray, bodies: Bodies, area: FloatAr
     winding = winding_of(points, faces).winding_number(probes)
     if unclear_share(winding) <= _CLEARER:
         return inverted
-    single = len(parts) == 1 and len(parts[0]) == len(faces)
+    open_faces = bodies.is_open[bodies.of]
+    single = len(parts) == 1 and bool(open_faces.all())
     own = [winding if single else winding_of(points, p).winding_number(probes) for p in parts]
-    every = np.sum(own, axis=0)
+    every = winding if single else winding_of(points, faces[open_faces]).winding_number(probes)
     if unclear_share(winding - 2 * every) < unclear_share(winding) - _CLEARER:
-        inverted[largest] = True
+        inverted[bodies.is_open] = True
         winding = winding - 2 * every
         own = [-w for w in own]
     for k, b in enumerate(largest):
@@ -374,6 +377,6 @@ def _probes(
     spread = start[:, None] + np.arange(each) * count[:, None] // each
     chosen = np.where(np.arange(each) == 0, largest[:, None], order[spread])[solid].ravel()
     chosen = chosen[length[chosen] > 0]
-    # Of length a, the depth is sqrt(a).
-    depth = _PROBE_DEPTH / np.sqrt(length[chosen])
-    return corners[chosen].mean(axis=1) + normal[chosen] * depth[:, None], body[chosen]
+    depth = np.minimum(_PROBE_DEPTH * np.sqrt(length[chosen]), _DEEPEST_PROBE)
+    steps = normal[chosen] * (depth / length[chosen])[:, None]
+    return corners[chosen].mean(axis=1) + steps, body[chosen]

@@ -64,9 +64,10 @@ class Reading:
                 "is outside"
             )
         if survey.difference > NOTABLE_DIFFERENCE:
+            share = f"{survey.difference:.1%}" if survey.difference < 1 else "100% or more"
             lines.append(
-                f"the repaired mesh differs from the file's own faces in {survey.difference:.1%} "
-                "of their volume; IoU is measured against these"
+                f"the repaired mesh differs from the file's own faces in {share} of their volume; "
+                "IoU is measured against these"
             )
         if survey.undecided > NOTABLE_DIFFERENCE:
             lines.append(

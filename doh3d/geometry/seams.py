@@ -11,18 +11,21 @@ from __future__ import annotations
 import numpy as np
 
 from doh3d.geometry.half_edges import HalfEdges, components
-from doh3d.geometry.repair import BoolArray, FloatArray, IntArray
+from doh3d.geometry.repair import BoolArray, FloatArray, IntArray, groups_of_equal_rows
 
 # Vertices this near to one another, or to an edge, may be one: a hundred thousandth of the
 # longest side, well above what float32 coordinates lose and below any part worth having.
 GAP = 1.8e-5
 
-# Where more vertices than this lie within the gap of a vertex on average, edges are shorter than
-# the gap, and nothing is learnt from who is near whom.
-_MOST_NEIGHBOURS = 16
+# Vertices are gathered by cells of this size first, so that the many copies of one vertex do not
+# all have to be compared with one another.
+_CELL = GAP / 2
 
 # Pieces of edges that are looked at, for each edge, on average.
 _PIECES_AN_EDGE = 4
+
+# Vertices near a piece of an edge beyond which nothing is learnt from who lies on it.
+_MOST_NEAR = 256
 
 
 def stitched(points: FloatArray, faces: IntArray) -> HalfEdges:
@@ -73,14 +76,13 @@ def _gathered(points: FloatArray, tail: IntArray, head: IntArray) -> tuple[IntAr
     from scipy.spatial import cKDTree
 
     vertices, ends = np.unique(np.concatenate([tail, head]), return_inverse=True)
-    tree = cKDTree(points[vertices])
-    near = tree.count_neighbors(tree, GAP)
-    if near == len(vertices) or near > _MOST_NEIGHBOURS * len(vertices):
+    cell, first = groups_of_equal_rows(np.rint(points[vertices] / _CELL).astype(np.int64))
+    pairs = cKDTree(points[vertices[first]]).query_pairs(GAP, output_type="ndarray")
+    if len(first) == len(vertices) and not len(pairs):
         return tail, head
-    pairs = tree.query_pairs(GAP, output_type="ndarray")
-    label = components(len(vertices), pairs[:, 0], pairs[:, 1])
-    _, first = np.unique(label, return_index=True)
-    one = vertices[first[label]][ends]
+    label = components(len(first), pairs[:, 0], pairs[:, 1])[cell]
+    _, chosen = np.unique(label, return_index=True)
+    one = vertices[chosen[label]][ends]
     return one[: len(tail)], one[len(tail) :]
 
 
@@ -125,7 +127,10 @@ def _near_edges(points: FloatArray, tail: IntArray, head: IntArray) -> tuple[Int
     middles = points[tail[edge]] + share[:, None] * along[edge]
     reach = length[edge] / count[edge] / 2 + GAP
     vertices = np.unique(np.concatenate([tail, head]))
-    found = cKDTree(points[vertices]).query_ball_point(middles, reach, return_sorted=False)
+    tree = cKDTree(points[vertices])
+    few = tree.query_ball_point(middles, reach, return_length=True) <= _MOST_NEAR
+    edge, middles, reach = edge[few], middles[few], reach[few]
+    found = tree.query_ball_point(middles, reach, return_sorted=False)
     sizes = np.fromiter(map(len, found), np.int64, len(found))
     if not sizes.any():
         return none, none

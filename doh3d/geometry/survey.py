@@ -22,7 +22,7 @@ _CELLS = 64
 _MOST_CELLS = 128
 
 # With fewer points inside, shares of them are noise.
-_ENOUGH_INSIDE = 2000
+_ENOUGH_INSIDE = 500
 
 # Triangles that may be looked at for all points; with more of them fewer points are taken.
 _MOST_WORK = 1 << 27

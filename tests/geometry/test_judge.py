@@ -123,3 +123,21 @@ def test_units_place_and_faces_that_are_none_do_not_matter():
     inside, outside = in_ball()
     assert (verdict[inside] == 1).all()
     assert (verdict[outside] == 0).all()
+
+
+def test_bodies_given_both_ways_beside_one_that_is_not():
+    small = ball(0.4, (-0.7, 0, 0))
+    other = small.copy()
+    other.invert()
+    judge = Judge.of(raw(small, other, ball(0.4, (0.7, 0, 0))))
+    assert judge.method == "rays"
+    (in_one, out_one), (in_other, out_other) = in_ball(0.4, (-0.7, 0, 0)), in_ball(0.4, (0.7, 0, 0))
+    check(judge, in_one | in_other, out_one & out_other)
+
+
+def test_thin_walls_are_not_taken_for_two_sides_of_one_surface():
+    plate = trimesh.creation.box((2, 2, 1e-3))
+    judge = Judge.of(raw(plate))
+    assert judge.method == "winding number"
+    on_plate = POINTS * [0.8, 0.8, 4e-4]
+    assert (judge(on_plate) == 1).all()

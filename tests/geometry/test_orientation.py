@@ -219,3 +219,59 @@ def test_copies_cut_along_other_diagonals_are_one_surface(wall):
     assert repaired.mesh.is_watertight
     assert repaired.mesh.volume == pytest.approx(2 if wall else 1)
     assert len(repaired.mesh.faces) == (20 if wall else 12)
+
+
+@pytest.mark.parametrize("wall", [3e-4, 1e-3, 1e-2])
+@pytest.mark.parametrize("inside_out", [False, True])
+def test_a_cavity_behind_a_thin_wall_stays_one(wall, inside_out):
+    inner = trimesh.creation.box(bounds=[[wall] * 3, [1 - wall] * 3])
+    inner.invert()
+    hollow = trimesh.creation.box(bounds=[[0] * 3, [1] * 3]) + inner
+    if inside_out:
+        hollow.invert()
+    repaired = repair_mesh(hollow, "hollow")
+    assert repaired.turned_faces == (24 if inside_out else 0)
+    assert repaired.mesh.volume == pytest.approx(1 - (1 - 2 * wall) ** 3)
+
+
+def both_ways(*meshes):
+    whole = trimesh.util.concatenate(meshes)
+    faces = np.concatenate([whole.faces, whole.faces[:, ::-1]])
+    return trimesh.Trimesh(whole.vertices, faces, process=False)
+
+
+def test_bodies_given_both_ways_that_share_an_edge_stay():
+    boxes = [
+        trimesh.creation.box(bounds=[at, np.add(at, 1)]) for at in ([0, 0, 0], [1, 1, 0], [3, 0, 0])
+    ]
+    repaired = repair_mesh(both_ways(*boxes), "boxes")
+    assert repaired.duplicate_faces == 36
+    inside = inside_test(repaired.mesh)([(0.5, 0.5, 0.5), (1.5, 1.5, 0.5), (3.5, 0.5, 0.5)])
+    assert inside.all()
+
+
+def test_many_copies_of_one_vertex_are_one():
+    # The spokes of a fan meet in its hub, each with a hub of its own that is off by rounding.
+    generator = np.random.default_rng(0)
+    cone = trimesh.creation.cone(1.0, 2.0, sections=2000)
+    corners = cone.triangles.reshape(-1, 3)
+    corners = corners + generator.uniform(-1e-6, 1e-6, corners.shape)
+    faces = np.arange(len(corners)).reshape(-1, 3)
+    soup = trimesh.Trimesh(corners, faces, process=False)
+    repaired = repair_mesh(soup, "cone")
+    assert repaired.turned_faces == 0
+    turned = generator.random(len(faces)) < 0.4
+    faces[turned] = faces[turned][:, ::-1]
+    repaired = repair_mesh(trimesh.Trimesh(corners, faces, process=False), "cone")
+    assert repaired.turned_faces == turned.sum()
+
+
+def test_any_number_of_open_bodies_inside_out_is_turned():
+    balls = []
+    for k in range(60):
+        ball = trimesh.creation.icosphere(subdivisions=1).apply_translation((3 * k, 0, 0))
+        ball.update_faces(np.arange(len(ball.faces)) != 3)
+        ball.invert()
+        balls.append(ball)
+    repaired = repair_mesh(trimesh.util.concatenate(balls), "balls")
+    assert repaired.turned_faces == len(repaired.given_faces)

@@ -31,7 +31,7 @@ def test_an_opening_is_told_with_its_share(sphere):
 
 def test_a_repair_that_changes_the_shape_is_told_with_its_share(torus):
     found = reading(torus)
-    wrong = trimesh.creation.box(torus.extents)
+    wrong = torus.convex_hull
     shown = Reading(found.raw, repair_mesh(wrong, "wrong"))
     share = abs(wrong.volume - torus.volume) / torus.volume
     assert shown.survey.difference == pytest.approx(share, rel=0.02)
