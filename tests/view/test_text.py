@@ -76,7 +76,7 @@ def test_histograms_take_data_sets_of_any_name(tmp_path):
     from doh3d.dataset.report import Measured
     from doh3d.view.histograms import draw_histograms
 
-    values = {key: np.array([0.5, 0.9]) for key in ("iou", "chamfer_l1", "bytes")}
+    values = {key: np.array([0.5, 0.9]) for key in ("iou", "surface_chamfer_l1", "bytes")}
     measured = [
         Measured(name, {}, "bbox", 0, (), ("a", "b"), values) for name in (r"o$\q$", "_old", "兔")
     ]
