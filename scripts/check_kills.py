@@ -28,7 +28,6 @@ from pathlib import Path
 
 import igl  # noqa: F401
 import scipy.sparse.csgraph  # noqa: F401
-import skimage.measure  # noqa: F401
 
 from doh3d import cli
 from doh3d.evaluation import fidelity

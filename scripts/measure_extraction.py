@@ -2,9 +2,9 @@
 
     python scripts/measure_extraction.py --resolution 512 *.doh
 
-The dense reference evaluates all points in chunks and runs scikit-image's marching cubes on all
-cells. The fast path is timed before and after it, since machines are shared, and must give the
-same faces. Seconds are the processor's with one thread, and the clock's with more. `--fast-only`
+The dense reference evaluates all points in chunks and runs marching cubes on all cells at once.
+The fast path is timed before and after it, since machines are shared, and must give the same
+faces. Seconds are the processor's with one thread, and the clock's with more. `--fast-only`
 leaves the reference out and reports the peak of resident memory.
 """
 

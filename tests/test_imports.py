@@ -98,7 +98,7 @@ def loaded_after(statement):
 )
 def test_nothing_heavy_loads_until_it_is_used(statement):
     loaded = loaded_after(statement)
-    heavy = {"torch", "open3d", "trimesh", "skimage", "scipy", "igl", "pyarrow", "fsspec", "ray"}
+    heavy = {"torch", "open3d", "trimesh", "scipy", "igl", "pyarrow", "fsspec", "ray"}
     assert not (heavy | {"manifold3d"}) & loaded
 
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from doh3d.geometry.lattice import index_grid
 from doh3d.geometry.search import LatticeField
-from doh3d.geometry.surface import closed_values
+from doh3d.geometry.surface import SlabMesher, closed_values
 
 
 def dense_values(field: LatticeField) -> npt.NDArray[np.float32]:
@@ -23,12 +23,9 @@ def dense_surface(
     values: npt.NDArray[np.float32],
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     """Mesh the values of all nodes at once; vertices and faces as `extract` gives them."""
-    from skimage.measure import marching_cubes
-
     at_box = np.ones(values.shape, dtype=np.bool_)
     at_box[1:-1, 1:-1, 1:-1] = False
     values = closed_values(values, at_box)
-    if not (values > 0).any():
-        return np.zeros((0, 3)), np.zeros((0, 3), dtype=np.int64)
-    vertices, faces, _, _ = marching_cubes(values, level=0.0)
-    return vertices.astype(np.float64), faces[:, ::-1].astype(np.int64)
+    mesher = SlabMesher()
+    mesher.add(values, np.ones(np.array(values.shape) - 1, dtype=np.bool_), np.zeros(3, dtype=int))
+    return mesher.mesh()

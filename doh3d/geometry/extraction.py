@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import numpy.typing as npt
 
+from doh3d.geometry.lattice import unravelled
 from doh3d.geometry.search import LEAF_BLOCK, LatticeField, OpenCells, open_cells
 from doh3d.geometry.surface import SlabMesher, closed_values
 
@@ -81,7 +82,7 @@ def _mesh_slab(field: LatticeField, first: int, leaves: OpenCells, mesher: SlabM
     flat = values.reshape(-1)
     for start in range(0, len(where), _NODES):
         some = where[start : start + _NODES]
-        index = _unravelled(some, nodes.shape) + low
+        index = unravelled(some, nodes.shape) + low
         at_box = np.zeros(len(some), dtype=np.bool_)
         for axis in range(3):
             if low[axis] == 0:
@@ -90,16 +91,3 @@ def _mesh_slab(field: LatticeField, first: int, leaves: OpenCells, mesher: SlabM
                 at_box |= index[:, axis] == last[axis]
         flat[some] = closed_values(field.logits(index), at_box)
     return mesher.add(values, cells, low)
-
-
-def _unravelled(where: npt.NDArray[np.int64], shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
-    """(N, 3) indices of flat ones, as `numpy.unravel_index`; narrow integers divide faster."""
-    _, y, z = shape
-    index = np.empty((len(where), 3), dtype=np.int64)
-    flat = where.astype(np.int32)
-    rows = flat // np.int32(z)
-    planes = rows // np.int32(y)
-    index[:, 0] = planes
-    index[:, 1] = rows - planes * np.int32(y)
-    index[:, 2] = flat - rows * np.int32(z)
-    return index

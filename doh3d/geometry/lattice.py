@@ -56,6 +56,19 @@ def index_grid(shape: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     )
 
 
+def unravelled(where: npt.NDArray[np.int64], shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
+    """(N, 3) indices of flat ones, as `numpy.unravel_index`; narrow integers divide faster."""
+    _, y, z = shape
+    index = np.empty((len(where), 3), dtype=np.int64)
+    flat = where.astype(np.int32)
+    rows = flat // np.int32(z)
+    planes = rows // np.int32(y)
+    index[:, 0] = planes
+    index[:, 1] = rows - planes * np.int32(y)
+    index[:, 2] = flat - rows * np.int32(z)
+    return index
+
+
 def check_resolution(resolution: int) -> None:
     """Raise ConfigError unless a lattice of this resolution may be built."""
     if not MIN_RESOLUTION <= resolution <= MAX_RESOLUTION:
