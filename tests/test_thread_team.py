@@ -3,6 +3,7 @@ import threading
 import pytest
 import torch
 
+from doh3d import thread_team
 from doh3d.thread_team import ThreadTeam, team_of_all_threads
 
 
@@ -65,29 +66,35 @@ def test_an_error_of_any_thread_reaches_the_caller_when_all_have_stopped(who):
     team.close()
 
 
-def test_all_helpers_have_stopped_when_the_first_of_them_fails():
+def test_all_helpers_have_stopped_when_the_first_of_them_fails(monkeypatch):
     team = ThreadTeam(3)
     meeting = threading.Barrier(3, timeout=60)
-    failed = threading.Event()
+    waited_for = threading.Event()
+    real_wait = thread_team.wait
     working = []
 
+    def release_and_wait(helping):
+        waited_for.set()
+        return real_wait(helping)
+
     def work(thread, piece):
-        if piece < 3:
-            meeting.wait()
+        meeting.wait()
         if thread == 1:
-            failed.set()
             raise ValueError("a piece that cannot be done")
         if thread == 2:
-            # Longer at work than it takes the caller to look at the first helper.
-            failed.wait()
+            # At work for as long as nobody waits for all helpers.
             working.append(piece)
-            threading.Event().wait(0.2)
+            waited_for.wait(60)
             working.remove(piece)
 
-    with pytest.raises(ValueError, match="cannot be done"):
-        team.run(work, 3)
-    assert working == []
-    team.close()
+    monkeypatch.setattr(thread_team, "wait", release_and_wait)
+    try:
+        with pytest.raises(ValueError, match="cannot be done"):
+            team.run(work, 3)
+        assert working == []
+    finally:
+        waited_for.set()
+        team.close()
 
 
 def test_a_team_is_as_large_as_torch_allows_and_computes_alone():
