@@ -12,8 +12,8 @@ import torch
 
 from doh3d.codec.container import serialize
 from doh3d.field import OccupancyField, decode_weights
-from doh3d.fitting.presets import plan_for_latent
 from doh3d.hypernetwork.architecture import Architecture
+from doh3d.signals.shape_plan import plan_for_shape
 from speed_references import peak_bytes, query_at_once, random_code
 
 CPU = torch.device("cpu")
@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize("latent", [350, 1100, 4000])
 @pytest.mark.parametrize("kind", ["hadamard", "dense"])
 def test_weights(benchmark, kind, latent):
-    plan = plan_for_latent(latent, levels=0)
+    plan = plan_for_shape(latent, levels=0)
     architecture = Architecture(width=plan.width, octaves=plan.octaves)
     code = random_code(latent, architecture, dense=kind == "dense")
     benchmark.group = f"weights, n = {latent}"

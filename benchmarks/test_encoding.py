@@ -8,15 +8,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from doh3d.fitting.compress import make_config
 from doh3d.fitting.fit import fit_latent
-from doh3d.fitting.many import fit_latents
 from doh3d.fitting.optimisation import Optimisation
-from doh3d.fitting.preparation import prepare
-from doh3d.fitting.presets import plan_for_latent
+from doh3d.fitting.together import fit_latents
 from doh3d.geometry.sampling import sample_occupancy
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.projection import make_projection
+from doh3d.signals.shape import prepare, shape_config
+from doh3d.signals.shape_plan import plan_for_shape
 from reference_encoder import ReferenceEncoder, reference_config
 from speed_references import ball_samples, peak_bytes, pebble, sample_directly
 
@@ -58,7 +57,7 @@ def test_sampling(benchmark, mesh_file, way, count):
 @pytest.mark.parametrize("kind", ["hadamard", "dense"])
 @pytest.mark.parametrize("way", ["forward", "backward"])
 def test_projection(benchmark, kind, way, latent):
-    plan = plan_for_latent(latent, levels=0)
+    plan = plan_for_shape(latent, levels=0)
     architecture = Architecture(width=plan.width, octaves=plan.octaves)
     if kind == "dense" and latent * architecture.weight_count > 2**28:
         pytest.skip("the matrix takes more than a gigabyte")
@@ -80,7 +79,7 @@ def test_step(benchmark, way):
         encoder = ReferenceEncoder(samples, reference_config(4000))
         measured(benchmark, "step", lambda: encoder.step(100, encoder.points, encoder.labels))
         return
-    config = make_config(latent=4000, width=48, octaves=3)
+    config = shape_config(latent=4000, width=48, octaves=3)
     optimisation = Optimisation([samples], replace(config, batch_size=8192), 0.4, CPU)
     features, labels = optimisation.pools.features, optimisation.pools.values
     measured(benchmark, "step", lambda: optimisation.step(100, features, labels))
@@ -88,7 +87,7 @@ def test_step(benchmark, way):
 
 @pytest.mark.parametrize("way", ["together", "one by one"])
 def test_small_shapes(benchmark, way):
-    config = make_config(latent=200, preset="fast")
+    config = shape_config(latent=200, preset="fast")
     config = replace(config, steps=50, batch_size=1024, pool_size=20_000)
     samples = [prepare(pebble(number)).sample(config) for number in range(8)]
     calls = {

@@ -24,14 +24,13 @@ from doh3d.errors import (
 )
 
 if TYPE_CHECKING:
+    from doh3d.api.compress import compress, compress_image, fit_many
+    from doh3d.api.compressed import CompressedImage, CompressedShape
     from doh3d.dataset.shape_set import ShapeSet
     from doh3d.evaluation.evaluate import Evaluation, evaluate
     from doh3d.evaluation.image import ImageEvaluation, evaluate_image
     from doh3d.field import OccupancyField, load
-    from doh3d.fitting.compress import CompressedShape, compress
-    from doh3d.fitting.fit import FitProgress
-    from doh3d.fitting.image import CompressedImage, compress_image
-    from doh3d.fitting.many import fit_many
+    from doh3d.fitting.results import FitProgress
     from doh3d.geometry.mesh import load_mesh
     from doh3d.images.field import ImageField, load_image
     from doh3d.interop.trimesh_formats import register_trimesh
@@ -73,20 +72,20 @@ __all__ = [
 # Where each public name lives. They are imported when first used, since torch and trimesh
 # take seconds to load.
 _HOMES = {
-    "CompressedImage": "doh3d.fitting.image",
-    "CompressedShape": "doh3d.fitting.compress",
+    "CompressedImage": "doh3d.api.compressed",
+    "CompressedShape": "doh3d.api.compressed",
     "Evaluation": "doh3d.evaluation.evaluate",
-    "FitProgress": "doh3d.fitting.fit",
+    "FitProgress": "doh3d.fitting.results",
     "ImageEvaluation": "doh3d.evaluation.image",
     "ImageField": "doh3d.images.field",
     "Limits": "doh3d.limits",
     "OccupancyField": "doh3d.field",
     "ShapeSet": "doh3d.dataset.shape_set",
-    "compress": "doh3d.fitting.compress",
-    "compress_image": "doh3d.fitting.image",
+    "compress": "doh3d.api.compress",
+    "compress_image": "doh3d.api.compress",
     "evaluate": "doh3d.evaluation.evaluate",
     "evaluate_image": "doh3d.evaluation.image",
-    "fit_many": "doh3d.fitting.many",
+    "fit_many": "doh3d.api.compress",
     "load": "doh3d.field",
     "load_image": "doh3d.images.field",
     "load_mesh": "doh3d.geometry.mesh",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from doh3d.dataset.progress import BatchProgress
-    from doh3d.fitting.fit import FitProgress
+    from doh3d.fitting.results import FitProgress
 
 # Between lines of progress where standard error is no terminal.
 _LINE_SECONDS = 60.0

@@ -23,13 +23,13 @@ from pathlib import Path
 from doh3d.commands.engines import make_engine
 from doh3d.dataset.batch import run_batch
 from doh3d.dataset.engine import Failure
-from doh3d.dataset.options import CompressOptions
 from doh3d.dataset.plan import Finished, Plan
 from doh3d.dataset.progress import BatchProgress
 from doh3d.dataset.rows import ShapeRow
 from doh3d.dataset.shard import Shard
 from doh3d.dataset.sources import Source, list_sources
 from doh3d.dataset.tasks import Group, failed_row
+from doh3d.options import CompressOptions
 
 BYTES = 1000
 

@@ -35,10 +35,10 @@ from doh3d.evaluation.rate_distortion import (
     pareto_front,
 )
 from doh3d.field import OccupancyField
-from doh3d.fitting.compress import make_config
-from doh3d.fitting.preparation import PreparedShape, prepare
-from doh3d.fitting.presets import latent_for_bytes
 from doh3d.fitting.rate_control import fit_to_bytes
+from doh3d.options import CompressOptions
+from doh3d.signals.shape import PreparedShape, prepare, shape_config
+from doh3d.signals.shape_plan import latent_for_bytes
 from doh3d.view.figures import quality_ticks
 from peers.decimation import decimation_rows
 from peers.networks import PEERS, fit_peer
@@ -131,7 +131,7 @@ class MeshBenchmark:
         encoded = fit_to_bytes(
             shape,
             size,
-            lambda latent: shape.adapt(make_config(preset=self._preset, latent=latent)),
+            lambda latent: shape.config(CompressOptions(preset=self._preset), latent),
             device=self._device,
         )
         seconds = time.perf_counter() - started
@@ -143,7 +143,7 @@ class MeshBenchmark:
 
     def _peer(self, method: str, size: int) -> None:
         shape, judge = self._shape_and_judge()
-        config = make_config(preset=self._preset, latent=latent_for_bytes(size))
+        config = shape_config(preset=self._preset, latent=latent_for_bytes(size))
         fitted = []
         started = time.perf_counter()
         for fit in fit_peer(method, shape, config, size, self._rank, device=self._device):

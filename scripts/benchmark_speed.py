@@ -34,17 +34,16 @@ import doh3d
 from doh3d.codec.container import parse, serialize
 from doh3d.evaluation.evaluate import field_iou
 from doh3d.field import OccupancyField, decode_weights
-from doh3d.fitting.compress import make_config
-from doh3d.fitting.encoding import quantize_fit
-from doh3d.fitting.many import fit_latents
 from doh3d.fitting.optimisation import Optimisation
-from doh3d.fitting.preparation import prepare
-from doh3d.fitting.presets import latent_for_bytes, plan_for_latent
+from doh3d.fitting.quantize_fit import quantize_fit
 from doh3d.fitting.rate_control import fit_to_bytes
 from doh3d.fitting.resumable import fit_signal
+from doh3d.fitting.together import fit_latents
 from doh3d.geometry.sampling import sample_occupancy
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.projection import make_projection
+from doh3d.signals.shape import prepare, shape_config
+from doh3d.signals.shape_plan import latent_for_bytes, plan_for_shape
 from doh3d.thread_team import ThreadTeam
 from reference_encoder import ReferenceEncoder, reference_config
 from reference_encoder import encode as encode_by_reference
@@ -126,8 +125,7 @@ def measure_sampling(count: int, mesh: Path) -> Values:
 
 def measure_projection(latent: int, mesh: Path) -> Values:
     """Forward and backward, in float, of the network that goes with the latent."""
-    plan = plan_for_latent(latent, levels=0)
-    architecture = Architecture(width=plan.width, octaves=plan.octaves)
+    architecture = replace(plan_for_shape(latent, levels=0).architecture, activation="relu")
     values = projection_seconds("hadamard", latent, architecture.layer_sizes)
     weights = architecture.weight_count
     work = (weights + latent) * math.log2(latent)
@@ -173,7 +171,7 @@ def measure_step(size: str, mesh: Path) -> Values:
     config = reference_config(4000)
     samples = ball_samples(8192)
     ours_config = replace(
-        make_config(latent=4000, width=48, octaves=3), batch_size=8192, pool_size=8192
+        shape_config(latent=4000, width=48, octaves=3), batch_size=8192, pool_size=8192
     )
     team = ThreadTeam(threads)
     ours = Optimisation([samples], ours_config, 0.4, CPU, team=team)
@@ -219,8 +217,7 @@ def matmul_peak() -> float:
 
 
 def measure_decode(latent: int, mesh: Path) -> Values:
-    plan = plan_for_latent(latent, levels=0)
-    architecture = Architecture(width=plan.width, octaves=plan.octaves)
+    architecture = replace(plan_for_shape(latent, levels=0).architecture, activation="relu")
     code = random_code(latent, architecture)
     dense = random_code(latent, architecture, dense=True)
     seconds, reference = in_turns(
@@ -283,7 +280,7 @@ def quick_file(mesh: Path, steps: int) -> tuple[bytes, OccupancyField]:
     shape = prepare(mesh)
 
     def config_for_latent(latent: int):
-        config = shape.adapt(make_config(latent=latent, preset="fast"))
+        config = shape.adapt(shape_config(latent=latent, preset="fast"))
         # Each sample is seen about five times.
         return replace(config, steps=steps, pool_size=config.batch_size * max(20, steps // 5))
 
@@ -332,7 +329,7 @@ def measure_time_to_iou(which: str, mesh: Path) -> Values:
 def measure_fit_many(batch_size: int, mesh: Path) -> Values:
     """32 small shapes at once, and one after another; samples drawn before."""
     config = replace(
-        make_config(latent=200, preset="fast"), steps=200, batch_size=batch_size, pool_size=50_000
+        shape_config(latent=200, preset="fast"), steps=200, batch_size=batch_size, pool_size=50_000
     )
     shapes = [prepare(pebble(number)) for number in range(32)]
     samples = [shape.sample(config) for shape in shapes]

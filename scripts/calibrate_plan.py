@@ -4,8 +4,8 @@
 
 For each mesh and latent length a fit as planned, with half and twice as many cells of as many
 weights together, and with networks a quarter narrower and wider. A row a fit, written as it is
-measured; a second run goes on where the first stopped. The figures of doh3d/fitting/presets.py are
-read off such tables.
+measured; a second run goes on where the first stopped. The figures of
+doh3d/signals/shape_plan.py are read off such tables.
 """
 
 from __future__ import annotations
@@ -18,10 +18,14 @@ import time
 from pathlib import Path
 
 import doh3d
+from doh3d.codec.container import parse
 from doh3d.codec.entropy import code_length_bits
+from doh3d.devices import resolve_device
 from doh3d.evaluation.evaluate import field_iou
-from doh3d.fitting.compress import compress_with, make_config
-from doh3d.fitting.presets import plan_for_latent
+from doh3d.field import OccupancyField
+from doh3d.fitting.rate_control import encode
+from doh3d.signals.shape import prepare, shape_config
+from doh3d.signals.shape_plan import plan_for_shape
 
 LATENTS = (200, 350, 600, 1100, 2000, 4000, 8000, 16_000, 40_000, 80_000)
 COLUMNS = """
@@ -53,11 +57,14 @@ def main() -> None:
             writer.writeheader()
         for more, factor in VARIATIONS[: 1 if arguments.plan_only else None]:
             for latent in (n for n in LATENTS if n <= arguments.largest):
-                plan = plan_for_latent(latent)
-                levels, width = plan.levels + more, 4 * max(1, round(plan.width * factor / 4))
+                plan = plan_for_shape(latent)
+                levels, width = (
+                    plan.levels + more,
+                    4 * max(1, round(plan.architecture.width * factor / 4)),
+                )
                 if levels < 0:
                     continue
-                config = make_config(
+                config = shape_config(
                     preset=arguments.preset, latent=latent, width=width, levels=levels
                 )
                 for path in arguments.meshes:
@@ -65,15 +72,18 @@ def main() -> None:
                     if key in done:
                         continue
                     started = time.perf_counter()
-                    shape = compress_with(path, config)
+                    shape = prepare(path)
+                    own = shape.adapt(config, mirror=False)
+                    data = encode(shape, own, device=resolve_device("auto")).data
                     seconds = time.perf_counter() - started
-                    group = shape.code.latent
+                    field = OccupancyField(parse(data))
+                    group = field.code.latent
                     bits = code_length_bits(group.values, group.model) / latent
-                    iou = field_iou(doh3d.load_mesh(path), shape.field(), points=2**18).iou
+                    iou = field_iou(shape.reading, field, points=2**18).iou
                     row = dict(zip(COLUMNS[:5], key, strict=True)) | {
                         "weights": 2**levels * config.architecture.weight_count,
                         "steps": config.steps,
-                        "bytes": len(shape.data),
+                        "bytes": len(data),
                         "bits_each": f"{bits:.3f}",
                         "iou": f"{iou:.5f}",
                         "seconds": f"{seconds:.1f}",

@@ -26,7 +26,7 @@ from pathlib import Path
 
 # Workers load this file too, and with it what makes their fits quick and counts them.
 from doh3d.dataset import tasks
-from doh3d.fitting import presets
+from doh3d.signals import shape_plan
 
 SMALL = ["--preset", "fast", "--latent", "100", "--width", "8", "--depth", "1", "--device", "cpu"]
 LOG = "DOH3D_CHECK_LOG"
@@ -36,7 +36,7 @@ ORPHAN_SECONDS = 20.0
 
 def make_quick() -> None:
     """Fits of a tenth of a second, each noted when it begins."""
-    presets.PRESETS["fast"] = presets.Preset(steps=60, batch_size=512, pool_size=5_000)
+    shape_plan.PRESETS["fast"] = shape_plan.Preset(steps=60, batch_size=512, pool_size=5_000)
     tasks.IOU_POINTS, tasks.CHAMFER_RESOLUTION = 2**13, 32
     real = tasks.CompressTask._begun
 

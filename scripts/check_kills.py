@@ -30,8 +30,10 @@ import igl  # noqa: F401
 import scipy.sparse.csgraph  # noqa: F401
 
 from doh3d import cli
+from doh3d.api import compress  # noqa: F401
 from doh3d.evaluation import fidelity
-from doh3d.fitting import checkpoint, compress, presets  # noqa: F401
+from doh3d.fitting import checkpoint
+from doh3d.signals import shape_plan
 
 SMALL = "--latent 150 --width 12 --depth 2"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
@@ -39,7 +41,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 
 def make_quick() -> None:
     """Fits and measurements of less than a second, and a checkpoint at each opportunity."""
-    presets.PRESETS["fast"] = presets.Preset(steps=300, batch_size=256, pool_size=5_000)
+    shape_plan.PRESETS["fast"] = shape_plan.Preset(steps=300, batch_size=256, pool_size=5_000)
     checkpoint.SAVE_SECONDS, checkpoint.SAVE_SHARE = 0.0, float("inf")
     fidelity._RESOLUTION, fidelity._POINTS = 32, 2**13
 

@@ -23,13 +23,13 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from doh3d.codec.container import serialize
 from doh3d.codec.quantization import STEPS, nearest_step_index
-from doh3d.fitting.config import FitConfig
-from doh3d.fitting.encoding import quantize_fit
-from doh3d.fitting.preparation import PreparedShape, prepare
+from doh3d.fitting.config import FitConfig, SurfaceSampling
+from doh3d.fitting.quantize_fit import quantize_fit
 from doh3d.fitting.results import FitResult
 from doh3d.geometry.sampling import OccupancySamples
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.philox import Stream, random_signs
+from doh3d.signals.shape import PreparedShape, prepare
 
 LATENT = 1100
 STEPS_OF_SCHEDULE = 3000
@@ -55,9 +55,7 @@ def reference_config(
         learning_rate=min(0.0124 * math.pow(latent / 1100, -0.66), 0.012),
         rate_weight=RATE_WEIGHT,
         pool_size=600_000,
-        near_surface_fraction=0.5,
-        near_surface_std=0.02,
-        softness=0.0,
+        surface_sampling=SurfaceSampling(near_fraction=0.5, near_std=0.02, softness=0.0),
         graded=False,
         draws_by_error=False,
         optimizer="adam",

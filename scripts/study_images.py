@@ -32,11 +32,12 @@ from doh3d.codec.container import serialize
 from doh3d.errors import Doh3dError
 from doh3d.evaluation.image import psnr
 from doh3d.fitting.config import FitConfig
-from doh3d.fitting.encoding import quantize_fit
-from doh3d.fitting.fit import FitResult, fit_latent
-from doh3d.fitting.image import PreparedImage, make_image_config
+from doh3d.fitting.fit import fit_latent
+from doh3d.fitting.quantize_fit import quantize_fit
+from doh3d.fitting.results import FitResult
 from doh3d.images.field import ImageField
 from doh3d.images.files import load_pixels
+from doh3d.signals.image import PreparedImage, image_config
 from result_table import ResultTable, Row
 
 COLUMNS = """
@@ -55,7 +56,7 @@ Variants = dict[str, FitConfig]
 
 def quantization_variants(preset: str, channels: int) -> Variants:
     found = {}
-    base = make_image_config(latent=QUANTIZED_LATENT, preset=preset, channels=channels)
+    base = image_config(latent=QUANTIZED_LATENT, preset=preset, channels=channels)
     for bits in BITS:
         aware = replace(base, bits=bits)
         found[f"in training, {bits} bits"] = aware
@@ -69,7 +70,7 @@ def size_variants(preset: str, channels: int) -> Variants:
     sizes += [(FIXED_LATENT, weights) for weights in TARGET_WEIGHTS]
     found = {}
     for latent, weights in sizes:
-        config = make_image_config(latent=latent, preset=preset, channels=channels)
+        config = image_config(latent=latent, preset=preset, channels=channels)
         # Two hidden layers and five octaves leave some width to the smallest networks.
         network = replace(config.architecture, depth=2, octaves=5)
         width = min(

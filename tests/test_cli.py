@@ -121,10 +121,10 @@ def test_a_named_pipe_is_refused_and_not_waited_for(run, tmp_path, torus_file, a
 def test_an_output_without_a_name_lies_beside_the_input(run, tmp_path, torus_file, monkeypatch):
     from PIL import Image
 
-    from doh3d.fitting import presets
+    from doh3d.signals import shape_plan
 
-    quick = presets.Preset(steps=40, batch_size=512, pool_size=5_000)
-    monkeypatch.setitem(presets.PRESETS, "fast", quick)
+    quick = shape_plan.Preset(steps=40, batch_size=512, pool_size=5_000)
+    monkeypatch.setitem(shape_plan.PRESETS, "fast", quick)
     folder = tmp_path / "scans"
     folder.mkdir()
     shutil.copy(torus_file[0], folder / "a.v2.ply")
@@ -350,10 +350,10 @@ def test_eval_names_the_protocols_of_surfaces(run, meshes_folder):
 @pytest.fixture
 def quick_sweep(monkeypatch, torus_file, tmp_path):
     """Arguments of a sweep that takes a second."""
-    from doh3d.fitting import presets
+    from doh3d.signals import shape_plan
 
-    quick = presets.Preset(steps=60, batch_size=1024, pool_size=20_000)
-    monkeypatch.setitem(presets.PRESETS, "fast", quick)
+    quick = shape_plan.Preset(steps=60, batch_size=1024, pool_size=20_000)
+    monkeypatch.setitem(shape_plan.PRESETS, "fast", quick)
     options = ["--latent", "100,150", "--bits", "4,8", "--quantizer", "ptq", "--preset", "fast"]
     return ["sweep", torus_file[0], "-o", tmp_path / "out", "--points", "4096", *options]
 

@@ -23,12 +23,12 @@ REDUCED_TOLERANCE = 2e-2
 
 COMPRESS = """
 import sys, torch
-from doh3d.fitting import presets
-from doh3d.fitting.compress import compress
+from doh3d.signals import shape_plan
+from doh3d.api.compress import compress
 
 torch.set_num_threads(int(sys.argv[3]))
 # Batches that are shared out in pieces.
-presets.PRESETS["fast"] = presets.Preset(steps=60, batch_size=16_384, pool_size=20_000)
+shape_plan.PRESETS["fast"] = shape_plan.Preset(steps=60, batch_size=16_384, pool_size=20_000)
 compress(sys.argv[1], preset="fast", latent=150, width=12, depth=2, device="cpu").save(sys.argv[2])
 """
 

@@ -85,7 +85,9 @@ def digest_under(setting):
     """Digest of a file, a mesh and logits, made in a program that has changed a setting."""
     code = f"""
 import hashlib, numpy as np, torch, trimesh
-from doh3d.fitting.compress import compress_with
+from doh3d.api.compressed import CompressedShape
+from doh3d.fitting.rate_control import encode
+from doh3d.signals.shape import prepare
 from doh3d.fitting.config import FitConfig
 from doh3d.hypernetwork.architecture import Architecture
 {setting}
@@ -97,7 +99,9 @@ def settings():
 before = settings()
 small = Architecture(width=12, depth=2, octaves=2)
 config = FitConfig(latent=100, architecture=small, steps=60, batch_size=512, pool_size=8000)
-shape = compress_with(trimesh.creation.icosphere(subdivisions=2), config, device="cpu")
+ball = prepare(trimesh.creation.icosphere(subdivisions=2))
+encoded = encode(ball, config, device=torch.device("cpu"))
+shape = CompressedShape(encoded.data, config)
 field = shape.field("cpu")
 mesh = field.to_mesh(24)
 logits = field.logits(np.random.default_rng(0).uniform(-1, 1, (500, 3)))

@@ -10,8 +10,8 @@ import pytest
 import trimesh
 
 from doh3d import cli
-from doh3d.fitting import presets
 from doh3d.interrupts import exit_on_signals
+from doh3d.signals import shape_plan
 
 QUICK = {"steps": 150, "batch_size": 256, "pool_size": 10_000}
 FAST = ["--preset", "fast", "--latent", "150", "--width", "12", "--depth", "2", "--device", "cpu"]
@@ -20,12 +20,13 @@ FAST = ["--preset", "fast", "--latent", "150", "--width", "12", "--depth", "2", 
 STOPPED_COMMAND = f"""
 import os, signal, sys
 from doh3d import cli
-from doh3d.fitting import checkpoint, optimisation, presets
+from doh3d.fitting import checkpoint, optimisation
+from doh3d.signals import shape_plan
 
 # Whoever runs the tests in the background has them ignore it, and so would the command.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 number = int(sys.argv.pop(1))
-presets.PRESETS["fast"] = presets.Preset(**{QUICK})
+shape_plan.PRESETS["fast"] = shape_plan.Preset(**{QUICK})
 checkpoint.SAVE_SECONDS, checkpoint.SAVE_SHARE = 0.0, float("inf")
 real_step = optimisation.Optimisation.step
 
@@ -49,7 +50,7 @@ def python(script, *arguments):
 def run(monkeypatch):
     """Run the command in this process, to its end."""
 
-    monkeypatch.setitem(presets.PRESETS, "fast", presets.Preset(**QUICK))
+    monkeypatch.setitem(shape_plan.PRESETS, "fast", shape_plan.Preset(**QUICK))
 
     def run_command(*arguments):
         monkeypatch.setattr(sys, "argv", ["doh3d", *map(str, arguments)])

@@ -12,7 +12,7 @@ import trimesh
 from PIL import Image
 
 from doh3d import cli
-from doh3d.fitting import presets
+from doh3d.signals import shape_plan
 
 QUICK = ["--preset", "fast", "--latent", "100", "--width", "8", "--depth", "2"]
 
@@ -20,8 +20,8 @@ QUICK = ["--preset", "fast", "--latent", "100", "--width", "8", "--depth", "2"]
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A working folder with a mesh, an image, and presets that take no time."""
-    quick = presets.Preset(steps=40, batch_size=512, pool_size=5_000)
-    monkeypatch.setitem(presets.PRESETS, "fast", quick)
+    quick = shape_plan.Preset(steps=40, batch_size=512, pool_size=5_000)
+    monkeypatch.setitem(shape_plan.PRESETS, "fast", quick)
     monkeypatch.chdir(tmp_path)
     trimesh.creation.torus(65.0, 25.0, major_sections=24, minor_sections=12).export("torus.ply")
     pixels = np.random.Generator(np.random.PCG64(0)).integers(0, 255, (24, 32), dtype=np.uint8)

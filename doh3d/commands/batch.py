@@ -18,8 +18,9 @@ from doh3d.commands.engines import (
     WorkersOption,
     make_engine,
 )
-from doh3d.commands.options import DeviceOption, JsonOption
+from doh3d.commands.options import DeviceOption, JsonOption, with_compress_options
 from doh3d.console import batch_progress, print_json, spinner
+from doh3d.options import CompressOptions
 
 if TYPE_CHECKING:
     from doh3d.dataset.batch import BatchSummary
@@ -35,6 +36,7 @@ EXAMPLES = (
 SOME_FAILED = 4
 
 
+@with_compress_options("shape")
 def batch(
     collection: Annotated[
         str,
@@ -53,33 +55,8 @@ def batch(
         str | None,
         typer.Option(help="Of a manifest; path, file, mesh or source unless given."),
     ] = None,
-    max_bytes: Annotated[
-        int | None, typer.Option(help="Largest size of each file in bytes, 300 to 64000.")
-    ] = None,
-    min_iou: Annotated[
-        float | None, typer.Option(help="Smallest files that reach this IoU (bbox protocol).")
-    ] = None,
-    preset: Annotated[str, typer.Option(help="fast, default or best.")] = "default",
-    latent: Annotated[int | None, typer.Option(help="Numbers in each latent.")] = None,
-    bits: Annotated[
-        int | None,
-        typer.Option(help="Bits of a latent's range, 2 to 16; 32 keeps float32; 8 unless given."),
-    ] = None,
-    quantizer: Annotated[str, typer.Option(help="qat or ptq.")] = "qat",
-    width: Annotated[int | None, typer.Option(help="Neurons in a hidden layer, 1 to 256.")] = None,
-    depth: Annotated[int, typer.Option(help="Hidden layers, 1 to 15.")] = 3,
-    octaves: Annotated[
-        int | None, typer.Option(help="Octaves of positional encoding, 0 to 15.")
-    ] = None,
-    activation: Annotated[str, typer.Option(help="smooth, relu or sine.")] = "smooth",
-    projection: Annotated[str, typer.Option(help="hadamard or dense.")] = "hadamard",
-    mirror: Annotated[
-        bool,
-        typer.Option(
-            "--mirror/--no-mirror", help="Store one side only of what is its own mirror image."
-        ),
-    ] = True,
-    seed: Annotated[int, typer.Option(help="0 to 65535.")] = 0,
+    *,
+    options: CompressOptions,
     files: Annotated[
         bool, typer.Option("--files", help="Write single .doh files too, to OUTPUT/files.")
     ] = False,
@@ -120,27 +97,12 @@ def batch(
     from doh3d.dataset.batch import run_batch
     from doh3d.dataset.json_log import all_of
     from doh3d.dataset.json_log import json_log as open_log
-    from doh3d.dataset.options import CompressOptions
+    from doh3d.dataset.options import check_options
     from doh3d.dataset.shard import Shard
     from doh3d.dataset.tasks import CompressTask
 
-    options = CompressOptions(
-        max_bytes=max_bytes,
-        min_iou=min_iou,
-        preset=preset,
-        latent=latent,
-        bits=bits,
-        quantizer=quantizer,  # type: ignore[arg-type]
-        width=width,
-        depth=depth,
-        octaves=octaves,
-        activation=activation,  # type: ignore[arg-type]
-        projection=projection,  # type: ignore[arg-type]
-        mirror=mirror,
-        seed=seed,
-    )
     with spinner("loading"):
-        options.check(batch_fit)
+        check_options(options, batch_fit)
     runner = make_engine(
         engine,
         workers=workers,

@@ -34,8 +34,8 @@ def decompress(
         typer.Option(
             "--output",
             "-o",
-            help="The mesh to write: .ply .obj .stl .off .glb  [default: the file's name with "
-            ".ply, beside it]",
+            help="The mesh to write: .ply .obj .stl .off .glb",
+            show_default="the file's name with .ply, beside it",
         ),
     ] = None,
     force: ForceOption = False,

@@ -32,7 +32,7 @@ def evaluate(
         int | None, typer.Option(help="Points along a side, with --protocol grid.")
     ] = None,
     points: Annotated[
-        int | None, typer.Option(help="Points for IoU.  [default: 2097152; occnet 100000]")
+        int | None, typer.Option(help="Points for IoU.", show_default="2097152; occnet 100000")
     ] = None,
     surface: Annotated[
         str,

@@ -11,14 +11,18 @@ import typer
 import doh3d
 from doh3d.commands.options import (
     AllowLargeOption,
+    CheckpointOption,
     DeviceOption,
     ForceOption,
     JsonOption,
+    check_checkpoint,
     limits_for,
     output_for,
+    with_compress_options,
 )
 from doh3d.console import fit_progress, print_json, print_tables, spinner
 from doh3d.limits import Limits
+from doh3d.options import CompressOptions
 
 app = typer.Typer(help="The same codec for images.", no_args_is_help=True)
 
@@ -32,29 +36,23 @@ EVAL_EXAMPLES = "Example:  doh3d image eval photo.doh --reference photo.png --js
 
 
 @app.command("compress", epilog=COMPRESS_EXAMPLES)
+@with_compress_options("image")
 def compress(
     image: Annotated[Path, typer.Argument(help="PNG, JPEG or WebP of 8 bits, grey or RGB.")],
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="The .doh file to write.  [default: the image's name, beside it]"
+            "--output",
+            "-o",
+            help="The .doh file to write.",
+            show_default="the image's name, beside it",
         ),
     ] = None,
     force: ForceOption = False,
-    max_bytes: Annotated[
-        int | None, typer.Option(help="Largest size of the file in bytes, 300 to 64000.")
-    ] = None,
-    bpp: Annotated[
-        float | None, typer.Option(help="The same in bits a pixel.  [default: 0.15]")
-    ] = None,
-    min_psnr: Annotated[
-        float | None, typer.Option(help="Smallest file that reaches this PSNR in dB.")
-    ] = None,
-    preset: Annotated[str, typer.Option(help="fast, default or best: how long to fit.")] = (
-        "default"
-    ),
-    seed: Annotated[int, typer.Option(help="0 to 65535; the same seed gives the same file.")] = 0,
+    *,
+    options: CompressOptions,
     device: DeviceOption = "auto",
+    checkpoint: CheckpointOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compress an image to a .doh file.
@@ -65,16 +63,14 @@ def compress(
 
     output = output_for(image, output, ".doh", force=force)
     check_output(output)
+    check_checkpoint(checkpoint, output)
     started = time.perf_counter()
     with fit_progress() as progress:
         compressed = doh3d.compress_image(
             image,
-            max_bytes=max_bytes,
-            bpp=bpp,
-            min_psnr=min_psnr,
-            preset=preset,
-            seed=seed,
+            **options.to_dict(),
             device=device,
+            checkpoint=checkpoint,
             progress=progress,
         )
     compressed.save(output)
@@ -101,8 +97,8 @@ def decompress(
         typer.Option(
             "--output",
             "-o",
-            help="The image to write: .png, or lossless .webp  [default: the file's name with "
-            ".png, beside it]",
+            help="The image to write: .png, or lossless .webp",
+            show_default="the file's name with .png, beside it",
         ),
     ] = None,
     force: ForceOption = False,

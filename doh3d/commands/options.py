@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
 from doh3d.errors import ConfigError
 from doh3d.limits import DEFAULT_LIMITS, Limits
+from doh3d.options import CompressOptions, Option, SignalKind, options_of
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
 AllowLargeOption = Annotated[
@@ -21,6 +24,10 @@ AllowLargeOption = Annotated[
 ]
 ForceOption = Annotated[
     bool, typer.Option("--force", help="Without --output: write over a file that is there.")
+]
+CheckpointOption = Annotated[
+    Path | None,
+    typer.Option(help="Keep here what the same command goes on from when it was stopped."),
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 ResolutionOption = Annotated[
@@ -36,9 +43,61 @@ ElevationOption = Annotated[
 UpOption = Annotated[str, typer.Option(help="The vertical axis: x, y or z.")]
 
 
+def with_compress_options(
+    kind: SignalKind,
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make a command that takes `options`, `CompressOptions`, one that has an option for each.
+
+    They take the place of `options`. Values are checked by `CompressOptions` and `FitConfig`.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        hints = get_type_hints(command, include_extras=True)
+        parameters: list[inspect.Parameter] = []
+        for parameter in inspect.signature(command).parameters.values():
+            if parameter.name == "options":
+                parameters += [_as_parameter(own) for own in options_of(kind)]
+            else:
+                parameters.append(parameter.replace(annotation=hints[parameter.name]))
+        names = [own.name for own in options_of(kind)]
+
+        def run(**values: Any) -> None:
+            command(options=CompressOptions(**{n: values.pop(n) for n in names}), **values)
+
+        # Typer looks at these.
+        run.__name__, run.__doc__ = command.__name__, command.__doc__
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        return run
+
+    return decorate
+
+
+def _as_parameter(option: Option) -> inspect.Parameter:
+    inner = get_args(option.type)
+    # Names to choose from are plain text here.
+    type_: Any = next((each for each in (option.type, *inner) if each in (int, float, bool)), str)
+    if type(None) in inner:
+        type_ = type_ | None
+    return inspect.Parameter(
+        option.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=option.default,
+        annotation=Annotated[
+            type_, typer.Option(help=option.told.help, show_default=option.told.default or True)
+        ],
+    )
+
+
 def limits_for(allow_large: bool) -> Limits:
     """Limits that --allow-large stands for."""
     return Limits.of_format() if allow_large else DEFAULT_LIMITS
+
+
+def check_checkpoint(checkpoint: Path | None, output: Path) -> None:
+    """Raise ConfigError where the checkpoint would be the output."""
+    if checkpoint is not None and checkpoint.resolve() == output.resolve():
+        raise ConfigError(f"{checkpoint}: is the output; name another file for the checkpoint")
 
 
 def output_for(source: Path, output: Path | None, suffix: str, *, force: bool) -> Path:

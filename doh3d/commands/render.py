@@ -41,7 +41,10 @@ def render(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="The PNG to write.  [default: the first file's name, beside it]"
+            "--output",
+            "-o",
+            help="The PNG to write.",
+            show_default="the first file's name, beside it",
         ),
     ] = None,
     force: ForceOption = False,
@@ -56,8 +59,8 @@ def render(
         float | None,
         typer.Option(
             "--range",
-            help="Where the heatmap's colours end, in % of the original's longest side.  "
-            "[default: follows the distances]",
+            help="Where the heatmap's colours end, in % of the original's longest side.",
+            show_default="follows the distances",
         ),
     ] = None,
     resolution: ResolutionOption = 256,

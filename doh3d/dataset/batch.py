@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import doh3d
 from doh3d.dataset.engine import Engine, Outcome
 from doh3d.dataset.names import path_for_id
-from doh3d.dataset.options import CompressOptions
+from doh3d.dataset.options import config_of
 from doh3d.dataset.plan import Finished, Plan
 from doh3d.dataset.progress import BatchProgress, Tally, WatchFunction
 from doh3d.dataset.rows import PASSING_FAILURES, ShapeRow
@@ -21,6 +21,7 @@ from doh3d.dataset.sources import Source, list_sources
 from doh3d.dataset.store import RowStore, RowWriter, StoreIdentity
 from doh3d.dataset.tasks import Group, changed_sources, failed_row
 from doh3d.errors import ConfigError
+from doh3d.options import CompressOptions
 
 # Finished shapes whose sources one task looks at.
 _CHECKED_AT_ONCE = 64
@@ -137,7 +138,7 @@ def run_batch(
         "version": ShapeRow.COLUMNS_VERSION,
         # Alone, bytes follow from the shape; together, from its group too, whatever its size.
         "batch_fit": "1" if batch_fit == 1 else "2 or more",
-        "config": options.to_dict(),
+        "config": config_of(options),
     }
     store = RowStore(output, ShapeRow, StoreIdentity(identity))
     store.check()

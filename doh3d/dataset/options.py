@@ -1,70 +1,57 @@
-"""How the shapes of a dataset are compressed: one configuration for all."""
+"""How a dataset's rows tell the options that its shapes were compressed with."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
 from typing import Any
 
 from doh3d.errors import ConfigError
-from doh3d.fitting.config import Quantizer
-from doh3d.hypernetwork.architecture import Activation, ProjectionKind
+from doh3d.options import CompressOptions, options_of
 
 # A worker holds the meshes of so many shapes at once; beyond a dozen more bring little.
 MOST_TOGETHER = 64
 
+# Rows have always told these by their values, and these not at all where they are not given: the
+# same options have the same id in every dataset.
+_TOLD_BY_VALUE = {"depth": 3, "activation": "smooth"}
+_TOLD_WHERE_GIVEN = ("omega",)
 
-@dataclass(frozen=True)
-class CompressOptions:
-    """The options of `doh3d.compress` that its bytes follow from; None stands for its default."""
 
-    max_bytes: int | None = None
-    min_iou: float | None = None
-    preset: str = "default"
-    latent: int | None = None
-    bits: int | None = None
-    quantizer: Quantizer = "qat"
-    width: int | None = None
-    depth: int = 3
-    octaves: int | None = None
-    activation: Activation = "smooth"
-    projection: ProjectionKind = "hadamard"
-    mirror: bool = True
-    seed: int = 0
+def config_of(options: CompressOptions) -> dict[str, Any]:
+    """Return the options of shapes by name, ready for JSON."""
+    config = {own.name: getattr(options, own.name) for own in options_of("shape")}
+    for name, value in _TOLD_BY_VALUE.items():
+        if config[name] is None:
+            config[name] = value
+    for name in _TOLD_WHERE_GIVEN:
+        if config[name] is None:
+            del config[name]
+    return config
 
-    def check(self, batch_fit: int = 1) -> None:
-        """Raise ConfigError where an option is out of range or contradicts another.
 
-        `batch_fit` is how many shapes are to be fitted together.
-        """
-        from doh3d.fitting.compress import make_config
-        from doh3d.fitting.rate_control import check_target
+def config_json(options: CompressOptions) -> str:
+    """Return the options as text that is the same for the same options."""
+    return json.dumps(config_of(options), sort_keys=True)
 
-        values = self.to_dict()
-        max_bytes, min_iou = values.pop("max_bytes"), values.pop("min_iou")
-        values.pop("mirror")
-        make_config(**values)
-        if max_bytes is not None or min_iou is not None:
-            check_target(max_bytes, min_iou, self.latent, self.bits, self.quantizer)
-        if not 1 <= batch_fit <= MOST_TOGETHER:
-            raise ConfigError(f"batch_fit is {batch_fit}; it must be 1 to {MOST_TOGETHER}")
-        if batch_fit > 1 and min_iou is not None:
-            raise ConfigError(
-                f"batch_fit {batch_fit} and min_iou contradict each other: the search for a "
-                "quality takes other sizes for each shape; leave out one of them"
-            )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Keyword arguments for `doh3d.compress`, ready for JSON."""
-        return asdict(self)
+def config_id(options: CompressOptions) -> str:
+    """Return what tells configurations apart: 16 hexadecimal digits."""
+    return hashlib.sha256(config_json(options).encode()).hexdigest()[:16]
 
-    @property
-    def json(self) -> str:
-        """As text that is the same for the same options."""
-        return json.dumps(self.to_dict(), sort_keys=True)
 
-    @property
-    def id(self) -> str:
-        """What tells configurations apart: 16 hexadecimal digits."""
-        return hashlib.sha256(self.json.encode()).hexdigest()[:16]
+def check_options(options: CompressOptions, batch_fit: int = 1) -> None:
+    """Raise ConfigError where no shape can be fitted with these options.
+
+    `batch_fit` is how many shapes are to be fitted together.
+    """
+    from doh3d.signals.shape import check_shape_options
+
+    check_shape_options(options)
+    if not 1 <= batch_fit <= MOST_TOGETHER:
+        raise ConfigError(f"batch_fit is {batch_fit}; it must be 1 to {MOST_TOGETHER}")
+    if batch_fit > 1 and options.min_iou is not None:
+        raise ConfigError(
+            f"batch_fit {batch_fit} and min_iou contradict each other: the search for a "
+            "quality takes other sizes for each shape; leave out one of them"
+        )

@@ -9,14 +9,13 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, TypeAlias
 
 import doh3d
 from doh3d.dataset.engine import Failure
 from doh3d.dataset.fetching import Fetched, SourceError, fetched, source_sha256
-from doh3d.dataset.options import CompressOptions
+from doh3d.dataset.options import config_id, config_json
 from doh3d.dataset.plan import Finished
 from doh3d.dataset.rows import ShapeRow, now
 from doh3d.dataset.sources import Source
@@ -24,11 +23,12 @@ from doh3d.dataset.work import ShapeWork
 from doh3d.dataset.worker import kept_warnings, worker_device
 from doh3d.errors import Doh3dError
 from doh3d.limits import Limits
+from doh3d.options import CompressOptions
 
 if TYPE_CHECKING:
-    from doh3d.fitting.compress import CompressedShape
-    from doh3d.fitting.preparation import PreparedShape
+    from doh3d.fitting.rate_control import Encoded
     from doh3d.geometry.reading import Reading
+    from doh3d.signals.shape import PreparedShape
 
 _log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class CompressTask:
 
     def _fit_together(self, works: Sequence[ShapeWork]) -> None:
         """Fit shapes together, each to its file or its failure; or leave it as it is."""
-        from doh3d.fitting.preparation import prepare
+        from doh3d.signals.shape import prepare
 
         for work in works:
             with work.step():
@@ -112,41 +112,28 @@ class CompressTask:
             work.seconds = seconds / len(together)
             work.take(fits[work])
 
-    def _fits(self, shapes: list[PreparedShape]) -> list[CompressedShape | Doh3dError | None]:
-        from doh3d.fitting.compress import make_config
-        from doh3d.fitting.many import fit_together
-        from doh3d.fitting.presets import latent_for_bytes
+    def _fits(self, shapes: list[PreparedShape]) -> list[Encoded | Doh3dError | None]:
+        from doh3d.fitting.together import fit_together
 
-        options = self.options.to_dict()
-        max_bytes, mirror = options.pop("max_bytes"), options.pop("mirror")
-        assert options.pop("min_iou") is None, "CompressOptions.check refuses it"
-        if max_bytes is not None:
-            options["latent"] = latent_for_bytes(max_bytes)
-        return fit_together(
-            shapes,
-            make_config(**options),
-            max_bytes=max_bytes,
-            mirror=mirror,
-            device=worker_device(self.device),
-        )
+        return fit_together(shapes, self.options, device=worker_device(self.device))
 
     def _compress(self, work: ShapeWork, found: Fetched) -> None:
         """Make a shape's bytes, where the fit of many has not, and measure them."""
-        from doh3d.fitting.compress import compress
-        from doh3d.fitting.preparation import prepare
+        from doh3d.fitting.compress import compress_signal
         from doh3d.geometry.reading import read_shape
+        from doh3d.signals.shape import prepare
 
-        device = str(worker_device(self.device))
+        device = worker_device(self.device)
         shape = work.shape
         reading = None
         if shape is None:
             started = time.perf_counter()
             prepared = work.prepared or prepare(found.path)
-            shape = compress(prepared, **self.options.to_dict(), device=device)
+            shape = compress_signal(prepared, self.options, device=device)
             work.seconds += time.perf_counter() - started
             reading, work.prepared = prepared.reading, None
         compressed = time.perf_counter()
-        row = self._measured(work.row, reading or read_shape(found.path), shape, device)
+        row = self._measured(work.row, reading or read_shape(found.path), shape, str(device))
         work.row = replace(
             row,
             doh=shape.data,
@@ -155,13 +142,11 @@ class CompressTask:
             measure_seconds=time.perf_counter() - compressed,
             latent=shape.config.latent,
             batch_fit=shape.together,
-            device=device,
+            device=str(device),
             torch_version=version("torch"),
         )
 
-    def _measured(
-        self, row: ShapeRow, reference: Reading, shape: CompressedShape, device: str
-    ) -> ShapeRow:
+    def _measured(self, row: ShapeRow, reference: Reading, shape: Encoded, device: str) -> ShapeRow:
         from doh3d.codec.container import parse
         from doh3d.evaluation.evaluate import field_iou, mesh_iou
         from doh3d.evaluation.surface import surface_metrics
@@ -217,7 +202,6 @@ def sha256(data: bytes) -> str:
 
 
 def _empty_row(source: Source, options: CompressOptions) -> ShapeRow:
-    config, config_id = _config(options)
     return ShapeRow(
         id=source.id,
         error_kind=None,
@@ -242,14 +226,9 @@ def _empty_row(source: Source, options: CompressOptions) -> ShapeRow:
         batch_fit=None,
         device=None,
         warnings=None,
-        config=config,
-        config_id=config_id,
+        config=config_json(options),
+        config_id=config_id(options),
         doh3d_version=doh3d.__version__,
         torch_version=None,
         finished=now(),
     )
-
-
-@lru_cache(maxsize=4)
-def _config(options: CompressOptions) -> tuple[str, str]:
-    return options.json, options.id

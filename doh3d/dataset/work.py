@@ -15,8 +15,8 @@ from doh3d.dataset.worker import kept_warnings
 from doh3d.errors import Doh3dError, MeshError, TargetError
 
 if TYPE_CHECKING:
-    from doh3d.fitting.compress import CompressedShape
-    from doh3d.fitting.preparation import PreparedShape
+    from doh3d.fitting.rate_control import Encoded
+    from doh3d.signals.shape import PreparedShape
 
 
 class ShapeWork:
@@ -29,7 +29,7 @@ class ShapeWork:
     found : Fetched or None
     prepared : PreparedShape or None
         While it is to be fitted.
-    shape : CompressedShape or None
+    shape : Encoded or None
         Once it was fitted, with others.
     seconds : float
         Spent on its compression.
@@ -39,7 +39,7 @@ class ShapeWork:
         self.row = row
         self.found: Fetched | None = None
         self.prepared: PreparedShape | None = None
-        self.shape: CompressedShape | None = None
+        self.shape: Encoded | None = None
         self.seconds = 0.0
         self._spent = 0.0
         self._warnings: list[str] = []
@@ -62,7 +62,7 @@ class ShapeWork:
         self._spent += time.perf_counter() - started
         self._warnings += warnings
 
-    def take(self, fit: CompressedShape | Doh3dError | None) -> None:
+    def take(self, fit: Encoded | Doh3dError | None) -> None:
         """Take what the fit of many has made of it."""
         self._spent = self.seconds
         if isinstance(fit, Doh3dError):

@@ -43,9 +43,14 @@ class ImageEvaluation:
         return asdict(self) | {"psnr_db": psnr_db}
 
 
+def mean_squared_error(reference: npt.NDArray[np.uint8], image: npt.NDArray[np.uint8]) -> float:
+    """Mean squared difference of uint8 pixels of one shape."""
+    return float(np.mean((reference.astype(np.float64) - image.astype(np.float64)) ** 2))
+
+
 def psnr(reference: npt.NDArray[np.uint8], image: npt.NDArray[np.uint8]) -> float:
     """Peak signal-to-noise ratio of uint8 pixels of one shape, in dB: 10 log10(255^2 / MSE)."""
-    squared = float(np.mean((reference.astype(np.float64) - image.astype(np.float64)) ** 2))
+    squared = mean_squared_error(reference, image)
     return 10 * math.log10(255**2 / squared) if squared else math.inf
 
 

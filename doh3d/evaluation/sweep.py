@@ -24,9 +24,10 @@ from doh3d.limits import MAX_SEED, Limits
 
 if TYPE_CHECKING:
     from doh3d.codec.shape_code import ShapeCode
-    from doh3d.fitting.config import FitConfig, Quantizer
-    from doh3d.fitting.fit import FitProgress, ProgressFunction
-    from doh3d.fitting.preparation import PreparedShape
+    from doh3d.fitting.config import FitConfig
+    from doh3d.fitting.results import FitProgress, ProgressFunction
+    from doh3d.options import Quantizer
+    from doh3d.signals.shape import PreparedShape
 
 _log = logging.getLogger(__name__)
 
@@ -139,9 +140,9 @@ def run_sweep(
         If every fit failed.
     """
     from doh3d.devices import resolve_device
-    from doh3d.fitting.encoding import quantize_fit
     from doh3d.fitting.fit import fit_latent
-    from doh3d.fitting.preparation import prepare
+    from doh3d.fitting.quantize_fit import quantize_fit
+    from doh3d.signals.shape import prepare
 
     plan = _plan(latents, bits, quantizer, seeds, preset, points)
     torch_device = resolve_device(device)
@@ -195,7 +196,7 @@ def _plan(
     points: int,
 ) -> list[list[FitConfig]]:
     """List every fit as the configurations that it serves, seed by seed; all are checked."""
-    from doh3d.fitting.compress import make_config
+    from doh3d.signals.shape import shape_config
 
     for name, values in (("latent", latents), ("bits", bits)):
         if not values:
@@ -210,7 +211,7 @@ def _plan(
     plan = []
     for seed, latent in itertools.product(range(seeds), latents):
         configs = [
-            make_config(preset=preset, latent=latent, bits=b, quantizer=quantizer, seed=seed)
+            shape_config(preset=preset, latent=latent, bits=b, quantizer=quantizer, seed=seed)
             for b in bits
         ]
         plan.extend([configs] if quantizer == "ptq" else [[config] for config in configs])

@@ -28,6 +28,9 @@ SAVE_SECONDS = 5.0
 SAVE_SHARE = 0.01
 
 _IDENTITY = "identity"
+
+# Names in an identity whose values are digests of a signal's content.
+_CONTENTS = ("mesh", "image")
 _ONGOING, _FINISHED = "ongoing", "finished"
 
 # What reading something else as an archive, or as JSON, ends with.
@@ -58,7 +61,7 @@ class Checkpoint:
         Read where it exists; written as the work goes on.
     identity : mapping
         What the work follows from, as names and JSON's plain values: options, digest of the
-        mesh, versions.
+        signal, versions.
 
     Raises
     ------
@@ -126,7 +129,9 @@ class Checkpoint:
         for name in self._identity | identity:
             was, now = identity.get(name), self._identity.get(name)
             if was != now:
-                other = "another mesh" if name == "mesh" else f"{name} {was!r} and not {now!r}"
+                other = (
+                    f"another {name}" if name in _CONTENTS else f"{name} {was!r} and not {now!r}"
+                )
                 raise ConfigError(
                     f"{self.path}: belongs to a compression with {other}; "
                     "delete it, or name another file"

@@ -11,8 +11,8 @@ from doh3d.codec.signal_code import check_dense_size
 from doh3d.errors import ConfigError
 from doh3d.hypernetwork.architecture import Architecture, ProjectionKind
 from doh3d.limits import MAX_LATENTS, MAX_LEVELS, MAX_SEED
+from doh3d.options import Quantizer
 
-Quantizer = Literal["qat", "ptq"]
 Optimizer = Literal["curvature", "adam"]
 Loss = Literal["cross-entropy", "log-squared-error"]
 
@@ -20,6 +20,35 @@ MIN_BITS = 2
 MAX_BITS = 16
 FLOAT_BITS = 32
 _MAX_GRADED_BITS = MAX_BITS - (GRADES - 1)
+
+
+@dataclass(frozen=True)
+class SurfaceSampling:
+    """Where a shape's samples lie, in normalised units: the mesh's longest side is 1.8.
+
+    Attributes
+    ----------
+    near_fraction : float
+        Share of the samples near the surface; the rest is uniform in the domain box.
+    near_std : float
+        Standard deviation of their distance's components.
+    softness : float
+        Scale of the occupancy's fall from 1 to 0 across the surface, for samples near it; 0 for
+        a step.
+    """
+
+    near_fraction: float = 0.7
+    near_std: float = 0.01
+    softness: float = 0.002
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        if not 0 <= self.near_fraction <= 1:
+            raise ConfigError(f"near_fraction is {self.near_fraction}; it must be 0 to 1")
+        if not (self.near_std > 0 and math.isfinite(self.near_std)):
+            raise ConfigError(f"near_std is {self.near_std}; it must be above 0")
+        if not (self.softness >= 0 and math.isfinite(self.softness)):
+            raise ConfigError(f"softness is {self.softness}; it must be at least 0")
 
 
 @dataclass(frozen=True)
@@ -61,14 +90,8 @@ class FitConfig:
         Quantisation step of the biases.
     pool_size : int
         Points sampled once, from which batches are drawn.
-    near_surface_fraction : float
-        Share of the pool near the surface; the rest is uniform in the domain box.
-    near_surface_std : float
-        Standard deviation of their distance's components, in normalised units, in which the
-        mesh's longest side is 1.8.
-    softness : float
-        Scale of the occupancy's fall from 1 to 0 across the surface, in the same units, for
-        samples near it; 0 for a step.
+    surface_sampling : SurfaceSampling, optional
+        Where in the domain the pool lies; of shapes only.
     optimizer : "curvature" or "adam"
         Of the latent: `doh3d.fitting.descent.LatentDescent`, or Adam.
     solver_effort : float
@@ -97,9 +120,7 @@ class FitConfig:
     graded: bool = True
     bias_step: float = 2.0**-6
     pool_size: int = 600_000
-    near_surface_fraction: float = 0.7
-    near_surface_std: float = 0.01
-    softness: float = 0.002
+    surface_sampling: SurfaceSampling | None = SurfaceSampling()
     optimizer: Optimizer = "curvature"
     solver_effort: float = 1.0
     draws_by_error: bool = True
@@ -130,19 +151,13 @@ class FitConfig:
             ("learning_rate", self.learning_rate),
             ("bias_step", self.bias_step),
             ("solver_effort", self.solver_effort),
-            ("near_surface_std", self.near_surface_std),
         ):
             if not (positive > 0 and math.isfinite(positive)):
                 raise ConfigError(f"{name} is {positive}; it must be above 0")
-        for name, share in (
-            ("rounding_start", self.rounding_start),
-            ("near_surface_fraction", self.near_surface_fraction),
-        ):
-            if not 0 <= share <= 1:
-                raise ConfigError(f"{name} is {share}; it must be 0 to 1")
-        for name, weight in (("rate_weight", self.rate_weight), ("softness", self.softness)):
-            if not (weight >= 0 and math.isfinite(weight)):
-                raise ConfigError(f"{name} is {weight}; it must be at least 0")
+        if not 0 <= self.rounding_start <= 1:
+            raise ConfigError(f"rounding_start is {self.rounding_start}; it must be 0 to 1")
+        if not (self.rate_weight >= 0 and math.isfinite(self.rate_weight)):
+            raise ConfigError(f"rate_weight is {self.rate_weight}; it must be at least 0")
         if self.optimizer not in ("curvature", "adam"):
             raise ConfigError(f"optimizer is {self.optimizer!r}; it must be curvature or adam")
         if self.loss not in ("cross-entropy", "log-squared-error"):

@@ -11,11 +11,9 @@ from doh3d.errors import Doh3dError
 from doh3d.fitting.checkpoint import Work
 from doh3d.fitting.config import FitConfig, Loss
 from doh3d.fitting.optimisation import Optimisation
-from doh3d.fitting.results import FitProgress, FitResult, ProgressFunction
+from doh3d.fitting.results import FitResult, ProgressFunction
 from doh3d.fitting.signal import Samples
 from doh3d.thread_team import team_of_all_threads
-
-__all__ = ["FitProgress", "FitResult", "Optimisation", "ProgressFunction", "fit_latent"]
 
 _log = logging.getLogger(__name__)
 

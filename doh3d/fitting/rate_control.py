@@ -9,21 +9,18 @@ from dataclasses import dataclass
 
 import torch
 
-from doh3d.codec.container import parse_signal, serialize
+from doh3d.codec.container import serialize
 from doh3d.codec.signal_code import SignalCode
-from doh3d.errors import ConfigError, Doh3dError, TargetError
+from doh3d.errors import Doh3dError, TargetError
 from doh3d.fitting.checkpoint import Checkpoint
-from doh3d.fitting.config import FitConfig, Quantizer
-from doh3d.fitting.encoding import encode_within, quantize_fit
-from doh3d.fitting.fit import FitResult, ProgressFunction
+from doh3d.fitting.config import FitConfig
+from doh3d.fitting.quantize_fit import encode_within, quantize_fit
+from doh3d.fitting.results import FitResult, ProgressFunction
 from doh3d.fitting.resumable import fit_signal, measured_once
-from doh3d.fitting.signal import Signal
-from doh3d.limits import Limits
+from doh3d.fitting.signal import QualityScale, Signal
+from doh3d.options import MAX_BYTES, MIN_BYTES
 
 _log = logging.getLogger(__name__)
-
-MIN_BYTES = 300
-MAX_BYTES = 64_000
 
 # Share of the bytes allowed that a fit aims at: where it ends above them, its latent is rounded
 # anew to a coarser step, for which no other number makes up.
@@ -47,58 +44,36 @@ ConfigForLatent = Callable[[int], FitConfig]
 
 @dataclass(frozen=True)
 class Encoded:
-    """A file and the configuration that made it."""
+    """A file, the configuration that made it, and how many signals were fitted at once."""
 
     data: bytes
     config: FitConfig
+    together: int = 1
 
 
-@dataclass(frozen=True)
-class QualityScale:
-    """How quality is told, and how it follows the size.
-
-    Attributes
-    ----------
-    name : str
-    error : function
-        Of the quality: what falls with a power of the size.
-    exponent : float
-        About that power: what one measurement predicts the next by.
-    first_size : int
-        Bytes to begin a search with.
-    """
-
-    name: str
-    error: Callable[[float], float]
-    exponent: float
-    first_size: int
+def encode(
+    signal: Signal[SignalCode],
+    config: FitConfig,
+    *,
+    device: torch.device,
+    progress: ProgressFunction | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> Encoded:
+    """Fit a signal as a configuration says, whatever size that comes to."""
+    result = fit_signal(signal, config, device=device, progress=progress, checkpoint=checkpoint)
+    return Encoded(serialize(quantize_fit(result, config, signal)), config)
 
 
-IOU = QualityScale("IoU", lambda iou: 1 - iou, 0.6, 1000)
-
-
-def check_target(
-    max_bytes: int | None,
-    min_iou: float | None,
-    latent: int | None,
-    bits: int | None,
-    quantizer: Quantizer,
-) -> None:
-    """Raise ConfigError unless these options of `compress` say what to aim at.
-
-    One of `max_bytes` and `min_iou` is given.
-    """
-    if max_bytes is not None and min_iou is not None:
-        raise ConfigError("max_bytes and min_iou contradict each other; give one of them")
-    if max_bytes is not None and not MIN_BYTES <= max_bytes <= MAX_BYTES:
-        raise ConfigError(f"max_bytes is {max_bytes}; it must be {MIN_BYTES} to {MAX_BYTES}")
-    if min_iou is not None and not 0 < min_iou < 1:
-        raise ConfigError(f"min_iou is {min_iou}; it must be above 0 and below 1")
-    name = "max_bytes" if max_bytes is not None else "min_iou"
-    if latent is not None:
-        raise ConfigError(f"latent and {name} contradict each other; give one of them")
-    if bits is not None or quantizer != "qat":
-        raise ConfigError(f"{name} chooses the quantisation by itself; leave out bits and ptq")
+def encode_fit(
+    result: FitResult, config: FitConfig, signal: Signal[SignalCode], max_bytes: int | None
+) -> Encoded | None:
+    """Encode a fit; None where a size is asked for that it misses, or has to be cut to."""
+    if max_bytes is None:
+        return Encoded(serialize(quantize_fit(result, config, signal)), config)
+    data, excess = encode_within(result, config, signal, max_bytes)
+    if data is None or not _is_used(data, max_bytes) or excess > 0:
+        return None
+    return Encoded(data, config)
 
 
 def fit_to_bytes(
@@ -135,12 +110,13 @@ def fit_to_bytes(
             progress=progress,
             checkpoint=checkpoint,
         )
-        data = encode_within(result, config, signal, max_bytes)
+        data, excess = encode_within(result, config, signal, max_bytes)
         if data is not None and _is_used(data, max_bytes):
-            excess = _excess(result, config, signal, max_bytes)
             encoded = Encoded(data, config)
             if harmed is not None:
-                return min(harmed, encoded, key=lambda one: _error(one, signal, device))
+                return min(
+                    harmed, encoded, key=lambda one: signal.error(one.data, one.config, device)
+                )
             if excess <= 0:
                 return encoded
             # Cutting seven bytes of 3,000 has made an error two thirds larger (lucy). Asked for so
@@ -172,31 +148,6 @@ def payload_bits_for(signal: Signal[SignalCode], config: FitConfig, max_bytes: i
     return 8 * (_AIMED_SHARE * max_bytes - signal.overhead_bytes - cuts)
 
 
-def encode_to_bytes(
-    result: FitResult, config: FitConfig, signal: Signal[SignalCode], max_bytes: int
-) -> bytes | None:
-    """Serialise a fit to at most `max_bytes` and at least 95% of that, or None.
-
-    None as well where it would have to be cut.
-    """
-    data = encode_within(result, config, signal, max_bytes)
-    if data is None or not _is_used(data, max_bytes):
-        return None
-    return data if _excess(result, config, signal, max_bytes) <= 0 else None
-
-
-def _excess(
-    result: FitResult, config: FitConfig, signal: Signal[SignalCode], max_bytes: int
-) -> float:
-    """Share by which a fit's file, as it was trained, is above a size."""
-    return len(serialize(quantize_fit(result, config, signal))) / max_bytes - 1
-
-
-def _error(encoded: Encoded, signal: Signal[SignalCode], device: torch.device) -> float:
-    code = parse_signal(encoded.data, Limits.of_format(), SignalCode)  # type: ignore[type-abstract]
-    return signal.error(code, encoded.config, device)
-
-
 def _is_used(data: bytes, max_bytes: int) -> bool:
     return len(data) >= _USED_SHARE * max_bytes
 
@@ -205,9 +156,7 @@ def fit_to_quality(
     signal: Signal[SignalCode],
     wanted: float,
     config_for_latent: ConfigForLatent,
-    measure: Callable[[bytes], float],
     *,
-    scale: QualityScale,
     device: torch.device,
     progress: ProgressFunction | None = None,
     checkpoint: Checkpoint | None = None,
@@ -223,7 +172,8 @@ def fit_to_quality(
         If 64,000 bytes do not suffice.
     """
     tried: dict[int, tuple[Encoded, float]] = {}
-    measure_once = measured_once(measure, checkpoint)
+    scale = signal.scale
+    measure_once = measured_once(lambda data: signal.quality(data, device), checkpoint)
 
     def reaches(rung: int) -> bool:
         if rung not in tried:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from importlib.metadata import version
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,8 +11,8 @@ import torch
 from doh3d.codec.signal_code import SignalCode
 from doh3d.fitting.checkpoint import Checkpoint
 from doh3d.fitting.config import FitConfig
-from doh3d.fitting.fit import FitResult, ProgressFunction, fit_latent
-from doh3d.fitting.preparation import PreparedShape
+from doh3d.fitting.fit import fit_latent
+from doh3d.fitting.results import FitResult, ProgressFunction
 from doh3d.fitting.signal import Signal
 
 
@@ -51,19 +49,6 @@ def fit_signal(
     if work is not None:
         work.finish(result.to_arrays())
     return result
-
-
-def identity(shape: PreparedShape, device: torch.device) -> dict[str, Any]:
-    """Describe what the bytes of a file follow from beside the options."""
-    digest = hashlib.sha256()
-    for array in (shape.mesh.vertices, shape.mesh.faces):
-        digest.update(array.tobytes())
-    return {
-        "doh3d": version("doh3d"),
-        "torch": version("torch"),
-        "device": device.type,
-        "mesh": digest.hexdigest(),
-    }
 
 
 def measured_once(

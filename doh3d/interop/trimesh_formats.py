@@ -82,6 +82,6 @@ def load_doh(
 
 def export_doh(mesh: trimesh.Trimesh, **options: Any) -> bytes:
     """Return a mesh as a `.doh` file, as trimesh's exporters do; see `doh3d.compress`."""
-    from doh3d.fitting.compress import compress
+    from doh3d.api.compress import compress
 
     return compress(mesh, **options).data

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from harness import run
 
-from doh3d.fitting.compress import make_config
+from doh3d.signals.shape import shape_config
 
 
 def variants(arguments):
     found = {}
     for latent in (250, 500, 1000, 2000, 4000):
-        config = make_config(preset=arguments.preset, latent=latent)
+        config = shape_config(preset=arguments.preset, latent=latent)
         found[f"n={latent}"] = config
         found[f"n={latent}, no rate term"] = replace(config, rate_weight=0.0)
     return found

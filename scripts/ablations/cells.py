@@ -10,7 +10,7 @@ import math
 
 from harness import run
 
-from doh3d.fitting.compress import make_config
+from doh3d.signals.shape import shape_config
 
 LATENTS = (1700, 4000, 9500, 21_500)
 LEVELS = (0, 1, 2, 3, 4)
@@ -19,10 +19,10 @@ LEVELS = (0, 1, 2, 3, 4)
 def variants(arguments):
     found = {}
     for latent in LATENTS:
-        plan = make_config(preset=arguments.preset, latent=latent)
+        plan = shape_config(preset=arguments.preset, latent=latent)
         for levels in LEVELS:
             width = plan.architecture.width * math.sqrt(2.0 ** (plan.levels - levels))
-            config = make_config(
+            config = shape_config(
                 preset=arguments.preset,
                 latent=latent,
                 width=4 * max(1, round(width / 4)),

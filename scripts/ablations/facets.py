@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from doh3d.fitting.preparation import prepare
+from doh3d.signals.shape import prepare
 
 _SHARP = np.radians(40)
 _SHAPE_FACTOR = 0.75

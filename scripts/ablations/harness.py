@@ -21,9 +21,10 @@ from doh3d.codec.container import section_sizes, serialize
 from doh3d.evaluation.evaluate import LabelledPoints
 from doh3d.field import OccupancyField
 from doh3d.fitting.config import FitConfig
-from doh3d.fitting.encoding import quantize_fit
-from doh3d.fitting.fit import FitResult, fit_latent
-from doh3d.fitting.preparation import prepare
+from doh3d.fitting.fit import fit_latent
+from doh3d.fitting.quantize_fit import quantize_fit
+from doh3d.fitting.results import FitResult
+from doh3d.signals.shape import prepare
 
 # The scripts above this folder, and what codecs are compared with.
 sys.path.append(str(Path(__file__).parents[1]))

@@ -5,12 +5,12 @@ python scripts/ablations/projection.py MESH... [--preset fast] [--seeds 3]
 
 from harness import run
 
-from doh3d.fitting.compress import make_config
+from doh3d.signals.shape import shape_config
 
 
 def variants(arguments):
     return {
-        f"{projection} n={latent}": make_config(
+        f"{projection} n={latent}": shape_config(
             preset=arguments.preset, latent=latent, projection=projection
         )
         for latent in (500, 1000, 2000)

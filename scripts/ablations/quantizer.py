@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from harness import run
 
-from doh3d.fitting.compress import make_config
+from doh3d.signals.shape import shape_config
 
 BITS = (3, 4, 5, 6, 7, 8, 16)
 
@@ -19,7 +19,7 @@ BITS = (3, 4, 5, 6, 7, 8, 16)
 def variants(arguments):
     found = {}
     for bits in BITS:
-        aware = make_config(preset=arguments.preset, bits=bits)
+        aware = shape_config(preset=arguments.preset, bits=bits)
         found[f"qat {bits} bits"] = aware
         found[f"ptq {bits} bits"] = replace(aware, quantizer="ptq")
         found[f"qat {bits} bits, no rate term"] = replace(aware, rate_weight=0.0)

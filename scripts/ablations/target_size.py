@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from harness import run
 
-from doh3d.fitting.compress import make_config
+from doh3d.signals.shape import shape_config
 
 LATENTS = (250, 500, 1000, 2000)
 WEIGHTS = (512, 1024, 2048, 4096, 8192, 16_384)
@@ -21,9 +21,9 @@ def width_for(weights, base):
 def variants(arguments):
     found = {}
     for latent in LATENTS:
-        base = make_config(preset=arguments.preset, latent=latent, octaves=3).architecture
+        base = shape_config(preset=arguments.preset, latent=latent, octaves=3).architecture
         for weights in WEIGHTS:
-            config = make_config(
+            config = shape_config(
                 preset=arguments.preset, latent=latent, octaves=3, width=width_for(weights, base)
             )
             found[f"n={latent} P~{weights} (P={config.architecture.weight_count})"] = config

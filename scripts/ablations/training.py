@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from harness import run
 
-from doh3d.fitting.compress import make_config
+from doh3d.signals.shape import shape_config
 from peers.networks import doh_learning_rate
 
 LATENTS = (350, 1100, 4000)
@@ -19,9 +19,9 @@ LATENTS = (350, 1100, 4000)
 def variants(arguments):
     found = {}
     for latent in LATENTS:
-        whole = make_config(preset=arguments.preset, latent=latent)
+        whole = shape_config(preset=arguments.preset, latent=latent)
         adam = replace(whole, optimizer="adam", learning_rate=doh_learning_rate(latent))
-        wide = make_config(
+        wide = shape_config(
             preset=arguments.preset, latent=latent, width=2 * whole.architecture.width
         )
         found |= {
@@ -29,7 +29,9 @@ def variants(arguments):
             f"n {latent}, 4 times the steps": replace(whole, steps=4 * whole.steps),
             f"n {latent}, Adam": adam,
             f"n {latent}, Adam, 4 times the steps": replace(adam, steps=4 * whole.steps),
-            f"n {latent}, hard occupancy": replace(whole, softness=0.0),
+            f"n {latent}, hard occupancy": replace(
+                whole, surface_sampling=replace(whole.surface_sampling, softness=0.0)
+            ),
             # As they were before: twice the finest of the graded ones, half of the coarsest.
             f"n {latent}, equal steps": replace(
                 whole, graded=False, bits=whole.bits + 1, rounding_start=0.6
@@ -38,7 +40,7 @@ def variants(arguments):
             f"n {latent}, float32": replace(whole, bits=32),
             f"n {latent}, twice the width": replace(wide, steps=whole.steps),
             f"n {latent}, half of the points near the surface": replace(
-                whole, near_surface_fraction=0.5
+                whole, surface_sampling=replace(whole.surface_sampling, near_fraction=0.5)
             ),
         }
     return found

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
     from doh3d.field import OccupancyField
     from doh3d.fitting.config import FitConfig
-    from doh3d.fitting.fit import FitResult
-    from doh3d.fitting.preparation import PreparedShape
+    from doh3d.fitting.results import FitResult
+    from doh3d.signals.shape import PreparedShape
 
 Peer = Literal["mlp", "coin", "doh_published"]
 PEERS: tuple[Peer, ...] = get_args(Peer)
@@ -249,7 +249,7 @@ _PEER_FITS: dict[Peer, tuple[Callable[..., PeerFit], Sequence[Any]]] = {
 
 def _fit_directly(shape: PreparedShape, config: FitConfig, device: torch.device) -> FitResult:
     from doh3d.fitting.descent import WeightDescent
-    from doh3d.fitting.fit import Optimisation
+    from doh3d.fitting.optimisation import Optimisation
     from doh3d.thread_team import team_of_all_threads
 
     learning_rate = config.learning_rate

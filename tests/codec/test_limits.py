@@ -18,8 +18,6 @@ from doh3d.codec.shape_code import ShapeCode, shape_box
 from doh3d.codec.signal_code import ParameterGroup
 from doh3d.errors import ConfigError, FormatError
 from doh3d.field import OccupancyField
-from doh3d.fitting.presets import latent_for_bytes, plan_for_latent
-from doh3d.fitting.rate_control import MAX_BYTES
 from doh3d.geometry.transform import NormalizingTransform
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.partition import balanced_partition
@@ -32,6 +30,8 @@ from doh3d.limits import (
     MAX_WEIGHTS,
     Limits,
 )
+from doh3d.options import MAX_BYTES
+from doh3d.signals.shape_plan import latent_for_bytes, plan_for_shape
 
 HOW = "more with --allow-large, or limits=Limits.of_format()"
 LARGEST_NETWORK = Architecture(width=256, depth=15, octaves=15)
@@ -112,11 +112,12 @@ def test_the_command_line_says_how_and_does_so(tmp_path, monkeypatch, capsys):
 def test_the_defaults_hold_what_the_plan_makes():
     # The longest latent that a size can ask for, and one that codes in far fewer bits.
     latent = latent_for_bytes(MAX_BYTES)
-    plan = plan_for_latent(latent)
-    network = Architecture(width=plan.width, octaves=plan.octaves)
+    plan = plan_for_shape(latent)
     assert DEFAULT_LIMITS.file_bytes >= MAX_BYTES
     assert plan.levels > 0
-    DEFAULT_LIMITS.check_header(round(1.4 * latent), 2**plan.levels * network.weight_count)
+    DEFAULT_LIMITS.check_header(
+        round(1.4 * latent), 2**plan.levels * plan.architecture.weight_count
+    )
 
 
 def test_no_file_of_the_format_is_larger_than_its_maximum():

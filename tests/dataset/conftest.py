@@ -11,7 +11,7 @@ import pytest
 from doh3d.dataset import tasks
 from doh3d.dataset.engine import Outcome, whole
 from doh3d.evaluation.surface import surface_metrics
-from doh3d.fitting import presets
+from doh3d.signals import shape_plan
 
 IMPORTABLE = Path(__file__).parent / "importable"
 
@@ -60,8 +60,8 @@ def _quick():
     """Short fits and coarse measurements, in this process."""
     surface = functools.partial(surface_metrics, samples=2000)
     with pytest.MonkeyPatch.context() as patch:
-        preset = presets.Preset(steps=40, batch_size=512, pool_size=5_000)
-        patch.setitem(presets.PRESETS, "fast", preset)
+        preset = shape_plan.Preset(steps=40, batch_size=512, pool_size=5_000)
+        patch.setitem(shape_plan.PRESETS, "fast", preset)
         patch.setattr(tasks, "IOU_POINTS", 4096)
         patch.setattr(tasks, "CHAMFER_RESOLUTION", 32)
         patch.setattr("doh3d.evaluation.surface.surface_metrics", surface)

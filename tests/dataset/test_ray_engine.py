@@ -6,9 +6,9 @@ import threading
 import pytest
 
 from doh3d.dataset.batch import run_batch
-from doh3d.dataset.options import CompressOptions
 from doh3d.dataset.shape_set import ShapeSet
 from doh3d.errors import ConfigError
+from doh3d.options import CompressOptions
 
 ray = pytest.importorskip("ray")
 

@@ -12,11 +12,12 @@ import doh3d
 from doh3d import cli
 from doh3d.dataset import store as store_module
 from doh3d.dataset.batch import run_batch
-from doh3d.dataset.options import CompressOptions
+from doh3d.dataset.options import config_id
 from doh3d.dataset.parts import PartFolder
 from doh3d.dataset.rows import EvaluationRow, ShapeRow
 from doh3d.dataset.tasks import CompressTask
 from doh3d.errors import ConfigError, FormatError
+from doh3d.options import CompressOptions
 
 OPTIONS = CompressOptions(preset="fast", latent=100, width=8, depth=1)
 
@@ -85,7 +86,7 @@ def test_shapes_decode_to_fields(dataset, tmp_path):
     assert field.occupancy(field.bounds.mean(axis=0)[None]).shape == (1,)
     shape.save(tmp_path / "torus.doh")
     assert (tmp_path / "torus.doh").stat().st_size == shape.row["bytes"] == len(shape.data)
-    assert shape.row["config_id"] == OPTIONS.id
+    assert shape.row["config_id"] == config_id(OPTIONS)
     assert "doh" not in shape.row
     with pytest.raises(FormatError, match=r"network has .* weights"):
         shape.field("cpu", limits=dataclasses.replace(doh3d.Limits(), weights=1))

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from doh3d.dataset import journal as journal_module
 from doh3d.dataset import store as store_module
 from doh3d.dataset.engine import Failure
-from doh3d.dataset.options import CompressOptions
 from doh3d.dataset.parts import arrow_schema
 from doh3d.dataset.rows import EvaluationRow, ShapeRow, from_json, to_json
 from doh3d.dataset.shard import Shard
@@ -23,6 +22,7 @@ from doh3d.dataset.sources import Source
 from doh3d.dataset.store import RowStore, StoreIdentity
 from doh3d.dataset.tasks import failed_row
 from doh3d.errors import ConfigError
+from doh3d.options import CompressOptions
 
 IDENTITY = StoreIdentity({"config": {"latent": 100}})
 

@@ -9,13 +9,13 @@ import trimesh
 
 import doh3d
 from doh3d.dataset.batch import run_batch
-from doh3d.dataset.options import CompressOptions
 from doh3d.dataset.shape_set import FailedShape
 from doh3d.dataset.sources import Source
 from doh3d.dataset.tasks import CompressTask
 from doh3d.errors import ConfigError
-from doh3d.fitting import many
-from doh3d.fitting.preparation import PreparedShape
+from doh3d.fitting import together
+from doh3d.options import CompressOptions
+from doh3d.signals.shape import PreparedShape
 
 OPTIONS = {"preset": "fast", "latent": 100, "width": 8, "depth": 1}
 
@@ -99,7 +99,7 @@ def test_what_breaks_the_fit_of_many_breaks_no_shape(meshes, monkeypatch):
     def broken(*_, **__):
         raise MemoryError("too many")
 
-    monkeypatch.setattr(many, "fit_latents", broken)
+    monkeypatch.setattr(together, "fit_latents", broken)
     rows = compressed(meshes, "pear0.ply", "pear1.ply")
     for name, row in rows.items():
         assert (row.doh, row.batch_fit, row.error) == (alone(meshes / name), 1, None)
@@ -164,7 +164,7 @@ def test_sizes_are_met_in_groups(meshes):
         assert 285 <= row.bytes <= 300
     # A size that the fit of many misses is made alone.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(many, "encode_to_bytes", lambda *_: None)
+        patch.setattr(together, "encode_fit", lambda *_: None)
         missed = compressed(meshes, "pear0.ply", "pear1.ply", preset="fast", max_bytes=300)
     for name, row in missed.items():
         assert row.batch_fit == 1

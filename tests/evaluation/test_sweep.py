@@ -11,15 +11,16 @@ from doh3d.evaluation import sweep as sweep_module
 from doh3d.evaluation.rate_table import parse_baseline, read_baseline
 from doh3d.evaluation.sweep import parse_numbers, run_sweep
 from doh3d.evaluation.sweep_table import COLUMNS, SweepFolder, mean_interval, summarize
-from doh3d.fitting import fit, presets
+from doh3d.fitting import fit
+from doh3d.signals import shape_plan
 
 GRID = {"latents": (100, 150), "bits": (4, 8), "preset": "fast", "points": 4096, "device": "cpu"}
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    quick = presets.Preset(steps=60, batch_size=1024, pool_size=20_000)
-    monkeypatch.setitem(presets.PRESETS, "fast", quick)
+    quick = shape_plan.Preset(steps=60, batch_size=1024, pool_size=20_000)
+    monkeypatch.setitem(shape_plan.PRESETS, "fast", quick)
 
 
 @pytest.fixture

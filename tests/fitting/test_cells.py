@@ -12,20 +12,20 @@ from doh3d.codec.container import parse, serialize
 from doh3d.errors import ConfigError
 from doh3d.evaluation.evaluate import field_iou
 from doh3d.field import OccupancyField, decode_weights
-from doh3d.fitting.compress import compress_with, make_config
-from doh3d.fitting.config import FitConfig
+from doh3d.fitting.compress import compress_signals
+from doh3d.fitting.config import FitConfig, SurfaceSampling
 from doh3d.fitting.curvature import WeightCurvature
-from doh3d.fitting.encoding import quantize_fit
 from doh3d.fitting.fit import fit_latent
 from doh3d.fitting.gradient import LEAST_SQUARED_ERROR, TargetBackward
-from doh3d.fitting.many import fit_shapes, fit_shapes_to_bytes
 from doh3d.fitting.optimisation import Optimisation
 from doh3d.fitting.pool import Pool
-from doh3d.fitting.preparation import prepare
+from doh3d.fitting.quantize_fit import quantize_fit
 from doh3d.geometry.sampling import OccupancySamples
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.partition import balanced_partition
 from doh3d.hypernetwork.target import evaluate_points, split_weights, target_forward
+from doh3d.options import CompressOptions
+from doh3d.signals.shape import PreparedShape, prepare, shape_config
 
 CPU = torch.device("cpu")
 UNIT = ((-1.0,) * 3, (1.0,) * 3)
@@ -201,9 +201,9 @@ def test_a_step_leaves_no_tensor_behind_on_the_cpu(options):
     ],
     ids=repr,
 )
-def test_every_kind_of_fit_learns_a_bump(options):
+def test_every_kind_of_fit_learns_a_bump(compress_with, options):
     mesh = bump()
-    shape = compress_with(mesh, dataclasses.replace(SMALL, **options), device="cpu")
+    shape = compress_with(mesh, dataclasses.replace(SMALL, **options))
     assert shape.code.architecture.cells == 2 ** options.get("levels", 2)
     assert field_iou(mesh, shape.field("cpu"), points=2**14).iou > 0.9
 
@@ -224,7 +224,9 @@ def test_a_mirrored_shape_in_cells_is_alike_on_both_sides(torus):
 
 def test_cells_hold_about_as_many_samples_each():
     shape = prepare(bump())
-    config = shape.adapt(dataclasses.replace(SMALL, levels=4, near_surface_fraction=0.5))
+    config = shape.adapt(
+        dataclasses.replace(SMALL, levels=4, surface_sampling=SurfaceSampling(0.5))
+    )
     pool = Pool.of(config.architecture, shape.sample(config))
     assert pool.shares.min() > 0.5 / 16
     assert pool.shares.max() < 2 / 16
@@ -249,11 +251,14 @@ def test_training_step_and_file_make_the_same_networks():
 
 
 def test_a_configuration_and_its_plan():
-    config = make_config(latent=20_000)
+    config = shape_config(latent=20_000)
     assert config.levels > 2
     assert config.architecture.partition is None
-    one, sine = make_config(latent=20_000, levels=0), make_config(latent=20_000, activation="sine")
-    wide = make_config(latent=20_000, width=100)
+    one, sine = (
+        shape_config(latent=20_000, levels=0),
+        shape_config(latent=20_000, activation="sine"),
+    )
+    wide = shape_config(latent=20_000, width=100)
     assert (one.levels, sine.levels, wide.levels) == (0, 0, 0)
     # About as many weights, however many cells they are for.
     total = 2**config.levels * config.architecture.weight_count
@@ -263,28 +268,40 @@ def test_a_configuration_and_its_plan():
     assert one.bits == sine.bits == wide.bits < config.bits
     assert one.learning_rate == sine.learning_rate == wide.learning_rate > config.learning_rate
     with pytest.raises(ConfigError, match="levels is 7; it must be 0 to 6"):
-        make_config(latent=20_000, levels=7)
+        shape_config(latent=20_000, levels=7)
 
 
 # Many shapes.
 
 
-def test_of_many_shapes_each_that_has_cells_is_fitted_alone():
+@pytest.fixture
+def configured(monkeypatch):
+    """Fit shapes as a configuration says, whatever the plan has."""
+
+    def with_config(config):
+        def own(shape, options, latent=None):
+            return shape.adapt(dataclasses.replace(config, latent=latent or config.latent))
+
+        monkeypatch.setattr(PreparedShape, "config", own)
+
+    return with_config
+
+
+def test_of_many_shapes_each_that_has_cells_is_fitted_alone(compress_with, configured):
     # Two of the same mesh: even their cells are the same.
     shapes = [prepare(bump()), prepare(bump())]
     config = dataclasses.replace(SMALL, steps=60)
-    found = fit_shapes(shapes, config, device=CPU)
-    alone = compress_with(bump(), config, device="cpu")
+    configured(config)
+    found = compress_signals(shapes, CompressOptions(), device=CPU)
+    alone = compress_with(bump(), config)
     assert [shape.data for shape in found] == [alone.data] * 2
     assert all(shape.together == 1 for shape in found)
-    assert all(shape.code.architecture.cells == 4 for shape in found)
+    assert all(parse(shape.data).architecture.cells == 4 for shape in found)
 
 
-def test_sizes_are_met_with_cells():
-    shapes = [prepare(bump())]
-    found = fit_shapes_to_bytes(
-        shapes, 400, lambda n: dataclasses.replace(SMALL, latent=n, bits=8), device=CPU
-    )
+def test_sizes_are_met_with_cells(configured):
+    configured(dataclasses.replace(SMALL, bits=8))
+    found = compress_signals([prepare(bump())], CompressOptions(max_bytes=400), device=CPU)
     assert 380 <= len(found[0].data) <= 400
 
 

@@ -6,15 +6,16 @@ import pickle
 import numpy as np
 import pytest
 
+from doh3d.api.compress import compress
 from doh3d.errors import ConfigError
 from doh3d.fitting import checkpoint as checkpoints
 from doh3d.fitting import compress as compression
-from doh3d.fitting import presets
 from doh3d.fitting.checkpoint import Checkpoint
-from doh3d.fitting.compress import compress
 from doh3d.fitting.optimisation import Optimisation
+from doh3d.signals import shape_plan
+from doh3d.signals.shape import PreparedShape
 
-QUICK = presets.Preset(steps=200, batch_size=256, pool_size=10_000)
+QUICK = shape_plan.Preset(steps=200, batch_size=256, pool_size=10_000)
 OPTIONS = {"preset": "fast", "latent": 150, "width": 12, "depth": 2, "device": "cpu"}
 
 
@@ -25,7 +26,7 @@ class InterruptionError(Exception):
 @pytest.fixture(autouse=True)
 def eager(monkeypatch):
     """Quick fits that write a checkpoint at each opportunity."""
-    monkeypatch.setitem(presets.PRESETS, "fast", QUICK)
+    monkeypatch.setitem(shape_plan.PRESETS, "fast", QUICK)
     monkeypatch.setattr(checkpoints, "SAVE_SECONDS", 0.0)
     monkeypatch.setattr(checkpoints, "SAVE_SHARE", float("inf"))
 
@@ -35,16 +36,13 @@ def quick_search(monkeypatch):
     """A search that takes a file's size for its IoU."""
     measured = []
     quicker = dataclasses.replace(QUICK, steps=100)
-    monkeypatch.setitem(presets.PRESETS, "fast", quicker)
+    monkeypatch.setitem(shape_plan.PRESETS, "fast", quicker)
 
-    def extracted_iou(shape, device):
-        def measure(data):
-            measured.append(len(data))
-            return 1 - 40 / len(data)
+    def quality(shape, data, device):
+        measured.append(len(data))
+        return 1 - 40 / len(data)
 
-        return measure
-
-    monkeypatch.setattr(compression, "_extracted_iou", extracted_iou)
+    monkeypatch.setattr(PreparedShape, "quality", quality)
     return measured
 
 
@@ -94,11 +92,12 @@ def test_interrupted_over_and_over_it_ends_with_the_same_bytes(torus, tmp_path, 
 
 @pytest.mark.parametrize("size", [{}, {"latent": None, "max_bytes": 400}], ids=["latent", "bytes"])
 def test_with_cells_it_ends_with_the_same_bytes(torus, tmp_path, monkeypatch, size):
-    def plan(latent, levels=None):
-        planned = presets.plan_for_latent(latent, levels)
-        return dataclasses.replace(planned, levels=2, width=8, octaves=1)
+    def plan(latent, preset, levels=None):
+        planned = shape_plan.plan_for_shape(latent, preset, levels)
+        small = dataclasses.replace(planned.architecture, width=8, octaves=1)
+        return dataclasses.replace(planned, levels=2, architecture=small)
 
-    monkeypatch.setattr(compression, "plan_for_latent", plan)
+    monkeypatch.setattr("doh3d.signals.shape.plan_for_shape", plan)
     options = OPTIONS | {"width": None} | size
     undisturbed = compress(torus, **options)
     assert undisturbed.code.architecture.cells == 4
@@ -198,7 +197,7 @@ def test_another_mesh_and_another_version_are_refused(torus, sphere, tmp_path, m
     compress(torus, checkpoint=path, **OPTIONS)
     with pytest.raises(ConfigError, match="another mesh"):
         compress(sphere, checkpoint=path, **OPTIONS)
-    monkeypatch.setattr("doh3d.fitting.resumable.version", lambda name: f"{name} 99")
+    monkeypatch.setattr("doh3d.fitting.compress.version", lambda name: f"{name} 99")
     with pytest.raises(ConfigError, match=r"doh3d '.*' and not 'doh3d 99'"):
         compress(torus, checkpoint=path, **OPTIONS)
 

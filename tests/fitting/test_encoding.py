@@ -9,7 +9,7 @@ from doh3d.codec.quantization import grade_factors
 from doh3d.codec.shape_code import ShapeCode
 from doh3d.codec.signal_code import ParameterGroup
 from doh3d.fitting.config import FitConfig
-from doh3d.fitting.encoding import encode_within, trimmed
+from doh3d.fitting.quantize_fit import encode_within, trimmed
 from doh3d.fitting.results import FitResult
 from doh3d.geometry.transform import NormalizingTransform
 from doh3d.hypernetwork.architecture import Architecture
@@ -44,7 +44,7 @@ def test_trimming_moves_few_of_the_finest_levels_by_one_step(monkeypatch, saved)
         moved_to.append(changed.latent.values)
         return serialize(changed)
 
-    monkeypatch.setattr("doh3d.fitting.encoding.serialize", watched)
+    monkeypatch.setattr("doh3d.fitting.quantize_fit.serialize", watched)
     data = trimmed(code, size)
     assert size - 1 <= len(data) <= size
     before, after = code.latent.values, moved_to[-1]

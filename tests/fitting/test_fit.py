@@ -5,19 +5,20 @@ import pytest
 import torch
 import trimesh
 
+from doh3d.api.compress import compress
 from doh3d.codec.entropy import code_length_bits
 from doh3d.codec.quantization import STEPS, grade_factors
 from doh3d.errors import ConfigError, Doh3dError
-from doh3d.fitting.compress import compress, compress_with, make_config
 from doh3d.fitting.config import FitConfig
-from doh3d.fitting.encoding import quantize_fit
-from doh3d.fitting.fit import Optimisation, fit_latent
-from doh3d.fitting.many import fit_latents
-from doh3d.fitting.preparation import PreparedShape
+from doh3d.fitting.fit import fit_latent
+from doh3d.fitting.optimisation import Optimisation
+from doh3d.fitting.quantize_fit import quantize_fit
 from doh3d.fitting.schedule import one_cycle
+from doh3d.fitting.together import fit_latents
 from doh3d.geometry.sampling import OccupancySamples
 from doh3d.geometry.transform import NormalizingTransform
 from doh3d.hypernetwork.architecture import Architecture
+from doh3d.signals.shape import PreparedShape, shape_config
 
 CPU = torch.device("cpu")
 SMALL = FitConfig(
@@ -58,23 +59,22 @@ def ball_iou(shape, radius=0.9):
     ],
     ids=["qat", "5 bits", "ptq", "float32", "dense", "adam", "sine"],
 )
-def test_every_kind_of_fit_learns_a_ball(options, sphere):
-    shape = compress_with(sphere, dataclasses.replace(SMALL, **options), device="cpu")
+def test_every_kind_of_fit_learns_a_ball(compress_with, options, sphere):
+    shape = compress_with(sphere, dataclasses.replace(SMALL, **options))
     assert ball_iou(shape) > 0.9
 
 
-def test_a_seed_means_the_same_bytes_and_another_seed_other_bytes(sphere):
+def test_a_seed_means_the_same_bytes_and_another_seed_other_bytes(compress_with, sphere):
     first, again, other = (
-        compress_with(sphere, dataclasses.replace(SMALL, seed=seed), device="cpu").data
-        for seed in (1, 1, 2)
+        compress_with(sphere, dataclasses.replace(SMALL, seed=seed)).data for seed in (1, 1, 2)
     )
     assert first == again
     assert first != other
 
 
-def test_a_larger_rate_weight_makes_a_smaller_file(sphere):
+def test_a_larger_rate_weight_makes_a_smaller_file(compress_with, sphere):
     sizes = [
-        len(compress_with(sphere, dataclasses.replace(SMALL, rate_weight=w), device="cpu").data)
+        len(compress_with(sphere, dataclasses.replace(SMALL, rate_weight=w)).data)
         for w in (0.0, 2e-4)
     ]
     assert sizes[1] < 0.9 * sizes[0]
@@ -177,9 +177,9 @@ def test_a_loss_that_is_not_finite_ends_the_attempt():
     assert Optimisation([samples], SMALL, 0.4, CPU).run(None) == [False]
 
 
-def test_progress_is_reported_to_the_end(sphere):
+def test_progress_is_reported_to_the_end(compress_with, sphere):
     seen = []
-    compress_with(sphere, dataclasses.replace(SMALL, steps=120), device="cpu", progress=seen.append)
+    compress_with(sphere, dataclasses.replace(SMALL, steps=120), progress=seen.append)
     assert [p.step for p in seen] == [50, 100, 120]
     assert all(p.steps == 120 and p.loss > 0 and p.estimated_bytes > 0 for p in seen)
 
@@ -199,7 +199,7 @@ def test_a_step_leaves_no_tensor_behind_on_the_cpu():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_fit_on_cuda_learns_a_ball(sphere):
+def test_a_fit_on_cuda_learns_a_ball(compress_with, sphere):
     assert ball_iou(compress_with(sphere, SMALL, device="cuda")) > 0.9
 
 
@@ -235,7 +235,7 @@ def test_options_out_of_range_are_named_before_any_work(options, named):
 
 
 def test_presets_differ_in_effort():
-    steps = [make_config(preset=name).steps for name in ("fast", "default", "best")]
+    steps = [shape_config(preset=name).steps for name in ("fast", "default", "best")]
     assert steps == sorted(set(steps))
 
 

@@ -10,21 +10,23 @@ from PIL import Image
 
 import doh3d
 from doh3d import cli
+from doh3d.api.compress import compress_image
 from doh3d.errors import ConfigError, ImageError, TargetError
 from doh3d.evaluation.image import psnr
-from doh3d.fitting import image_presets
-from doh3d.fitting.image import PreparedImage, compress_image, make_image_config
-from doh3d.fitting.image_presets import ImagePreset, image_latent_for_bytes, plan_for_image
-from doh3d.fitting.rate_control import MAX_BYTES, MIN_BYTES
+from doh3d.fitting.plan import Preset
 from doh3d.images.field import pixel_points, pixels_to_values
 from doh3d.limits import DEFAULT_LIMITS
+from doh3d.options import MAX_BYTES, MIN_BYTES
+from doh3d.signals import image_plan
+from doh3d.signals.image import PreparedImage, image_config
+from doh3d.signals.image_plan import image_latent_for_bytes, plan_for_image
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Few steps of few pixels, which do for images as smooth as these."""
-    effort = ImagePreset(steps=150, batch_size=512)
-    monkeypatch.setitem(image_presets._PRESETS, "fast", effort)
+    effort = Preset(steps=150, batch_size=512, pool_size=2**20)
+    monkeypatch.setitem(image_plan.PRESETS, "fast", effort)
 
 
 def smooth(height=40, width=60, channels=3):
@@ -73,7 +75,7 @@ def test_quality_is_reached_or_the_best_file_given(monkeypatch):
 
 def test_samples_are_all_pixels_once():
     pixels = np.arange(6 * 7 * 3, dtype=np.uint8).reshape(6, 7, 3)
-    samples = PreparedImage(pixels).sample(make_image_config(latent=50, preset="fast"))
+    samples = PreparedImage(pixels).sample(image_config(latent=50, preset="fast"))
     assert len(samples) == 42
     points = pixel_points(7, 6, np.arange(42))
     back = {
@@ -87,7 +89,7 @@ def test_samples_are_all_pixels_once():
 def test_plans_grow_with_the_size_and_stay_within_the_limits():
     latents = [image_latent_for_bytes(size) for size in (MIN_BYTES, 1500, 7000, 30_000, MAX_BYTES)]
     assert latents == sorted(latents)
-    configs = [make_image_config(latent=latent) for latent in latents]
+    configs = [image_config(latent=latent) for latent in latents]
     levels = [config.levels for config in configs]
     assert levels == sorted(levels)
     # Of all cells: a longer latent makes more networks, which may be narrower.
@@ -103,7 +105,7 @@ def test_plans_grow_with_the_size_and_stay_within_the_limits():
 )
 def test_every_cell_has_pixels(width, height, levels):
     prepared = PreparedImage(np.zeros((height, width, 3), np.uint8))
-    config = dataclasses.replace(make_image_config(latent=50), levels=6)
+    config = dataclasses.replace(image_config(latent=50), levels=6)
     adapted = prepared.adapt(config)
     assert adapted.levels == levels
     assert adapted.architecture.cells == 2**levels
@@ -117,8 +119,12 @@ def test_every_cell_has_pixels(width, height, levels):
 
 
 def test_an_image_is_fitted_in_cells(monkeypatch):
-    plan = dataclasses.replace(plan_for_image(200), levels=2, width=12, depth=2)
-    monkeypatch.setattr("doh3d.fitting.image.plan_for_image", lambda latent: plan)
+    def plan(*arguments, **options):
+        usual = plan_for_image(200, "fast")
+        small = dataclasses.replace(usual.architecture, width=12, depth=2)
+        return dataclasses.replace(usual, levels=2, architecture=small)
+
+    monkeypatch.setattr("doh3d.signals.image.plan_for_image", plan)
     pixels = smooth()
     options = {"max_bytes": 500, "preset": "fast", "device": "cpu"}
     compressed = compress_image(pixels, **options)
@@ -166,6 +172,22 @@ def test_psnr_of_known_errors():
     assert psnr(black, black + 255) == 0
     assert psnr(black, black + 1) == pytest.approx(48.1308, abs=1e-4)
     assert psnr(black, black) == float("inf")
+
+
+def test_a_network_of_ones_own_and_a_fit_taken_up_again(tmp_path):
+    options = {"latent": 100, "width": 8, "depth": 2, "activation": "smooth", "preset": "fast"}
+    options |= {"device": "cpu", "checkpoint": tmp_path / "c"}
+    compressed = compress_image(smooth(), **options)
+    network = compressed.code.architecture
+    assert (network.width, network.depth, network.activation) == (8, 2, "smooth")
+    # The fit that the checkpoint has finished is not made again.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr("doh3d.fitting.resumable.fit_latent")
+        assert compress_image(smooth(), **options).data == compressed.data
+    with pytest.raises(ConfigError, match="belongs to a compression with another image"):
+        compress_image(smooth(channels=1), **options)
+    compressed.save(tmp_path / "a.doh")
+    assert not (tmp_path / "c").exists()
 
 
 # The command line.

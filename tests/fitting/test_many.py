@@ -6,23 +6,25 @@ import torch
 import trimesh
 
 import doh3d
-from doh3d.codec.container import serialize
+from doh3d.codec.container import parse, serialize
 from doh3d.errors import ConfigError, Doh3dError, MeshError
 from doh3d.evaluation.evaluate import field_iou
-from doh3d.fitting import many
-from doh3d.fitting.compress import compress_with
+from doh3d.field import OccupancyField
+from doh3d.fitting import together
+from doh3d.fitting.compress import compress_signals
 from doh3d.fitting.config import FitConfig
-from doh3d.fitting.encoding import quantize_fit
 from doh3d.fitting.fit import fit_latent
 from doh3d.fitting.gradient import TargetBackward
-from doh3d.fitting.many import fit_latents, fit_shapes, fit_shapes_to_bytes
 from doh3d.fitting.optimisation import Optimisation
-from doh3d.fitting.preparation import prepare
-from doh3d.fitting.presets import PRESETS, Preset
+from doh3d.fitting.quantize_fit import quantize_fit
 from doh3d.fitting.resumable import fit_signal
+from doh3d.fitting.together import fit_latents
 from doh3d.geometry.sampling import OccupancySamples
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.target import split_many, target_forward
+from doh3d.options import CompressOptions
+from doh3d.signals.shape import PreparedShape, prepare
+from doh3d.signals.shape_plan import PRESETS, Preset
 
 CPU = torch.device("cpu")
 SMALL = FitConfig(
@@ -49,7 +51,23 @@ def pear(bend):
 
 
 def iou(mesh, shape):
-    return field_iou(mesh, shape.field("cpu"), points=2**14).iou
+    return field_iou(mesh, OccupancyField(parse(shape.data), "cpu"), points=2**14).iou
+
+
+@pytest.fixture
+def fit_shapes(monkeypatch):
+    """Fit shapes under a configuration, whatever the plan has."""
+
+    def fit(shapes, config, *, mirror=True, device=CPU, max_bytes=None):
+        def own(shape, options, latent=None):
+            sized = dataclasses.replace(config, latent=latent or config.latent)
+            return shape.adapt(sized, mirror=options.mirror)
+
+        monkeypatch.setattr(PreparedShape, "config", own)
+        options = CompressOptions(mirror=mirror, max_bytes=max_bytes)
+        return compress_signals(shapes, options, device=device)
+
+    return fit
 
 
 OPTIONS = {
@@ -109,33 +127,32 @@ def test_gradients_of_many_networks_equal_autograd(monkeypatch, activation, at_o
         torch.testing.assert_close(found.biases, biases.grad)
 
 
-def test_each_shape_is_as_good_as_alone():
+def test_each_shape_is_as_good_as_alone(fit_shapes, compress_with):
     meshes = [pear(bend) for bend in (0.1, 0.15, 0.2)]
     shapes = [prepare(mesh) for mesh in meshes]
-    together = fit_shapes(shapes, SMALL, mirror=False, device=CPU)
+    together = fit_shapes(shapes, SMALL, mirror=False)
     found = [iou(mesh, shape) for mesh, shape in zip(meshes, together, strict=True)]
-    alone = [iou(mesh, compress_with(mesh, SMALL, device="cpu")) for mesh in meshes]
+    alone = [iou(mesh, compress_with(mesh, SMALL)) for mesh in meshes]
     assert np.mean(alone) > 0.9
     assert np.mean(found) == pytest.approx(np.mean(alone), abs=0.01)
     assert len({shape.data for shape in together}) == len(shapes)
 
 
-def test_the_same_batch_gives_the_same_bytes():
+def test_the_same_batch_gives_the_same_bytes(fit_shapes):
     shapes = [prepare(pear(bend)) for bend in (0.1, 0.2)]
     first, again = (
-        [shape.data for shape in fit_shapes(shapes, SMALL, mirror=False, device=CPU)]
-        for _ in range(2)
+        [shape.data for shape in fit_shapes(shapes, SMALL, mirror=False)] for _ in range(2)
     )
     assert first == again
 
 
-def test_one_shape_gives_the_bytes_that_it_gives_alone():
+def test_one_shape_gives_the_bytes_that_it_gives_alone(fit_shapes):
     shape = prepare(pear(0.1))
     (found,) = fit_shapes([shape], SMALL, device=CPU)
     config = shape.adapt(SMALL)
     alone = quantize_fit(fit_signal(shape, config, device=CPU), config, shape)
     assert found.data == serialize(alone)
-    assert fit_shapes([], SMALL, device=CPU) == []
+    assert fit_shapes([], SMALL) == []
     assert fit_latents([], SMALL, device=CPU) == []
 
 
@@ -143,38 +160,38 @@ def test_one_shape_gives_the_bytes_that_it_gives_alone():
 def groups(monkeypatch):
     """Keep how many shapes are fitted together, and under which mirror planes."""
     seen = []
-    original = many.fit_latents
+    original = together.fit_latents
 
     def watched(samples, config, **options):
         seen.append((len(samples), config.architecture.mirrored))
         return original(samples, config, **options)
 
-    monkeypatch.setattr(many, "fit_latents", watched)
+    monkeypatch.setattr(together, "fit_latents", watched)
     return seen
 
 
-def test_shapes_of_other_mirror_planes_are_fitted_apart_and_come_back_in_order(groups):
+def test_shapes_of_other_mirror_planes_are_fitted_apart_and_come_back_in_order(fit_shapes, groups):
     bends = (0.0, 0.2, 0.0, 0.15)
     shapes = [prepare(pear(bend)) for bend in bends]
     found = fit_shapes(shapes, SMALL, device=CPU)
     assert groups == [(2, (1,)), (2, ())]
     for shape, result in zip(shapes, found, strict=True):
         assert result.config.architecture.mirrored == shape.mirrored
-        assert result.code.architecture == result.config.architecture
+        assert parse(result.data).architecture == result.config.architecture
         assert iou(shape.mesh, result) > 0.85
 
 
-def test_no_more_samples_are_held_at_once_than_allowed(groups, monkeypatch):
+def test_no_more_samples_are_held_at_once_than_allowed(fit_shapes, groups, monkeypatch):
     each = 4 * SMALL.pool_size * SMALL.architecture.encoded_dim
-    monkeypatch.setattr(many, "_POOL_BYTES", 2 * each)
+    monkeypatch.setattr(together, "_POOL_BYTES", 2 * each)
     shapes = [prepare(pear(bend)) for bend in (0.1, 0.15, 0.2, 0.25)]
-    fit_shapes(shapes, dataclasses.replace(SMALL, steps=5), mirror=False, device=CPU)
+    fit_shapes(shapes, dataclasses.replace(SMALL, steps=5), mirror=False)
     assert groups == [(2, ()), (2, ())]
 
 
-def test_a_shape_that_diverges_is_fitted_alone_and_the_others_are_as_without_it(caplog):
+def test_a_shape_that_diverges_is_fitted_alone_and_the_others_are_as_without_it(fit_shapes, caplog):
     shapes = [prepare(pear(bend)) for bend in (0.1, 0.2, 0.3)]
-    expected = [shape.data for shape in fit_shapes(shapes, SMALL, mirror=False, device=CPU)]
+    expected = [shape.data for shape in fit_shapes(shapes, SMALL, mirror=False)]
     key = next(iter(shapes[1]._drawn))
     samples = shapes[1].sample(SMALL)
 
@@ -189,7 +206,7 @@ def test_a_shape_that_diverges_is_fitted_alone_and_the_others_are_as_without_it(
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Optimisation, "step", harmed)
-            return fit_shapes(shapes, SMALL, mirror=False, device=CPU)
+            return fit_shapes(shapes, SMALL, mirror=False)
 
     found = fit(20)
     assert shapes[1]._drawn[key] is samples
@@ -199,7 +216,7 @@ def test_a_shape_that_diverges_is_fitted_alone_and_the_others_are_as_without_it(
     assert "diverged" in caplog.text
 
 
-def test_a_shape_that_cannot_be_fitted_costs_the_others_nothing(monkeypatch):
+def test_a_shape_that_cannot_be_fitted_costs_the_others_nothing(fit_shapes, monkeypatch):
     shapes = [prepare(pear(bend)) for bend in (0.1, 0.2, 0.3)]
     original = type(shapes[1]).sample
 
@@ -209,25 +226,24 @@ def test_a_shape_that_cannot_be_fitted_costs_the_others_nothing(monkeypatch):
         return original(self, config)
 
     monkeypatch.setattr(type(shapes[1]), "sample", sample)
-    found = fit_shapes(shapes, dataclasses.replace(SMALL, steps=60), mirror=False, device=CPU)
+    found = fit_shapes(shapes, dataclasses.replace(SMALL, steps=60), mirror=False)
     assert isinstance(found[1], Doh3dError)
     assert [len(found[k].data) > 0 for k in (0, 2)] == [True, True]
 
 
-def test_sizes_are_met_together_and_where_they_are_missed_alone(monkeypatch):
+def test_sizes_are_met_together_and_where_they_are_missed_alone(fit_shapes, monkeypatch):
     shapes = [prepare(pear(bend)) for bend in (0.1, 0.2, 0.3)]
 
-    def config_for_latent(n):
-        return dataclasses.replace(SMALL, latent=n)
-
-    found = fit_shapes_to_bytes(shapes, 300, config_for_latent, mirror=False, device=CPU)
+    found = fit_shapes(shapes, SMALL, mirror=False, max_bytes=300)
     assert all(285 <= len(shape.data) <= 300 for shape in found)
-    steps = {shape.code.latent.step_index for shape in found}
+    assert [shape.together for shape in found] == [3] * 3
+    steps = {parse(shape.data).latent.step_index for shape in found}
     assert len(steps) > 1 or len({len(shape.data) for shape in found}) > 1
 
-    monkeypatch.setattr(many, "encode_to_bytes", lambda *_: None)
-    again = fit_shapes_to_bytes(shapes[:2], 300, config_for_latent, mirror=False, device=CPU)
+    monkeypatch.setattr(together, "encode_fit", lambda *_: None)
+    again = fit_shapes(shapes[:2], SMALL, mirror=False, max_bytes=300)
     assert all(285 <= len(shape.data) <= 300 for shape in again)
+    assert [shape.together for shape in again] == [1] * 2
 
 
 def test_meshes_in_files_and_in_memory_come_to_files(meshes_folder, tmp_path, monkeypatch):
@@ -287,7 +303,7 @@ def test_a_step_leaves_no_tensor_behind_on_the_cpu():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_many_fits_on_cuda_learn_their_shapes():
+def test_many_fits_on_cuda_learn_their_shapes(fit_shapes):
     meshes = [pear(bend) for bend in (0.1, 0.2)]
     found = fit_shapes([prepare(mesh) for mesh in meshes], SMALL, device=torch.device("cuda"))
     assert all(iou(mesh, shape) > 0.85 for mesh, shape in zip(meshes, found, strict=True))

@@ -4,8 +4,7 @@ import trimesh
 
 import doh3d
 from doh3d.codec.container import parse
-from doh3d.fitting.compress import make_config
-from doh3d.fitting.preparation import prepare
+from doh3d.signals.shape import prepare, shape_config
 
 
 def with_knob(mesh, centre, radius):
@@ -61,7 +60,7 @@ def test_a_mirrored_shape_is_fitted_on_one_side_and_alike_on_both():
 
 
 def test_adapting_changes_nothing_but_the_mirror_planes(box):
-    config = make_config(latent=100)
+    config = shape_config(latent=100)
     adapted = prepare(box).adapt(config)
     assert adapted.architecture.mirrored == (0, 1, 2)
     assert adapted.architecture.layer_shapes == config.architecture.layer_shapes

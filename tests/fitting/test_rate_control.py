@@ -7,17 +7,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from doh3d.api.compress import compress
 from doh3d.errors import ConfigError, TargetError
-from doh3d.fitting.compress import compress, make_config
-from doh3d.fitting.preparation import prepare
-from doh3d.fitting.presets import (
-    DEFAULT_LATENT,
-    batch_for_latent,
-    latent_for_bytes,
-    plan_for_latent,
-    steps_for_latent,
-)
-from doh3d.fitting.rate_control import _LADDER, IOU, fit_to_quality, search_ladder
+from doh3d.fitting.plan import Preset
+from doh3d.fitting.rate_control import _LADDER, fit_to_quality, search_ladder
+from doh3d.signals.shape import IOU, prepare, shape_config
+from doh3d.signals.shape_plan import effort_for_latent, latent_for_bytes, plan_for_shape
 
 
 @given(st.integers(1, 60), st.data())
@@ -85,7 +80,7 @@ def test_quality_out_of_reach_carries_the_best_file(monkeypatch):
 
     monkeypatch.setattr(rate_control, "fit_to_bytes", fake_fit)
     with pytest.raises(TargetError, match=r"0\.99 was not reached: 64000 bytes reach 0\.9") as best:
-        fit_to_quality(None, 0.99, None, lambda data: 0.9 + len(data) / 1e6, scale=IOU, device=None)
+        fit_to_quality(Whatever(), 0.99, None, device=None)
     assert len(best.value.data) == 64_000
     assert best.value.reached == pytest.approx(0.964)
 
@@ -98,8 +93,8 @@ def test_quality_out_of_reach_carries_the_best_file(monkeypatch):
         ({"min_iou": 1.0}, "above 0 and below 1"),
         ({"min_iou": 0.0}, "above 0 and below 1"),
         ({"max_bytes": 500, "min_iou": 0.9}, "contradict"),
-        ({"max_bytes": 500, "latent": 400}, "latent and max_bytes contradict"),
-        ({"min_iou": 0.9, "latent": 400}, "latent and min_iou contradict"),
+        ({"max_bytes": 500, "latent": 400}, "max_bytes and latent contradict"),
+        ({"min_iou": 0.9, "latent": 400}, "min_iou and latent contradict"),
         ({"max_bytes": 500, "bits": 6}, "leave out bits"),
         ({"max_bytes": 500, "quantizer": "ptq"}, "leave out bits and ptq"),
     ],
@@ -113,78 +108,80 @@ def test_targets_out_of_range_or_contradicting_are_named_before_any_work(options
 def test_plans_grow_with_the_size(size):
     smaller, larger = latent_for_bytes(size), latent_for_bytes(size + 500)
     assert smaller < larger
-    first, second = plan_for_latent(smaller), plan_for_latent(larger)
+    first, second = plan_for_shape(smaller), plan_for_shape(larger)
     assert first.levels <= second.levels
-    assert first.levels < second.levels or first.width <= second.width
+    assert first.levels < second.levels or first.architecture.width <= second.architecture.width
     assert first.rate_weight > second.rate_weight
-    assert 0 < steps_for_latent(3000, larger) <= steps_for_latent(3000, smaller) <= 3000
-
-
-def test_the_default_latent_is_about_a_kilobyte():
-    assert 900 < 38 + DEFAULT_LATENT * 5.3 / 8 < 1000
 
 
 class Whatever:
-    """A signal of which nothing is asked but how long its latent is to be."""
+    """A signal of which nothing is known but what a file's size says."""
+
+    scale = IOU
 
     def latent_for_bytes(self, size):
         return size
 
+    def quality(self, data, device):
+        return 0.9 + len(data) / 1e6
+
+    def error(self, data, config, device):
+        return config[len(data)]
+
 
 @pytest.mark.parametrize(
-    ("sizes", "asked", "errors", "result"),
+    ("sizes", "errors", "result"),
     [
         # Good at once; cut, then good; cut, whatever is tried.
-        ([990], [1.0], {}, 990),
-        ([1010, 985], [1.0, 0.97 / 1.01], {1000: 0.2, 985: 0.1}, 985),
-        ([1010, 1020], [1.0, 0.97 / 1.01], {1000: 0.1}, 1000),
+        ([990], {}, 990),
+        ([1010, 985], {1000: 0.2, 985: 0.1}, 985),
+        ([1010, 1020], {1000: 0.1}, 1000),
         # A second one that is worse does not go over the first.
-        ([1010, 985], [1.0, 0.97 / 1.01], {1000: 0.1, 985: 0.2}, 1000),
+        ([1010, 985], {1000: 0.1, 985: 0.2}, 1000),
         # The second is no file at all: the first is better than none.
-        ([1010, 900], [1.0, 0.97 / 1.01], {}, 1000),
+        ([1010, 900], {}, 1000),
         # And so is the last of all, where those before fell short.
-        ([900, 900, 900, 1010], [(0.98 / 0.9) ** k for k in range(4)], {}, 1000),
+        ([900, 900, 900, 1010], {}, 1000),
     ],
 )
-def test_a_fit_that_would_have_to_be_cut_is_repeated_once(
-    monkeypatch, sizes, asked, errors, result
-):
+def test_a_fit_that_would_have_to_be_cut_is_repeated_once(monkeypatch, sizes, errors, result):
     from doh3d.fitting import rate_control
 
     coming = iter(sizes)
-    found = []
+    asked = []
 
     def fit_signal(signal, config, *, payload_bits, **options):
-        found.append(payload_bits)
+        asked.append(payload_bits)
         return next(coming)
+
+    def encode_within(size, config, signal, most):
+        return bytes(min(size, most)), size / most - 1
 
     monkeypatch.setattr(rate_control, "fit_signal", fit_signal)
     monkeypatch.setattr(rate_control, "payload_bits_for", lambda signal, config, size: 1.0)
-    monkeypatch.setattr(rate_control, "quantize_fit", lambda size, config, signal: size)
-    monkeypatch.setattr(rate_control, "serialize", bytes)
-    monkeypatch.setattr(
-        rate_control, "encode_within", lambda size, config, signal, most: bytes(min(size, most))
-    )
-    monkeypatch.setattr(
-        rate_control, "_error", lambda encoded, signal, device: errors[len(encoded.data)]
-    )
-    encoded = rate_control.fit_to_bytes(Whatever(), 1000, lambda latent: latent, device=None)
+    monkeypatch.setattr(rate_control, "encode_within", encode_within)
+    encoded = rate_control.fit_to_bytes(Whatever(), 1000, lambda latent: errors, device=None)
     assert len(encoded.data) == result
-    assert found == pytest.approx(asked)
+    assert len(asked) == len(sizes)
+    # What came out too large is asked for less, what fell short for more.
+    for size, before, after in zip(sizes, asked, asked[1:], strict=False):
+        assert (after < before) == (size > 1000)
 
 
 @given(st.integers(1, 100_000), st.integers(1, 100_000))
-def test_batches_grow_with_the_latent(one, other):
-    smaller, larger = sorted((one, other))
-    assert 4096 <= batch_for_latent(4096, smaller) <= batch_for_latent(4096, larger)
+def test_longer_latents_take_fewer_steps_of_more_points(one, other):
+    preset = Preset(steps=3000, batch_size=4096, pool_size=10**9)
+    smaller, larger = (effort_for_latent(preset, latent) for latent in sorted((one, other)))
+    assert 4096 <= smaller.batch_size <= larger.batch_size
+    assert 0 < larger.steps <= smaller.steps <= 3000
 
 
 def test_the_error_of_a_file_is_what_it_has_on_the_wrong_side(torus):
     shape = prepare(torus)
-    config = shape.adapt(make_config(latent=200, preset="fast"), mirror=False)
+    config = shape.adapt(shape_config(latent=200, preset="fast"), mirror=False)
     good = compress(torus, latent=200, preset="fast", mirror=False, device="cpu")
     poor = compress(torus, latent=30, preset="fast", mirror=False, device="cpu")
-    errors = [shape.error(file.code, config, torch.device("cpu")) for file in (good, poor)]
+    errors = [shape.error(file.data, config, torch.device("cpu")) for file in (good, poor)]
     samples = shape.sample(config)
     found = good.field("cpu").occupancy(shape.transform.to_world(samples.points))
     assert errors[0] == pytest.approx(np.mean(found != samples.inside), abs=2e-3)

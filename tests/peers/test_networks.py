@@ -6,8 +6,8 @@ import torch
 
 from doh3d.codec.container import parse
 from doh3d.fitting.config import FitConfig
-from doh3d.fitting.preparation import prepare
 from doh3d.hypernetwork.architecture import Architecture
+from doh3d.signals.shape import prepare
 from peers.networks import PEERS, DirectWeights, fit_peer
 
 TARGET = 700

@@ -11,7 +11,7 @@ import doh3d
 from doh3d.dataset.parts import PartFolder
 from doh3d.dataset.rows import ShapeRow
 from doh3d.evaluation.sweep_table import SweepFolder, SweepIdentity, SweepRow
-from doh3d.fitting import presets
+from doh3d.signals import shape_plan
 
 LATENTS = (60, 150, 300)
 # Taken for markup, this would run: an image that fails to load, and the end of a script.
@@ -110,9 +110,9 @@ def torus_folder(tmp_path_factory):
     mesh = trimesh.creation.torus(65.0, 25.0, major_sections=48, minor_sections=24)
     mesh.apply_translation([1000, 0, -50])
     mesh.export(folder / "torus.ply")
-    quick = presets.Preset(steps=150, batch_size=1024, pool_size=20_000)
+    quick = shape_plan.Preset(steps=150, batch_size=1024, pool_size=20_000)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(presets.PRESETS, "fast", quick)
+        patch.setitem(shape_plan.PRESETS, "fast", quick)
         for latent in LATENTS:
             shape = doh3d.compress(
                 folder / "torus.ply", preset="fast", latent=latent, width=12, depth=2, device="cpu"

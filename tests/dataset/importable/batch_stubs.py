@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 from doh3d.dataset.engine import Failure
-from doh3d.dataset.options import CompressOptions
 from doh3d.dataset.tasks import changed_sources, failed_row, sha256
+from doh3d.options import CompressOptions
 
 
 def act(job):

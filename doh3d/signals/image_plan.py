@@ -1,49 +1,22 @@
 """What the fit of an image of a given latent length, or file size, should look like.
 
-As `doh3d.fitting.presets` for shapes. Read off trial fits of Kodak images at several rates.
+Its figures are read off trial fits of Kodak images at several rates.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
-from doh3d.errors import ConfigError
 from doh3d.fitting.descent import ITERATIONS_EXPONENT
-from doh3d.fitting.presets import PresetName
+from doh3d.fitting.plan import Plan, Preset
+from doh3d.hypernetwork.architecture import Architecture
 from doh3d.limits import MAX_LEVELS
 
 # Bytes of an image's file that are neither latent nor biases.
 IMAGE_OVERHEAD_BYTES = 24
-
-
-@dataclass(frozen=True)
-class ImagePreset:
-    """The effort of a fit.
-
-    Attributes
-    ----------
-    steps : int
-        Optimiser steps, of networks of 31,000 weights or more; smaller ones take more.
-    batch_size : int
-        Pixels a step.
-    pool_size : int
-        Most pixels of an image that a fit looks at.
-    """
-
-    steps: int
-    batch_size: int
-    pool_size: int = 2**20
-
-    def steps_for(self, weights: int) -> int:
-        """Scale the steps to networks of so many weights: small ones pay less for each.
-
-        Large ones pay more, but their cells are more, and they lack steps the most.
-        """
-        factor = math.sqrt(max(1.0, _WEIGHTS / weights))
-        return round(self.steps * min(factor, _MOST_STEPS))
 
 
 # Weights of the networks of a Kodak image at 0.15 bits a pixel, and how many times as many steps
@@ -51,42 +24,13 @@ class ImagePreset:
 _WEIGHTS = 31_000
 _MOST_STEPS = 2.0
 
-_PRESETS: dict[PresetName, ImagePreset] = {
-    "fast": ImagePreset(steps=560, batch_size=32_768),
-    "default": ImagePreset(steps=2000, batch_size=32_768),
-    "best": ImagePreset(steps=10_000, batch_size=32_768),
+# Steps are those of networks of 31,000 weights or more; smaller ones take more. Pools hold most
+# pixels of an image that a fit looks at.
+PRESETS: dict[str, Preset] = {
+    "fast": Preset(steps=560, batch_size=32_768, pool_size=2**20),
+    "default": Preset(steps=2000, batch_size=32_768, pool_size=2**20),
+    "best": Preset(steps=10_000, batch_size=32_768, pool_size=2**20),
 }
-
-
-@dataclass(frozen=True)
-class ImagePlan:
-    """The sizes that go with a latent.
-
-    Attributes
-    ----------
-    width, depth, octaves : int
-        Of the network.
-    levels : int
-        The plane is cut into 2^levels cells, with such a network each.
-    bits : int
-        Of a latent's range.
-    rate_weight : float
-        lambda of the rate term.
-    learning_rate : float
-        At its peak.
-    solver_effort : float
-        See `doh3d.fitting.config.FitConfig`.
-    """
-
-    width: int
-    depth: int
-    octaves: int
-    levels: int
-    bits: int
-    rate_weight: float
-    learning_rate: float
-    solver_effort: float
-
 
 # The plane is cut into about (n / 3200)^1.25 cells, to the nearest power of two.
 _LATENT_OF_A_CELL, _CELLS_EXPONENT = 3200, 1.25
@@ -116,37 +60,47 @@ _SOLVER_LATENT = 12_500
 _RATE_WEIGHT = 0.08
 
 
-def plan_for_image(latent: int) -> ImagePlan:
-    """Sizes for a latent of n numbers, between the measured ones."""
-    levels = round(_CELLS_EXPONENT * math.log2(latent / _LATENT_OF_A_CELL))
-    levels = min(max(levels, 0), MAX_LEVELS)
+def plan_for_image(
+    latent: int, preset: str = "default", levels: int | None = None, *, channels: int = 3
+) -> Plan:
+    """Plan the fit of an image to a latent of n numbers, between the measured lengths.
+
+    The arguments are those of `doh3d.signals.shape_plan.plan_for_shape`.
+    """
+    if levels is None:
+        levels = round(_CELLS_EXPONENT * math.log2(latent / _LATENT_OF_A_CELL))
+        levels = min(max(levels, 0), MAX_LEVELS)
     octaves = _interpolated(latent, _OCTAVES) - levels / 2
     width = _interpolated(latent / 2**levels, _WIDTHS)
-    return ImagePlan(
+    architecture = Architecture(
         # Multiples of four fill the processor's vector units.
         width=4 * round(width / 4),
         depth=_DEPTH,
         octaves=round(octaves),
+        in_dim=2,
+        out_dim=channels,
+    )
+    effort = PRESETS[preset]
+    # Small networks pay less for a step. Large ones pay more, but their cells are more, and they
+    # lack steps the most.
+    longer = math.sqrt(max(1.0, _WEIGHTS / (2**levels * architecture.weight_count)))
+    return Plan(
+        architecture=architecture,
         levels=levels,
         bits=_BITS,
         rate_weight=_RATE_WEIGHT / latent,
         learning_rate=_LEARNING_RATE
         * max(latent / _LEARNING_RATE_LATENT, 1.0) ** _LEARNING_RATE_EXPONENT,
+        effort=replace(effort, steps=round(effort.steps * min(longer, _MOST_STEPS))),
         solver_effort=min(1.0, _SOLVER_LATENT / latent) ** ITERATIONS_EXPONENT,
+        loss="log-squared-error",
+        draws_by_error=False,
     )
 
 
 def image_latent_for_bytes(size: int) -> int:
     """Latent length whose file is expected to take `size` bytes."""
     return max(1, round(8 * (size - IMAGE_OVERHEAD_BYTES) / _BITS_EACH))
-
-
-def find_image_preset(name: str) -> ImagePreset:
-    """Preset of that name; ConfigError for another."""
-    for known, preset in _PRESETS.items():
-        if known == name:
-            return preset
-    raise ConfigError(f"preset is {name!r}; it must be one of {', '.join(_PRESETS)}")
 
 
 def _interpolated(latent: float, rows: tuple[tuple[int, int], ...]) -> float:

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from doh3d.codec.container import parse
 from doh3d.codec.shape_code import ShapeCode, domain_half_sides, extents_for, shape_box
-from doh3d.codec.signal_code import ParameterGroup, SignalCode
+from doh3d.codec.signal_code import ParameterGroup
 from doh3d.errors import ConfigError
+from doh3d.evaluation.evaluate import mesh_iou
 from doh3d.field import OccupancyField
 from doh3d.fitting.config import FitConfig
-from doh3d.fitting.presets import OVERHEAD_BYTES, latent_for_bytes
+from doh3d.fitting.plan import make_config
+from doh3d.fitting.signal import QualityScale, Signal
 from doh3d.geometry.inputs import MeshInput
 from doh3d.geometry.occupancy import InsideTest, inside_test
 from doh3d.geometry.reading import Reading, read_shape
 from doh3d.geometry.sampling import OccupancySamples, sample_occupancy, surface_points
 from doh3d.geometry.transform import NormalizingTransform
 from doh3d.hypernetwork.partition import Partition, balanced_partition
+from doh3d.limits import Limits
+from doh3d.options import CompressOptions
+from doh3d.signals.shape_plan import OVERHEAD_BYTES, latent_for_bytes, plan_for_shape
 
 if TYPE_CHECKING:
     import torch
@@ -43,8 +50,12 @@ _ERROR_SAMPLES = 2**17
 _MIRROR_TRIALS = (2**11, 2**16)
 
 
+# The IoU of the extracted mesh. What it leaves to 1 falls with about that power of the size.
+IOU = QualityScale("IoU", lambda iou: 1 - iou, 0.6, 1000)
+
+
 @dataclass(frozen=True)
-class PreparedShape:
+class PreparedShape(Signal[ShapeCode]):
     """A shape that can be fitted, as often as wanted.
 
     Attributes
@@ -59,12 +70,14 @@ class PreparedShape:
         Of the domain box, see `ShapeCode`.
     """
 
+    scale: ClassVar[QualityScale] = IOU
+
     reading: Reading
     normalized: trimesh.Trimesh
     transform: NormalizingTransform
     extents: tuple[int, int, int]
     # The last draw: several fits in a row mostly ask for the same points.
-    _drawn: dict[tuple[float, ...], OccupancySamples] = field(
+    _drawn: dict[tuple[Any, ...], OccupancySamples] = field(
         default_factory=dict, repr=False, compare=False
     )
 
@@ -78,9 +91,21 @@ class PreparedShape:
         """Bytes of a file that are neither latent nor biases."""
         return OVERHEAD_BYTES + 16 * self.transform.double
 
+    def identity(self) -> dict[str, str]:
+        """Return a digest of the repaired mesh."""
+        digest = hashlib.sha256()
+        for array in (self.mesh.vertices, self.mesh.faces):
+            digest.update(array.tobytes())
+        return {"mesh": digest.hexdigest()}
+
     def latent_for_bytes(self, size: int) -> int:
         """Latent length whose file is expected to take `size` bytes."""
         return latent_for_bytes(size)
+
+    def config(self, options: CompressOptions, latent: int | None = None) -> FitConfig:
+        """Configure a fit, for this shape's mirror planes and with its cells."""
+        config = make_config(options, plan_for_shape, latent)
+        return self.adapt(config, mirror=options.mirror)
 
     def code(self, config: FitConfig, latent: ParameterGroup, biases: ParameterGroup) -> ShapeCode:
         """Everything that the file of a fit says."""
@@ -94,12 +119,17 @@ class PreparedShape:
             biases=biases,
         )
 
-    def error(self, code: SignalCode, config: FitConfig, device: torch.device) -> float:
+    def error(self, data: bytes, config: FitConfig, device: torch.device) -> float:
         """Share of the samples of a fit that its file has on the wrong side of the surface."""
-        assert isinstance(code, ShapeCode)
         samples = self.sample(config)
-        logits = OccupancyField(code, device).normalized_logits(samples.points[:_ERROR_SAMPLES])
+        field = OccupancyField(parse(data, Limits.of_format()), device)
+        logits = field.normalized_logits(samples.points[:_ERROR_SAMPLES])
         return float(np.mean((logits > 0) != samples.inside[:_ERROR_SAMPLES]))
+
+    def quality(self, data: bytes, device: torch.device) -> float:
+        """IoU of the extracted mesh, as `doh3d eval` measures it by default."""
+        mesh = OccupancyField(parse(data, Limits.of_format()), device).to_mesh()
+        return mesh_iou(self.reading, mesh).iou
 
     @cached_property
     def inside(self) -> InsideTest:
@@ -154,22 +184,18 @@ class PreparedShape:
         ConfigError
             If none of them is inside.
         """
-        key = (
-            config.pool_size,
-            config.near_surface_fraction,
-            config.near_surface_std,
-            config.softness,
-            config.seed,
-        )
+        sampling = config.surface_sampling
+        assert sampling is not None
+        key = (config.pool_size, sampling, config.seed)
         if key in self._drawn:
             return self._drawn[key]
         samples = sample_occupancy(
             self.normalized,
             domain_half_sides(self.extents),
             config.pool_size,
-            near_surface_fraction=config.near_surface_fraction,
-            near_surface_std=config.near_surface_std,
-            softness=config.softness,
+            near_surface_fraction=sampling.near_fraction,
+            near_surface_std=sampling.near_std,
+            softness=sampling.softness,
             seed=config.seed,
             inside=self.inside,
         )
@@ -181,6 +207,20 @@ class PreparedShape:
         self._drawn.clear()
         self._drawn[key] = samples
         return samples
+
+
+def shape_config(*, levels: int | None = None, **options: Any) -> FitConfig:
+    """Configure a shape's fit by the names of `CompressOptions`, before `adapt`.
+
+    Space is cut into 2^levels cells; as many as the plan has unless that is given.
+    """
+    return make_config(CompressOptions(**options), plan_for_shape, levels=levels)
+
+
+def check_shape_options(options: CompressOptions) -> None:
+    """Raise ConfigError where no shape can be fitted with these options."""
+    options.check_kind("shape")
+    make_config(options, plan_for_shape)
 
 
 def prepare(mesh: MeshInput) -> PreparedShape:

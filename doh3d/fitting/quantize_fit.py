@@ -20,14 +20,14 @@ from doh3d.codec.quantization import (
 )
 from doh3d.codec.signal_code import ParameterGroup, SignalCode
 from doh3d.fitting.config import FLOAT_BITS, MAX_BITS, FitConfig
-from doh3d.fitting.fit import FitResult
+from doh3d.fitting.results import FitResult
 from doh3d.fitting.signal import Signal
+
+CodeT = TypeVar("CodeT", bound=SignalCode)
 
 # How much coarser than the trained step a file's may be, in eighths of an octave, where the
 # trained one just misses a size. It costs quality.
 _COARSER_NOTCHES = 4
-
-CodeT = TypeVar("CodeT", bound=SignalCode)
 
 
 def quantize_fit(
@@ -53,19 +53,27 @@ def quantize_fit(
 
 def encode_within(
     result: FitResult, config: FitConfig, signal: Signal[SignalCode], max_bytes: int
-) -> bytes | None:
+) -> tuple[bytes | None, float]:
     """Serialise with the trained step, trimmed, or with the next coarser ones that stay within.
 
-    None where even the coarsest allowed step takes more than `max_bytes`.
+    Returns
+    -------
+    bytes or None
+        None where even the coarsest allowed step takes more than `max_bytes`.
+    float
+        Share by which the fit's file, as it was trained, is above `max_bytes`.
     """
+    excess = 0.0
     for notches in range(_COARSER_NOTCHES + 1):
         code = quantize_fit(result, config, signal, notches=notches)
         data = serialize(code)
+        if notches == 0:
+            excess = len(data) / max_bytes - 1
         if len(data) > max_bytes and config.graded_training:
             data = trimmed(code, max_bytes)
         if len(data) <= max_bytes:
-            return data
-    return None
+            return data, excess
+    return None, excess
 
 
 def trimmed(code: SignalCode, max_bytes: int) -> bytes:

@@ -1,0 +1,184 @@
+"""Compression of whatever there is: meshes and images, in files or in memory, one or many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from doh3d.api.compressed import Compressed, CompressedImage, CompressedShape
+from doh3d.codec.signal_code import SignalCode
+from doh3d.devices import resolve_device
+from doh3d.errors import ConfigError, Doh3dError
+from doh3d.files import check_output
+from doh3d.fitting.compress import compress_signal, compress_signals
+from doh3d.fitting.rate_control import Encoded
+from doh3d.fitting.results import ProgressFunction
+from doh3d.fitting.signal import Signal
+from doh3d.geometry.inputs import MeshInput
+from doh3d.options import CompressOptions, takes_options
+from doh3d.signals.image import ImageInput, PreparedImage, prepare_image
+from doh3d.signals.shape import PreparedShape, check_shape_options, prepare
+
+CompressedT = TypeVar("CompressedT", bound=Compressed)
+
+
+@takes_options("shape")
+def compress(
+    mesh: MeshInput | PreparedShape,
+    *,
+    device: str = "auto",
+    checkpoint: str | Path | None = None,
+    progress: ProgressFunction | None = None,
+    **options: Any,
+) -> CompressedShape:
+    """Compress a mesh to the bytes of a `.doh` file.
+
+    Parameters
+    ----------
+    mesh : path, mesh, (vertices, faces) or PreparedShape
+        PLY, OBJ, STL, OFF, GLB, glTF or 3MF. Or a mesh in memory, which is not changed: a
+        `trimesh.Trimesh` or `Scene`, an Open3D mesh (of either of its APIs), or a pair of
+        vertices (V, 3) and faces (F, 3), numpy arrays or torch tensors. Or one that
+        `doh3d.signals.shape.prepare` has prepared.
+    **options
+    device : "auto", "cpu", "cuda" or "mps"
+    checkpoint : path, optional
+        Keep in this file, every few seconds, what an interrupted compression goes on from: the
+        same call takes it up, and gives the bytes that it would have given undisturbed.
+        `CompressedShape.save` removes it.
+    progress : callable, optional
+        Called with a `FitProgress` every 50 steps.
+
+    Raises
+    ------
+    MeshError
+        If the mesh cannot be read or encloses no volume.
+    ConfigError
+        If an option is out of range, or contradicts another; or if the checkpoint is damaged or
+        belongs to another mesh, other options or another version.
+    TargetError
+        If no file of at most 64,000 bytes reaches `min_iou`; it carries the best one.
+    """
+    # Bad options are to be known before the mesh is read.
+    asked = CompressOptions(**options)
+    check_shape_options(asked)
+    if checkpoint is not None:
+        check_output(checkpoint)
+    resolve_device(device)
+    shape = mesh if isinstance(mesh, PreparedShape) else prepare(mesh)
+    return _compressed(CompressedShape, shape, asked, device, progress, checkpoint)
+
+
+@takes_options("image")
+def compress_image(
+    image: ImageInput | PreparedImage,
+    *,
+    device: str = "auto",
+    checkpoint: str | Path | None = None,
+    progress: ProgressFunction | None = None,
+    **options: Any,
+) -> CompressedImage:
+    """Compress an image to the bytes of a `.doh` file.
+
+    Of `max_bytes`, `bpp`, `min_psnr` and `latent` one is given, or none for 0.15 bpp.
+
+    Parameters
+    ----------
+    image : path or (height, width), (height, width, 1) or (height, width, 3) uint8
+        PNG, JPEG or WebP of 8 bits, grey or RGB; or pixels.
+    **options
+    device, checkpoint, progress
+        As of `compress`.
+
+    Raises
+    ------
+    ImageError
+        If the file is no such image, or the pixels are not of such a shape.
+    ConfigError
+        If an option is out of range, or contradicts another.
+    TargetError
+        If no file of at most 64,000 bytes reaches `min_psnr`; it carries the best one.
+    """
+    asked = CompressOptions(**options)
+    asked.check_kind("image")
+    if checkpoint is not None:
+        check_output(checkpoint)
+    resolve_device(device)
+    signal = image if isinstance(image, PreparedImage) else prepare_image(image)
+    return _compressed(CompressedImage, signal, asked, device, progress, checkpoint)
+
+
+@takes_options("shape")
+def fit_many(
+    meshes: Iterable[MeshInput | PreparedShape],
+    *,
+    device: str = "auto",
+    progress: ProgressFunction | None = None,
+    **options: Any,
+) -> list[CompressedShape]:
+    """Compress many meshes at once: for small files several times faster than one by one.
+
+    Each is as good as `compress` makes it alone. Its bytes may differ, since the last digits of
+    batched arithmetic depend on the batch: the same meshes in the same order give the same files
+    on the same machine.
+
+    Parameters
+    ----------
+    meshes : iterable of paths or meshes
+        Each as `compress` takes it.
+    **options
+    device : "auto", "cpu", "cuda" or "mps"
+    progress : callable, optional
+        Called every 50 steps with a `FitProgress`: means over the shapes that are fitted
+        together, which are those with the same mirror planes.
+
+    Returns
+    -------
+    list of CompressedShape
+        In the order of the meshes.
+
+    Raises
+    ------
+    MeshError
+        If a mesh cannot be read or encloses no volume.
+    ConfigError
+        If an option is out of range, or contradicts another.
+    Doh3dError
+        If a shape cannot be fitted.
+    """
+    asked = CompressOptions(**options)
+    check_shape_options(asked)
+    if asked.min_iou is not None:
+        raise ConfigError("min_iou is not for many shapes at once: each takes sizes of its own")
+    torch_device = resolve_device(device)
+    if isinstance(meshes, str | Path):
+        raise ConfigError(f"meshes is {str(meshes)!r}; it must be a list of meshes")
+    shapes = [mesh if isinstance(mesh, PreparedShape) else prepare(mesh) for mesh in meshes]
+    compressed = []
+    for encoded in compress_signals(shapes, asked, device=torch_device, progress=progress):
+        if isinstance(encoded, Doh3dError):
+            raise encoded
+        compressed.append(_of(CompressedShape, encoded))
+    return compressed
+
+
+def _compressed(
+    kind: type[CompressedT],
+    signal: Signal[SignalCode],
+    options: CompressOptions,
+    device: str,
+    progress: ProgressFunction | None,
+    checkpoint: str | Path | None,
+) -> CompressedT:
+    encoded = compress_signal(
+        signal, options, device=resolve_device(device), progress=progress, checkpoint=checkpoint
+    )
+    return _of(kind, encoded, checkpoint)
+
+
+def _of(
+    kind: type[CompressedT], encoded: Encoded, checkpoint: str | Path | None = None
+) -> CompressedT:
+    kept = None if checkpoint is None else Path(checkpoint)
+    return kind(encoded.data, encoded.config, kept, encoded.together)

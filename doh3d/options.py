@@ -1,0 +1,237 @@
+"""What a compression is told: the one list that the API, commands and datasets are made from."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
+
+from doh3d.errors import ConfigError
+from doh3d.hypernetwork.architecture import Activation, ProjectionKind
+
+Quantizer = Literal["qat", "ptq"]
+SignalKind = Literal["shape", "image"]
+
+PRESET_NAMES = ("fast", "default", "best")
+
+# Numbers in the latent where neither it nor a size is asked for: a file of about a kilobyte.
+DEFAULT_LATENT = 1370
+
+# Bytes of a file that may be asked for.
+MIN_BYTES, MAX_BYTES = 300, 64_000
+
+# Bits a pixel of an image where nothing is asked for.
+DEFAULT_BPP = 0.15
+
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Told:
+    """What an option means, in the words of its documentation.
+
+    Attributes
+    ----------
+    help : str
+    default : str, optional
+        What None stands for.
+    only : "shape" or "image", optional
+        The kind of signal whose option it is; of all kinds without it.
+    """
+
+    help: str
+    default: str | None = None
+    only: SignalKind | None = None
+
+    @property
+    def text(self) -> str:
+        """Help and default together."""
+        return self.help + ("" if self.default is None else f" Unless given: {self.default}.")
+
+
+@dataclass(frozen=True)
+class CompressOptions:
+    """The options that a file's bytes follow from, beside the signal; None stands for the default.
+
+    To add an option, add a field here: `doh3d.compress`, `doh3d.compress_image`,
+    `doh3d.fit_many`, the commands and the datasets take it from here.
+
+    Raises
+    ------
+    ConfigError
+        If a target is out of range, or an option contradicts another. The others' ranges are
+        checked by `doh3d.fitting.config.FitConfig`.
+    """
+
+    max_bytes: Annotated[
+        int | None,
+        Told("Largest size of the file in bytes, 300 to 64000; at least 95% of them are used."),
+    ] = None
+    bpp: Annotated[
+        float | None, Told("The same in bits a pixel.", default="0.15", only="image")
+    ] = None
+    min_iou: Annotated[
+        float | None,
+        Told(
+            "Make the smallest file whose mesh (resolution 256) reaches this IoU by the bbox "
+            "protocol; several fits.",
+            only="shape",
+        ),
+    ] = None
+    min_psnr: Annotated[
+        float | None,
+        Told("Make the smallest file that reaches this PSNR in dB; several fits.", only="image"),
+    ] = None
+    preset: Annotated[str, Told("fast, default or best: how long to fit.")] = "default"
+    latent: Annotated[
+        int | None,
+        Told(
+            "Numbers in the latent, in place of a size or a quality; the file's size follows it.",
+            default="1370 for a shape",
+        ),
+    ] = None
+    bits: Annotated[
+        int | None,
+        Told(
+            "Bits of a latent's range, 2 to 16, before entropy coding; 32 keeps float32.",
+            default="6; 7 for a shape in cells, from 2937 numbers on",
+        ),
+    ] = None
+    quantizer: Annotated[
+        Quantizer, Told("qat (trains with the quantiser) or ptq (rounds afterwards).")
+    ] = "qat"
+    width: Annotated[
+        int | None, Told("Neurons in a hidden layer, 1 to 256.", default="follows the latent")
+    ] = None
+    depth: Annotated[
+        int | None, Told("Hidden layers, 1 to 15.", default="3 for a shape, 5 for an image")
+    ] = None
+    octaves: Annotated[
+        int | None,
+        Told(
+            "Octaves of positional encoding, 0 to 15.",
+            default="3 for a shape; an image's follow the latent; 0 with sine",
+        ),
+    ] = None
+    activation: Annotated[
+        Activation | None,
+        Told(
+            "smooth (a ReLU with a rounded corner), relu or sine.",
+            default="smooth for a shape, relu for an image",
+        ),
+    ] = None
+    omega: Annotated[
+        int | None, Told("Frequency of the sine activation, 1 to 255.", default="30")
+    ] = None
+    projection: Annotated[ProjectionKind, Told("hadamard or dense.")] = "hadamard"
+    mirror: Annotated[
+        bool,
+        Told(
+            "Store one side only of what is its own mirror image about the middle of its box.",
+            only="shape",
+        ),
+    ] = True
+    seed: Annotated[
+        int, Told("0 to 65535; the same seed gives the same file on the same machine.")
+    ] = 0
+
+    def __post_init__(self) -> None:
+        """Check the targets, and the preset's name."""
+        if self.preset not in PRESET_NAMES:
+            raise ConfigError(
+                f"preset is {self.preset!r}; it must be one of {', '.join(PRESET_NAMES)}"
+            )
+        targets = ("max_bytes", "bpp", "min_iou", "min_psnr", "latent")
+        given = [name for name in targets if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ConfigError(f"{' and '.join(given)} contradict each other; give one of them")
+        if self.max_bytes is not None and not MIN_BYTES <= self.max_bytes <= MAX_BYTES:
+            raise ConfigError(
+                f"max_bytes is {self.max_bytes}; it must be {MIN_BYTES} to {MAX_BYTES}"
+            )
+        if self.min_iou is not None and not 0 < self.min_iou < 1:
+            raise ConfigError(f"min_iou is {self.min_iou}; it must be above 0 and below 1")
+        if self.min_psnr is not None and not self.min_psnr > 0:
+            raise ConfigError(f"min_psnr is {self.min_psnr}; it must be above 0 dB")
+        rounded_otherwise = self.bits is not None or self.quantizer != "qat"
+        if given and self.latent is None and rounded_otherwise:
+            raise ConfigError(
+                f"{given[0]} chooses the quantisation by itself; leave out bits and ptq"
+            )
+
+    @property
+    def quality(self) -> float | None:
+        """IoU or PSNR that is to be reached, if one is."""
+        return self.min_iou if self.min_iou is not None else self.min_psnr
+
+    def check_kind(self, kind: SignalKind) -> None:
+        """Raise ConfigError where an option is given that this kind of signal does not have."""
+        for option in _OPTIONS:
+            given = getattr(self, option.name) != option.default
+            if given and option.told.only not in (None, kind):
+                raise ConfigError(
+                    f"{option.name} is an option of {option.told.only}s; this is to be of {kind}s"
+                )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Keyword arguments that make the same options again, ready for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Option:
+    """One field of `CompressOptions`: its name, type, default, and what is told of it."""
+
+    name: str
+    type: Any
+    default: Any
+    told: Told
+
+
+def _options() -> list[Option]:
+    hints = get_type_hints(CompressOptions, include_extras=True)
+    options = []
+    for own in fields(CompressOptions):
+        type_, told = get_args(hints[own.name])
+        options.append(Option(own.name, type_, own.default, told))
+    return options
+
+
+_OPTIONS = _options()
+
+
+def options_of(kind: SignalKind) -> list[Option]:
+    """Return the options that a kind of signal has, in their order."""
+    return [option for option in _OPTIONS if option.told.only in (None, kind)]
+
+
+def takes_options(kind: SignalKind) -> Callable[[FunctionT], FunctionT]:
+    """Make a function that takes ``**options`` name them in its signature and documentation.
+
+    A line of its docstring that is ``**options`` becomes a description of each.
+    """
+    options = options_of(kind)
+    told = "\n".join(
+        f"    {option.name} : {inspect.formatannotation(option.type)}\n        {option.told.text}"
+        for option in options
+    )
+
+    def decorate(function: FunctionT) -> FunctionT:
+        signature = inspect.signature(function)
+        signal, *others = signature.parameters.values()
+        named = [
+            inspect.Parameter(
+                option.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=option.default,
+                annotation=option.type,
+            )
+            for option in options
+        ]
+        parameters = [signal, *named, *(p for p in others if p.kind is not p.VAR_KEYWORD)]
+        function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        function.__doc__ = (function.__doc__ or "").replace("    **options", told)
+        return function
+
+    return decorate
