@@ -97,37 +97,35 @@ def fit_to_bytes(
         If four fits miss; the size of a fit varies by a few percent, so this is not expected.
     """
     latent = signal.latent_for_bytes(max_bytes)
-    sizes = []
-    harmed: Encoded | None = None
+    sizes: list[str] = []
+    cut: Encoded | None = None
     asked = 1.0
     for _ in range(_MAX_SIZE_FITS):
         config = config_for_latent(latent)
+        bits = asked * payload_bits_for(signal, config, max_bytes)
         result = fit_signal(
             signal,
             config,
             device=device,
-            payload_bits=asked * payload_bits_for(signal, config, max_bytes),
+            payload_bits=bits,
             progress=progress,
             checkpoint=checkpoint,
         )
         data, excess = encode_within(result, config, signal, max_bytes)
-        if data is not None and _is_used(data, max_bytes):
-            encoded = Encoded(data, config)
-            if harmed is not None:
-                return min(
-                    harmed, encoded, key=lambda one: signal.error(one.data, one.config, device)
-                )
-            if excess <= 0:
-                return encoded
+        encoded = None if data is None else Encoded(data, config)
+        met = data is not None and _is_used(data, max_bytes)
+        if encoded is not None and met and (cut is not None or excess <= 0):
+            return encoded if cut is None else _better(cut, encoded, signal, device)
+        if cut is not None:
+            break
+        if met:
             # Cutting seven bytes of 3,000 has made an error two thirds larger (lucy). Asked for so
             # much less, the next fit takes a coarser step from the start: 3% are 0.16 bits a
             # number, and steps an eighth of a bit apart.
-            harmed = encoded
+            cut = encoded
             asked *= 0.97 / (1 + excess)
             _log.info("the file came out %.1f%% too large; fitting again", 100 * excess)
             continue
-        if harmed is not None:
-            return harmed
         if data is None:
             # Even the coarsest step was too large.
             latent = round(0.92 * latent)
@@ -135,11 +133,18 @@ def fit_to_bytes(
             # The numbers shrank after the step was chosen, or even the finest step fell short.
             asked *= 0.98 * max_bytes / len(data)
             latent = round(latent * max_bytes / len(data))
-        sizes.append(str(len(data)) if data is not None else f"over {max_bytes}")
+        sizes.append(f"over {max_bytes}" if data is None else str(len(data)))
         _log.info("the file took %s bytes; fitting %d latents instead", sizes[-1], latent)
-    if harmed is not None:
-        return harmed
+    if cut is not None:
+        return cut
     raise Doh3dError(f"no fit came to within 5% of {max_bytes} bytes: {', '.join(sizes)}")
+
+
+def _better(
+    one: Encoded, other: Encoded, signal: Signal[SignalCode], device: torch.device
+) -> Encoded:
+    """Of two files of a signal, the one that errs less; the first where they err alike."""
+    return min((one, other), key=lambda each: signal.error(each.data, each.config, device))
 
 
 def payload_bits_for(signal: Signal[SignalCode], config: FitConfig, max_bytes: int) -> float:

@@ -76,11 +76,17 @@ def test_a_fit_that_is_a_little_too_long_keeps_its_step():
         latent_step_index=100,
         learning_rate=0.4,
     )
-    whole = encode_within(result, config, Signal(), 10_000)
+
+    def size_and_excess(most):
+        data, excess = encode_within(result, config, Signal(), most)
+        return None if data is None else len(data), excess
+
+    whole, excess = size_and_excess(10_000)
+    assert excess == pytest.approx(whole / 10_000 - 1)
     for saved in (0, 1, 5):
-        assert len(encode_within(result, config, Signal(), len(whole) - saved)) == pytest.approx(
-            len(whole) - saved, abs=1
-        )
+        size, excess = size_and_excess(whole - saved)
+        assert size == pytest.approx(whole - saved, abs=1)
+        assert excess == pytest.approx(whole / (whole - saved) - 1)
     # Coarser steps for all are the last resort.
-    assert len(encode_within(result, config, Signal(), int(0.9 * len(whole)))) < 0.9 * len(whole)
-    assert encode_within(result, config, Signal(), 100) is None
+    assert size_and_excess(int(0.9 * whole))[0] < 0.9 * whole
+    assert size_and_excess(100)[0] is None
