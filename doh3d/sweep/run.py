@@ -18,9 +18,9 @@ from doh3d.codec.container import section_sizes, serialize
 from doh3d.errors import ConfigError, Doh3dError, MeshError
 from doh3d.evaluation.evaluate import field_iou
 from doh3d.evaluation.protocols import Protocol
-from doh3d.evaluation.sweep_table import SweepFolder, SweepIdentity, SweepRow, summarize
 from doh3d.files import other_kind, utf8_name, write_atomically
 from doh3d.limits import MAX_SEED, Limits
+from doh3d.sweep.table import SweepFolder, SweepIdentity, SweepRow, summarize
 
 if TYPE_CHECKING:
     from doh3d.codec.shape_code import ShapeCode
