@@ -12,10 +12,10 @@ import numpy.typing as npt
 import torch
 
 from doh3d.codec.container import parse_signal, serialize
-from doh3d.codec.image_code import CHANNELS, ImageCode, image_box
+from doh3d.codec.image_code import ImageCode, image_box
 from doh3d.codec.signal_code import ParameterGroup, SignalCode
 from doh3d.devices import resolve_device
-from doh3d.errors import ConfigError, ImageError
+from doh3d.errors import ConfigError
 from doh3d.evaluation.image import psnr
 from doh3d.files import write_atomically
 from doh3d.fitting.config import FitConfig
@@ -39,8 +39,8 @@ from doh3d.fitting.resumable import fit_signal
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.partition import balanced_partition
 from doh3d.images.field import ImageField, pixel_points, pixels_to_values
-from doh3d.images.files import load_pixels
-from doh3d.limits import DEFAULT_LIMITS, MAX_SIDE, Limits
+from doh3d.images.files import ImageInput, load_pixels
+from doh3d.limits import Limits
 
 # 1 / p for the real p with p^3 = p + 1.
 _R2 = 0.7548776662466927
@@ -205,7 +205,7 @@ def make_image_config(
 
 
 def compress_image(
-    image: str | Path | npt.NDArray[np.uint8],
+    image: ImageInput,
     *,
     max_bytes: int | None = None,
     bpp: float | None = None,
@@ -255,7 +255,7 @@ def compress_image(
         raise ConfigError(f"{' and '.join(given)} contradict each other; give one of them")
     find_image_preset(preset)
     torch_device = resolve_device(device)
-    prepared = PreparedImage(_pixels(image))
+    prepared = PreparedImage(load_pixels(image))
     pixels = prepared.pixels
     height, width, channels = pixels.shape
     options: dict[str, Any] = {"channels": channels, "preset": preset, "seed": seed}
@@ -311,28 +311,6 @@ def _bytes_asked(max_bytes: int | None, bpp: float | None, width: int, height: i
             f"({MIN_BYTES} to {MAX_BYTES} bytes)"
         )
     return size
-
-
-def _pixels(image: str | Path | npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """(height, width, channels) uint8 of a file or an array."""
-    if isinstance(image, str | Path):
-        return load_pixels(image)
-    pixels = np.asarray(image)
-    if pixels.ndim == 2:
-        pixels = pixels[:, :, None]
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in CHANNELS:
-        raise ImageError(
-            f"pixels are {pixels.dtype} of shape {pixels.shape}; they must be uint8, "
-            "(height, width) or (height, width, 1 or 3)"
-        )
-    height, width, _ = pixels.shape
-    if not (min(height, width) >= 1 and max(height, width) <= MAX_SIDE):
-        raise ImageError(f"there are {width} x {height} pixels; a side must be 1 to {MAX_SIDE}")
-    if height * width > DEFAULT_LIMITS.pixels:
-        raise ImageError(
-            f"there are {width} x {height} pixels; at most {DEFAULT_LIMITS.pixels} are taken"
-        )
-    return pixels
 
 
 def _decoded_psnr(pixels: npt.NDArray[np.uint8], device: str) -> Callable[[bytes], float]:
