@@ -7,6 +7,7 @@ import trimesh
 import doh3d
 from doh3d.errors import ConfigError, Doh3dError, MeshError
 from doh3d.fitting import fit, presets
+from doh3d.fitting.preparation import prepare
 from doh3d.sweep import run as sweep_module
 from doh3d.sweep.run import parse_numbers, run_sweep
 from doh3d.sweep.table import COLUMNS, SweepFolder, mean_interval, summarize
@@ -86,6 +87,37 @@ def test_files_are_those_that_compress_makes(mesh, tmp_path, quantizer):
             mesh, preset="fast", latent=100, bits=row.bits, quantizer=quantizer, device="cpu"
         )
         assert result.folder.file_path(*row.key).read_bytes() == alone.data
+
+
+@pytest.mark.parametrize("kind", ["mesh", "pair", "prepared"])
+def test_a_mesh_in_memory_is_swept_as_its_file_is(mesh, tmp_path, fits, kind):
+    grid = {**GRID, "latents": (100,), "bits": (8,)}
+    of_file = run_sweep(mesh, tmp_path / "file", **grid)
+    loaded = trimesh.load_mesh(mesh)
+    form = {
+        "mesh": loaded,
+        "pair": (loaded.vertices, loaded.faces),
+        "prepared": prepare(loaded),
+    }[kind]
+    swept = run_sweep(form, tmp_path / "memory", **grid)
+    assert swept.rows[0].mesh == "mesh"
+    files = [result.folder.file_path(100, 8, 0).read_bytes() for result in (of_file, swept)]
+    assert files[0] == files[1]
+    assert swept.folder.source()[0] is None
+    # The same vertices and faces go on with it, others do not.
+    fits.clear()
+    again = {**grid, "bits": (8, 5)}
+    assert len(run_sweep(loaded.copy(), tmp_path / "memory", **again).rows) == 2
+    assert fits == [(100, 5, 0)]
+    loaded.vertices[0] *= 1.01
+    with pytest.raises(ConfigError, match="mesh_sha256"):
+        run_sweep(loaded, tmp_path / "memory", **grid)
+
+
+def test_what_is_no_mesh_is_not_swept(tmp_path):
+    with pytest.raises(MeshError, match="mesh is of type int; a path, a trimesh or Open3D mesh"):
+        run_sweep(7, tmp_path / "out", **GRID)
+    assert not (tmp_path / "out").exists()
 
 
 def test_ptq_fits_once_for_all_bits(mesh, tmp_path, fits):
