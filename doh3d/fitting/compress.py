@@ -38,7 +38,7 @@ from doh3d.fitting.rate_control import (
 from doh3d.fitting.resumable import fit_signal, identity
 from doh3d.geometry.inputs import MeshInput
 from doh3d.hypernetwork.architecture import Activation, Architecture, ProjectionKind
-from doh3d.interop.notebook import field_html, summary
+from doh3d.interop.notebook import summary
 from doh3d.limits import Limits
 
 _SINE_OMEGA = 30
@@ -92,7 +92,7 @@ class CompressedShape:
 
     def _repr_html_(self) -> str | None:
         """Show the decoded shape and its sizes in a notebook; text without the extra `view`."""
-        return field_html(self.field())
+        return self.field()._repr_html_()
 
 
 def make_config(
