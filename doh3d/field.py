@@ -24,7 +24,7 @@ from doh3d.hypernetwork.decoder import generate_weights, generate_weights_exact
 from doh3d.hypernetwork.nodes import CellNodeLogits, NodeLogits
 from doh3d.hypernetwork.projection import make_projection
 from doh3d.hypernetwork.target import TargetWeights, evaluate_points
-from doh3d.interop.notebook import field_html, summary
+from doh3d.interop.notebook import shape_html, summary
 from doh3d.limits import DEFAULT_LIMITS, Limits
 from doh3d.thread_team import ThreadTeam, team_of_all_threads
 
@@ -194,7 +194,7 @@ class OccupancyField:
 
     def _repr_html_(self) -> str | None:
         """Show the shape and its sizes in a notebook; text without the extra `view`."""
-        return field_html(self)
+        return shape_html(describe(self.code), self.to_mesh)
 
     def _network_logits(self, points: torch.Tensor) -> torch.Tensor:
         """(N,) logits of (N, 3) float32 normalised points on the field's device."""

@@ -1,4 +1,4 @@
-"""Writing files whole or not at all; and what is no file to read."""
+"""Writing files whole or not at all; and what is no file to read, or a `.doh` file."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from doh3d.errors import ConfigError
+
+# What every `.doh` file starts with.
+MAGIC = b"\xd0OH"
 
 # Random characters in a temporary file's name, and what they are drawn from.
 _TOKEN_BYTES = 4
@@ -42,6 +45,20 @@ def other_kind(path: str | Path) -> str | None:
     except (OSError, ValueError):
         return None
     return _OTHER_KINDS.get(stat.S_IFMT(mode))
+
+
+def is_doh_file(path: str | Path) -> bool:
+    """Whether the file at `path` is, or calls itself, a `.doh` file; False if unreadable."""
+    path = Path(path)
+    if path.suffix.lower() == ".doh":
+        return True
+    if other_kind(path) is not None:
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
 
 
 def utf8_name(name: str) -> str:

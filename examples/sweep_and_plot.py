@@ -13,7 +13,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from doh3d.evaluation.rate_distortion import pareto_front
-from doh3d.evaluation.sweep import parse_numbers, run_sweep
+from doh3d.sweep.run import parse_numbers, run_sweep
 
 
 def main() -> None:

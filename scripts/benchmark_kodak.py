@@ -27,8 +27,8 @@ from PIL import Image
 
 import doh3d
 from doh3d.evaluation.image import psnr
-from doh3d.evaluation.rate_distortion import BdPsnr, PsnrPoint, bd_psnr
 from doh3d.images.files import load_pixels
+from peers.rate_distortion import BdPsnr, PsnrPoint, bd_psnr
 from result_table import ResultTable, Row
 
 RATES = (0.03, 0.07, 0.15, 0.3, 0.6)

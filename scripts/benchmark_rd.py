@@ -28,12 +28,7 @@ from doh3d.codec.container import parse
 from doh3d.codec.shape_code import domain_half_sides
 from doh3d.devices import resolve_device
 from doh3d.evaluation.evaluate import LabelledPoints
-from doh3d.evaluation.rate_distortion import (
-    RatePoint,
-    bd_rate,
-    interpolate_bytes,
-    pareto_front,
-)
+from doh3d.evaluation.rate_distortion import RatePoint, pareto_front
 from doh3d.field import OccupancyField
 from doh3d.fitting.rate_control import fit_to_bytes
 from doh3d.options import CompressOptions
@@ -42,6 +37,7 @@ from doh3d.signals.shape_plan import latent_for_bytes
 from doh3d.view.figures import quality_ticks
 from peers.decimation import decimation_rows
 from peers.networks import PEERS, fit_peer
+from peers.rate_distortion import bd_rate, interpolate_bytes
 from result_table import ResultTable, Row
 
 SIZES = (500, 1200, 3000, 7000, 16_000)

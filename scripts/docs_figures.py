@@ -21,8 +21,8 @@ from PIL import Image, ImageDraw, ImageFont
 from playwright.sync_api import sync_playwright
 
 import doh3d
-from doh3d.evaluation.sweep import run_sweep
-from doh3d.evaluation.sweep_table import SweepRow
+from doh3d.sweep.run import run_sweep
+from doh3d.sweep.table import SweepRow
 from doh3d.view.camera import Camera
 from doh3d.view.comparison import Heat, load_comparison
 from doh3d.view.heatmap import SignedDistance

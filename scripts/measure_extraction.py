@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 import doh3d
-from doh3d.geometry.dense import dense_surface
+from dense_extraction import dense_surface
 from doh3d.geometry.lattice import Lattice, index_grid
 
 

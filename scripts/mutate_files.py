@@ -28,11 +28,12 @@ import numpy as np
 import torch
 
 from doh3d.codec.container import parse_signal, serialize
-from doh3d.codec.frame import CHECKSUM_BYTES, MAGIC, VERSION
+from doh3d.codec.frame import CHECKSUM_BYTES, VERSION
 from doh3d.codec.image_code import ImageCode
 from doh3d.codec.signal_code import SignalCode
 from doh3d.errors import FormatError
 from doh3d.field import OccupancyField
+from doh3d.files import MAGIC
 from doh3d.images.field import ImageField
 from doh3d.limits import DEFAULT_LIMITS
 

@@ -19,12 +19,12 @@ import torch
 import trimesh
 from scipy.special import expit
 
+from dense_extraction import dense_surface
 from doh3d.codec.entropy import choose_model
 from doh3d.codec.quantization import nearest_step_index
 from doh3d.codec.shape_code import ShapeCode
 from doh3d.codec.signal_code import ParameterGroup
 from doh3d.field import OccupancyField, decode_weights
-from doh3d.geometry.dense import dense_surface
 from doh3d.geometry.lattice import Lattice, index_grid
 from doh3d.geometry.sampling import OccupancySamples
 from doh3d.geometry.transform import NormalizingTransform

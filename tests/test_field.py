@@ -9,6 +9,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import doh3d
+from dense_extraction import dense_surface, dense_values
 from doh3d.codec.container import serialize
 from doh3d.codec.entropy import choose_model
 from doh3d.codec.quantization import nearest_step_index
@@ -16,7 +17,6 @@ from doh3d.codec.shape_code import ShapeCode, shape_box
 from doh3d.codec.signal_code import ParameterGroup
 from doh3d.errors import ConfigError, FormatError
 from doh3d.field import OccupancyField, OccupancyLattice
-from doh3d.geometry.dense import dense_surface, dense_values
 from doh3d.geometry.lattice import Lattice, index_grid
 from doh3d.geometry.search import COARSEST_BLOCK, LEAF_BLOCK, open_cells
 from doh3d.geometry.surface import closed_values

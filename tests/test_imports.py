@@ -8,12 +8,60 @@ from pathlib import Path
 
 import pytest
 
+import doh3d
+
 PACKAGE = Path(__file__).parents[1] / "doh3d"
-DECODING = ["codec", "hypernetwork", "field.py", "images", "limits.py"]
+
+# The layout: every layer, from the bottom up, with the layers that it may import, at the head of
+# a module or in a function. A layer is a folder or a module.
+BOTTOM = {"errors", "limits", "files", "devices", "thread_team"}
+DECODING = BOTTOM | {"geometry", "hypernetwork", "codec"}
+LAYERS = {
+    "errors": set(),
+    "interrupts": set(),
+    "interop": set(),
+    "limits": {"errors"},
+    "files": {"errors"},
+    "devices": {"errors"},
+    "thread_team": {"errors", "devices"},
+    "geometry": BOTTOM,
+    "hypernetwork": BOTTOM,
+    "codec": BOTTOM | {"geometry", "hypernetwork"},
+    # What draws a mesh and nothing else, and what a field shows of itself in other programs.
+    "drawing": BOTTOM | {"geometry"},
+    "interop/open3d_mesh": BOTTOM | {"geometry"},
+    "interop/notebook": BOTTOM | {"drawing"},
+    "field": DECODING | {"interop/open3d_mesh", "interop/notebook"},
+    "images": DECODING | {"field"},
+    "evaluation": DECODING | {"field", "images"},
+    "options": {"errors", "hypernetwork"},
+    "fitting": BOTTOM | {"options", "hypernetwork", "codec"},
+    "signals": DECODING | {"options", "field", "images", "evaluation", "fitting"},
+    "api": DECODING
+    | {"options", "field", "images", "evaluation", "fitting", "signals", "interop/notebook"},
+}
+WHOLE = set(LAYERS) - {"drawing", "interop/open3d_mesh", "interop/notebook"}
+LAYERS |= {
+    "interop/trimesh_formats": WHOLE,
+    "sweep": WHOLE,
+    "dataset": WHOLE,
+    "view": WHOLE - {"fitting", "signals"} | {"drawing", "sweep", "dataset"},
+    "console": {"errors"},
+    "commands": WHOLE | {"sweep", "dataset", "view", "drawing", "console"},
+    "cli": {"errors", "interrupts", "commands"},
+    "__main__": {"cli"},
+    "__init__": {"errors"},
+}
+# Modules that belong to another layer than their folder.
+ELSEWHERE = {
+    f"view/{name}": "drawing" for name in ("camera", "shading", "stage", "raycast", "thumbnail")
+}
+
 WITHOUT_TORCH = [
     "codec",
     "geometry",
     "evaluation",
+    "sweep",
     "errors.py",
     "limits.py",
     "files.py",
@@ -30,12 +78,12 @@ def modules():
     return sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 
 
-def imported(module, *, at_runtime_only=True):
+def imported(module):
     """Absolute names that a module imports anywhere in its text but under TYPE_CHECKING."""
     names = set()
 
     def visit(node):
-        if isinstance(node, ast.If) and at_runtime_only and "TYPE_CHECKING" in ast.dump(node.test):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
             return
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
@@ -43,6 +91,9 @@ def imported(module, *, at_runtime_only=True):
             assert node.level == 0, "imports are absolute"
             names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            # A public name of the package, which comes from where it lives.
+            names.update({f"doh3d.{node.attr}"} if node.value.id == "doh3d" else ())
         for child in ast.iter_child_nodes(node):
             visit(child)
 
@@ -54,23 +105,86 @@ def under(module, folders):
     return any(module == folder or module.startswith(f"{folder}/") for folder in folders)
 
 
+def layer_of(module):
+    """Find the layer of a module, given by its path in the package."""
+    parts = Path(module).with_suffix("").parts
+    places = ["/".join(parts[:end]) for end in range(len(parts), 0, -1)]
+    found = [ELSEWHERE.get(place, place) for place in places]
+    return next((layer for layer in found if layer in LAYERS), None)
+
+
+def path_of(name):
+    """Find the module that an absolute name is, or is in; None outside the package."""
+    first, *parts = name.split(".")
+    if first != "doh3d":
+        return None
+    if parts and parts[0] in doh3d._HOMES:
+        # The package's public names are imported when they are used.
+        return path_of(doh3d._HOMES[parts[0]])
+    for end in range(len(parts), 0, -1):
+        place = PACKAGE.joinpath(*parts[:end])
+        if place.with_suffix(".py").exists():
+            return place.with_suffix(".py").relative_to(PACKAGE).as_posix()
+        if place.is_dir():
+            return place.relative_to(PACKAGE).joinpath("__init__.py").as_posix()
+    return None
+
+
+def misplaced(module, names):
+    """Say which of the names that a module imports are not for its layer."""
+    layer = layer_of(module)
+    if layer is None:
+        return [f"doh3d/{module} belongs to no layer"]
+    found = []
+    for name in sorted(names):
+        path = path_of(name)
+        if path is None:
+            continue
+        other = layer_of(path)
+        if other != layer and other not in LAYERS[layer]:
+            found.append(f"doh3d/{module} imports {name}: {layer} must not need {other}")
+    return found
+
+
 @pytest.mark.parametrize("module", modules())
-def test_data_flows_one_way(module):
+def test_each_layer_imports_what_lies_below_it(module):
+    assert misplaced(module, imported(module)) == []
+
+
+def test_the_layers_lie_one_above_the_other():
+    below = set()
+    for layer, needed in LAYERS.items():
+        assert needed <= below, f"{layer} needs {needed - below}, which lie above it"
+        below.add(layer)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "said"),
+    [
+        ("field.py", "doh3d.view.comparison", "field must not need view"),
+        ("codec/container.py", "doh3d.field", "codec must not need field"),
+        ("evaluation/image.py", "doh3d.compress", "evaluation must not need fitting"),
+        ("evaluation/image.py", "doh3d.fitting.compress.compress", "must not need fitting"),
+        ("files.py", "doh3d.limits.Limits", "files must not need limits"),
+        ("interop/notebook.py", "doh3d.field", "interop/notebook must not need field"),
+        ("elsewhere/new.py", "doh3d.errors", "belongs to no layer"),
+    ],
+)
+def test_what_is_misplaced_is_named(module, name, said):
+    (line,) = misplaced(module, {name})
+    assert line.startswith(f"doh3d/{module} ")
+    assert line.endswith(said)
+
+
+@pytest.mark.parametrize("module", modules())
+def test_what_is_heavy_or_apart_is_imported_where_it_is_used(module):
     names = imported(module)
 
     def uses(package):
         return any(name == package or name.startswith(f"{package}.") for name in names)
 
-    if under(module, DECODING):
-        assert not uses("doh3d.fitting"), "decoding must not need fitting"
-        assert not uses("doh3d.evaluation")
     if under(module, WITHOUT_TORCH) and module not in WITH_TORCH:
         assert not uses("torch"), "container, coder and geometry work without torch"
-    if not under(module, ["cli.py", "__main__.py", "commands", "view"]):
-        assert not uses("doh3d.cli")
-        assert not uses("doh3d.commands")
-        # What a notebook shows of a shape is a picture.
-        assert module == "interop/notebook.py" or not uses("doh3d.view")
     if not under(module, ["view", "evaluation/simplification.py", "interop/open3d_mesh.py"]):
         assert not uses("open3d"), "Open3D is for looking at things"
     if module != "dataset/ray_engine.py":
@@ -159,8 +273,6 @@ def test_what_draws_is_loaded_where_it_draws(module):
 
 
 def test_every_public_name_is_there():
-    import doh3d
-
     assert set(doh3d.__all__) == set(dir(doh3d))
     for name in doh3d.__all__:
         assert getattr(doh3d, name) is not None

@@ -16,8 +16,10 @@ from doh3d.fitting.rate_control import Encoded
 from doh3d.fitting.results import ProgressFunction
 from doh3d.fitting.signal import Signal
 from doh3d.geometry.inputs import MeshInput
+from doh3d.geometry.reading import Reading
+from doh3d.images.files import ImageInput
 from doh3d.options import CompressOptions, takes_options
-from doh3d.signals.image import ImageInput, PreparedImage, prepare_image
+from doh3d.signals.image import PreparedImage, prepare_image
 from doh3d.signals.shape import PreparedShape, check_shape_options, prepare
 
 CompressedT = TypeVar("CompressedT", bound=Compressed)
@@ -25,7 +27,7 @@ CompressedT = TypeVar("CompressedT", bound=Compressed)
 
 @takes_options("shape")
 def compress(
-    mesh: MeshInput | PreparedShape,
+    mesh: MeshInput | Reading | PreparedShape,
     *,
     device: str = "auto",
     checkpoint: str | Path | None = None,
@@ -36,11 +38,11 @@ def compress(
 
     Parameters
     ----------
-    mesh : path, mesh, (vertices, faces) or PreparedShape
+    mesh : path, mesh, (vertices, faces), Reading or PreparedShape
         PLY, OBJ, STL, OFF, GLB, glTF or 3MF. Or a mesh in memory, which is not changed: a
         `trimesh.Trimesh` or `Scene`, an Open3D mesh (of either of its APIs), or a pair of
         vertices (V, 3) and faces (F, 3), numpy arrays or torch tensors. Or one that
-        `doh3d.signals.shape.prepare` has prepared.
+        `doh3d.geometry.reading.read_shape` has read or `doh3d.signals.shape.prepare` prepared.
     **options
     device : "auto", "cpu", "cuda" or "mps"
     checkpoint : path, optional
@@ -66,8 +68,7 @@ def compress(
     if checkpoint is not None:
         check_output(checkpoint)
     resolve_device(device)
-    shape = mesh if isinstance(mesh, PreparedShape) else prepare(mesh)
-    return _compressed(CompressedShape, shape, asked, device, progress, checkpoint)
+    return _compressed(CompressedShape, prepare(mesh), asked, device, progress, checkpoint)
 
 
 @takes_options("image")
@@ -105,13 +106,12 @@ def compress_image(
     if checkpoint is not None:
         check_output(checkpoint)
     resolve_device(device)
-    signal = image if isinstance(image, PreparedImage) else prepare_image(image)
-    return _compressed(CompressedImage, signal, asked, device, progress, checkpoint)
+    return _compressed(CompressedImage, prepare_image(image), asked, device, progress, checkpoint)
 
 
 @takes_options("shape")
 def fit_many(
-    meshes: Iterable[MeshInput | PreparedShape],
+    meshes: Iterable[MeshInput | Reading | PreparedShape],
     *,
     device: str = "auto",
     progress: ProgressFunction | None = None,
@@ -154,7 +154,7 @@ def fit_many(
     torch_device = resolve_device(device)
     if isinstance(meshes, str | Path):
         raise ConfigError(f"meshes is {str(meshes)!r}; it must be a list of meshes")
-    shapes = [mesh if isinstance(mesh, PreparedShape) else prepare(mesh) for mesh in meshes]
+    shapes = [prepare(mesh) for mesh in meshes]
     compressed = []
     for encoded in compress_signals(shapes, asked, device=torch_device, progress=progress):
         if isinstance(encoded, Doh3dError):

@@ -14,7 +14,7 @@ from doh3d.field import OccupancyField
 from doh3d.files import write_atomically
 from doh3d.fitting.config import FitConfig
 from doh3d.images.field import ImageField
-from doh3d.interop.notebook import field_html, summary
+from doh3d.interop.notebook import summary
 from doh3d.limits import Limits
 
 
@@ -70,7 +70,7 @@ class CompressedShape(Compressed):
 
     def _repr_html_(self) -> str | None:
         """Show the decoded shape and its sizes in a notebook; text without the extra `view`."""
-        return field_html(self.field())
+        return self.field()._repr_html_()
 
 
 class CompressedImage(Compressed):

@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from doh3d.codec.entropy import Family, SymbolModel, decode_groups, encode_groups
-from doh3d.codec.frame import CHECKSUM_BYTES, MAGIC, VERSION, ByteReader, pack_varint
+from doh3d.codec.frame import CHECKSUM_BYTES, VERSION, ByteReader, pack_varint
 from doh3d.codec.kinds import find_kind
 from doh3d.codec.quantization import STEP_COUNT
 from doh3d.codec.shape_code import ShapeCode
 from doh3d.codec.signal_code import Box, ParameterGroup, SignalCode, check_dense_size
 from doh3d.errors import ConfigError, FormatError
-from doh3d.files import other_kind
+from doh3d.files import MAGIC, other_kind
 from doh3d.hypernetwork.architecture import Activation, Architecture
 from doh3d.hypernetwork.partition import Partition
 from doh3d.limits import DEFAULT_LIMITS, MAX_FILE_BYTES, MAX_LATENTS, MAX_LEVELS, Limits
@@ -60,20 +60,6 @@ def read_signal(path: str | Path, limits: Limits, kind: type[CodeT]) -> CodeT:
         return parse_signal(data, limits, kind)
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from error
-
-
-def is_doh_file(path: str | Path) -> bool:
-    """Whether the file at `path` is, or calls itself, a `.doh` file; False if unreadable."""
-    path = Path(path)
-    if path.suffix.lower() == ".doh":
-        return True
-    if other_kind(path) is not None:
-        return False
-    try:
-        with path.open("rb") as file:
-            return file.read(len(MAGIC)) == MAGIC
-    except OSError:
-        return False
 
 
 def serialize(code: SignalCode) -> bytes:

@@ -7,7 +7,6 @@ from typing import Any
 
 from doh3d.errors import FormatError
 
-MAGIC = b"\xd0OH"
 VERSION = 0
 CHECKSUM_BYTES = 4
 

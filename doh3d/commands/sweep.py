@@ -47,7 +47,7 @@ def sweep(
     The same command again takes up a sweep that was stopped.
     """
     from doh3d.evaluation.rate_table import parse_baseline
-    from doh3d.evaluation.sweep import parse_numbers, run_sweep
+    from doh3d.sweep.run import parse_numbers, run_sweep
     from doh3d.view.figures import check_figures, draw_sweep
 
     latents, bit_levels = parse_numbers("latent", latent), parse_numbers("bits", bits)

@@ -120,20 +120,20 @@ class CompressTask:
     def _compress(self, work: ShapeWork, found: Fetched) -> None:
         """Make a shape's bytes, where the fit of many has not, and measure them."""
         from doh3d.fitting.compress import compress_signal
-        from doh3d.geometry.reading import read_shape
         from doh3d.signals.shape import prepare
 
         device = worker_device(self.device)
-        shape = work.shape
-        reading = None
-        if shape is None:
+        shape, reading = work.shape, work.reading
+        if shape is None or reading is None:
             started = time.perf_counter()
             prepared = work.prepared or prepare(found.path)
             shape = compress_signal(prepared, self.options, device=device)
             work.seconds += time.perf_counter() - started
-            reading, work.prepared = prepared.reading, None
+            reading = prepared.reading
+        # Nothing of the mesh stays while others are measured.
+        work.prepared = work.reading = None
         compressed = time.perf_counter()
-        row = self._measured(work.row, reading or read_shape(found.path), shape, str(device))
+        row = self._measured(work.row, reading, shape, str(device))
         work.row = replace(
             row,
             doh=shape.data,

@@ -16,6 +16,7 @@ from doh3d.errors import Doh3dError, MeshError, TargetError
 
 if TYPE_CHECKING:
     from doh3d.fitting.rate_control import Encoded
+    from doh3d.geometry.reading import Reading
     from doh3d.signals.shape import PreparedShape
 
 
@@ -30,7 +31,8 @@ class ShapeWork:
     prepared : PreparedShape or None
         While it is to be fitted.
     shape : Encoded or None
-        Once it was fitted, with others.
+    reading : Reading or None
+        Its bytes and its mesh, to be measured, once it was fitted with others.
     seconds : float
         Spent on its compression.
     """
@@ -40,6 +42,7 @@ class ShapeWork:
         self.found: Fetched | None = None
         self.prepared: PreparedShape | None = None
         self.shape: Encoded | None = None
+        self.reading: Reading | None = None
         self.seconds = 0.0
         self._spent = 0.0
         self._warnings: list[str] = []
@@ -68,13 +71,13 @@ class ShapeWork:
         if isinstance(fit, Doh3dError):
             self._fail(fit, self.seconds)
         elif fit is not None:
-            # Meshes are no longer held, whose neighbours are still to be measured.
-            self.shape, self.prepared = fit, None
+            assert self.prepared is not None
+            # Samples are no longer held, whose neighbours are still to be measured.
+            self.shape, self.reading, self.prepared = fit, self.prepared.reading, None
 
     def ended(self) -> ShapeRow:
         """Return the row."""
-        # What is read twice, for fitting and for measuring, warns twice.
-        lines = dict.fromkeys(self._by_id(line) for line in self._warnings)
+        lines = [self._by_id(line) for line in self._warnings]
         return replace(self.row, warnings="\n".join(lines) or None, finished=now())
 
     def _fail(self, error: Exception, seconds: float) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from doh3d.errors import ConfigError, FormatError, MeshError
+from doh3d.errors import ConfigError, MeshError
 
 if TYPE_CHECKING:
     import trimesh
@@ -65,54 +65,13 @@ def encode_draco(
     return encoded
 
 
-def decode_draco(data: bytes) -> trimesh.Trimesh:
-    """Decode a mesh from Draco.
+def draco_bytes(mesh: trimesh.Trimesh) -> int:
+    """Encode a mesh, centred, at 11 bits and level 10, and return the size of the result.
 
     Parameters
     ----------
-    data : bytes
-        A Draco file, as `encode_draco` returns it.
-
-    Returns
-    -------
-    trimesh.Trimesh
-        Vertices and faces as decoded, unrepaired.
-
-    Raises
-    ------
-    ConfigError
-        DracoPy is not installed.
-    FormatError
-        The bytes are no Draco file, or one without faces.
-    """
-    import trimesh
-
-    dracopy = _dracopy()
-    try:
-        decoded = dracopy.decode(data)
-    except (dracopy.FileTypeException, ValueError) as error:
-        raise FormatError(f"not a Draco file: {' '.join(str(error).split())}") from error
-    if not isinstance(decoded, dracopy.DracoMesh):
-        raise FormatError("the Draco file holds a point cloud; a mesh is needed")
-    return trimesh.Trimesh(
-        vertices=np.asarray(decoded.points, dtype=np.float64),
-        faces=np.asarray(decoded.faces, dtype=np.int64),
-        process=False,
-    )
-
-
-def draco_bytes(
-    mesh: trimesh.Trimesh,
-    *,
-    quantization_bits: int = DEFAULT_QUANTIZATION_BITS,
-    compression_level: int = DEFAULT_COMPRESSION_LEVEL,
-) -> int:
-    """Encode a mesh, centred, with Draco and return the size of the result.
-
-    Parameters
-    ----------
-    mesh, quantization_bits, compression_level
-        See `encode_draco`. The mesh may lie anywhere.
+    mesh : trimesh.Trimesh
+        It may lie anywhere.
 
     Returns
     -------
@@ -127,7 +86,7 @@ def draco_bytes(
     if len(mesh.faces):
         mesh = mesh.copy()
         mesh.vertices -= mesh.vertices.mean(axis=0)
-    return len(encode_draco(mesh, quantization_bits, compression_level))
+    return len(encode_draco(mesh, DEFAULT_QUANTIZATION_BITS))
 
 
 def _dracopy() -> Any:

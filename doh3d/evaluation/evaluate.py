@@ -1,18 +1,23 @@
-"""Scripted evaluation: one shape against its reference mesh, all metrics at once."""
+"""One shape against its reference mesh, all metrics at once."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from doh3d.codec.container import is_doh_file
 from doh3d.errors import ConfigError
 from doh3d.evaluation.draco import draco_bytes
+from doh3d.evaluation.inputs import (
+    ReferenceInput,
+    ShapeInput,
+    Solid,
+    read_measured,
+    read_reference,
+    size_of,
+)
 from doh3d.evaluation.metrics import Inside, IouCount, IouResult, volumetric_iou
 from doh3d.evaluation.point_metrics import (
     PointMetrics,
@@ -23,7 +28,7 @@ from doh3d.evaluation.point_metrics import (
 from doh3d.evaluation.protocols import Protocol, iou_points
 from doh3d.evaluation.surface import surface_metrics
 from doh3d.geometry.occupancy import inside_test
-from doh3d.geometry.reading import Reading, read_shape
+from doh3d.geometry.reading import Reading
 from doh3d.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
@@ -31,18 +36,16 @@ if TYPE_CHECKING:
 
     from doh3d.field import OccupancyField
 
-# A mesh as it was read, or one that is known to be sound.
-Solid: TypeAlias = "Reading | trimesh.Trimesh"
-
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How well a file reproduces a reference mesh.
+    """How well a shape reproduces a reference mesh.
 
     Attributes
     ----------
-    bytes : int
-        Size of the evaluated file on disk.
+    bytes : int or None
+        Size of the evaluated file on disk, or of what was compressed; None for a field or a mesh
+        in memory, which have no file.
     iou : float
         Volumetric IoU of the extracted mesh (or of the mesh given) with the reference.
     protocol : {"bbox", "occnet", "grid"}
@@ -63,19 +66,19 @@ class Evaluation:
         What decoding and extraction took; 0 for a mesh.
     resolution : int or None
         The extraction's; None for a mesh.
-    reference_bytes : int
-        Size of the reference's file on disk.
-    ratio : float
-        reference_bytes / bytes.
+    reference_bytes : int or None
+        Size of the reference's file on disk; None for a mesh in memory.
+    ratio : float or None
+        reference_bytes / bytes; None where one of them is.
     draco_bytes : int or None
         The reference's size in Draco at 11 bits, level 10; None where DracoPy is missing.
     draco_ratio : float or None
-        draco_bytes / bytes.
+        draco_bytes / bytes; None where one of them is.
     warnings : tuple of str
         What nothing in the reference's file makes certain; see `Reading.warnings`.
     """
 
-    bytes: int
+    bytes: int | None
     iou: float
     protocol: str
     points: int
@@ -87,8 +90,8 @@ class Evaluation:
     point_to_point: PointMetrics | None
     seconds: float
     resolution: int | None
-    reference_bytes: int
-    ratio: float
+    reference_bytes: int | None
+    ratio: float | None
     draco_bytes: int | None
     draco_ratio: float | None
     warnings: tuple[str, ...] = ()
@@ -104,8 +107,8 @@ class Evaluation:
 
 
 def evaluate(
-    shape: str | Path,
-    reference: str | Path,
+    shape: ShapeInput,
+    reference: ReferenceInput,
     *,
     protocol: Protocol = "bbox",
     grid: int | None = None,
@@ -116,14 +119,15 @@ def evaluate(
     device: str = "auto",
     limits: Limits = DEFAULT_LIMITS,
 ) -> Evaluation:
-    """Measure a `.doh` file, or a mesh, against a reference mesh.
+    """Measure a shape against a reference mesh.
 
     Parameters
     ----------
-    shape : path
-        A `.doh` file, whose extracted mesh is measured, or a mesh file.
-    reference : path
-        A mesh file.
+    shape : path, CompressedShape, OccupancyField or mesh
+        A `.doh` file, what `compress` made or a field, whose extracted mesh is measured; or a
+        mesh, in a file or in memory.
+    reference : path, mesh, (vertices, faces), PreparedShape or Reading
+        A mesh as `compress` takes it.
     protocol, grid, points, seed
         See `doh3d.evaluation.protocols.iou_points`.
     resolution : int
@@ -137,28 +141,20 @@ def evaluate(
     Raises
     ------
     MeshError, FormatError, ConfigError
-        If either file cannot be read, or an option is out of range.
+        If the shape or the reference cannot be read or is none, or an option is out of range.
     """
     check_surface_protocol(surface)
-    original = read_shape(reference)
-    started = time.perf_counter()
-    is_doh = is_doh_file(shape)
-    if is_doh:
-        from doh3d.field import load
-
-        found: Solid = load(shape, device, limits=limits).to_mesh(resolution)
-    else:
-        found = read_shape(shape)
-    seconds = time.perf_counter() - started
-    iou = mesh_iou(original, found, protocol=protocol, grid=grid, points=points, seed=seed)
-    distances = surface_metrics(original.mesh, _mesh(found), seed=seed)
+    original = read_reference(reference)
+    found = read_measured(shape, resolution=resolution, device=device, limits=limits)
+    iou = mesh_iou(original, found.solid, protocol=protocol, grid=grid, points=points, seed=seed)
+    mesh = _mesh(found.solid)
+    distances = surface_metrics(original.mesh, mesh, seed=seed)
     sampled = None
     if surface != "exact":
-        sampled = point_metrics(original.mesh, _mesh(found), surface, seed=seed)
-    size, reference_size = Path(shape).stat().st_size, Path(reference).stat().st_size
-    draco = _draco_bytes(original.mesh)
+        sampled = point_metrics(original.mesh, mesh, surface, seed=seed)
+    reference_bytes, draco = size_of(reference), _draco_bytes(original.mesh)
     return Evaluation(
-        bytes=size,
+        bytes=found.bytes,
         iou=iou.iou,
         protocol=iou.protocol,
         points=iou.points,
@@ -168,12 +164,12 @@ def evaluate(
         surface_f_score=distances.f_score,
         surface_normal_consistency=distances.normal_consistency,
         point_to_point=sampled,
-        seconds=seconds if is_doh else 0.0,
-        resolution=resolution if is_doh else None,
-        reference_bytes=reference_size,
-        ratio=reference_size / size,
+        seconds=found.seconds,
+        resolution=found.resolution,
+        reference_bytes=reference_bytes,
+        ratio=_ratio(reference_bytes, found.bytes),
         draco_bytes=draco,
-        draco_ratio=None if draco is None else draco / size,
+        draco_ratio=_ratio(draco, found.bytes),
         warnings=original.warnings,
     )
 
@@ -280,6 +276,10 @@ def _judge(solid: Solid) -> Inside:
     algorithm than the one that labelled the training points, so that a fault in that one shows.
     """
     return solid.judge if isinstance(solid, Reading) else inside_test(solid, reproducible=False)
+
+
+def _ratio(reference_bytes: int | None, size: int | None) -> float | None:
+    return None if reference_bytes is None or size is None else reference_bytes / size
 
 
 def _draco_bytes(mesh: trimesh.Trimesh) -> int | None:

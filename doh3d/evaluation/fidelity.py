@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from doh3d.evaluation.evaluate import field_iou, mesh_iou
+from doh3d.evaluation.inputs import ReferenceInput, read_reference
 from doh3d.evaluation.metrics import IouResult
 from doh3d.geometry.occupancy import inside_test
 from doh3d.geometry.reading import Reading
 from doh3d.geometry.topology import Topology, mesh_topology
 
 if TYPE_CHECKING:
-    from doh3d.evaluation.evaluate import Solid
     from doh3d.field import OccupancyField
 
 # Points for the field's IoU: enough for three digits in a second or two.
@@ -40,18 +40,18 @@ class Fidelity:
         What was measured: the field itself, or the mesh extracted at resolution 256.
     topology, reference_topology : Topology
         Of the mesh extracted at resolution 128, and of the reference.
+    reading : Reading
+        The reference as it was read.
     min_iou : float or None
         What was asked for.
-    reading : Reading or None
-        The mesh as it was read; None where the reference is a mesh that is known to be sound.
     """
 
     iou: IouResult
     iou_of: Literal["field", "mesh"]
     topology: Topology
     reference_topology: Topology
+    reading: Reading
     min_iou: float | None = None
-    reading: Reading | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -72,21 +72,19 @@ class Fidelity:
             and _differ_grossly(found.genus, expected.genus)
         ):
             lines.append(f"the mesh has genus {expected.genus}, the file {found.genus}")
-        if self.reading is not None:
-            lines += self.reading.warnings
-        return tuple(lines)
+        return (*lines, *self.reading.warnings)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as a JSON object."""
-        survey = None if self.reading is None else self.reading.survey
+        survey = self.reading.survey
         return {
             "iou": self.iou.iou,
             "iou_of": self.iou_of,
             "protocol": self.iou.protocol,
             "points": self.iou.points,
             "undecided": self.iou.undecided,
-            "unclear": None if survey is None else survey.unclear,
-            "repair_difference": None if survey is None else survey.difference,
+            "unclear": survey.unclear,
+            "repair_difference": survey.difference,
             "components": self.topology.components,
             "specks": self.topology.specks,
             "genus": self.topology.genus,
@@ -107,33 +105,34 @@ class Fidelity:
 
 
 def measure_fidelity(
-    reference: Solid, field: OccupancyField, *, min_iou: float | None = None
+    reference: ReferenceInput, field: OccupancyField, *, min_iou: float | None = None
 ) -> Fidelity:
     """Compare a field with the mesh that it was made from.
 
     Parameters
     ----------
-    reference : Reading or trimesh.Trimesh
-        As `read_shape` gives it, so that the file's own faces judge; or a mesh that is sound.
+    reference : path, mesh, (vertices, faces), PreparedShape or Reading
+        A mesh as `compress` takes it; its own faces judge.
     field : OccupancyField
         Read from the file that is to be judged.
     min_iou : float, optional
         What was asked for. IoU is then measured as the search for it does, on the extracted
         mesh; otherwise on the field itself, which is quicker.
     """
-    reading = reference if isinstance(reference, Reading) else None
-    mesh = reference.mesh if isinstance(reference, Reading) else reference
+    reading = read_reference(reference)
     if min_iou is not None:
-        iou = mesh_iou(reference, field.to_mesh())
+        iou = mesh_iou(reading, field.to_mesh())
     else:
-        iou = field_iou(reference, field, points=_POINTS)
+        iou = field_iou(reading, field, points=_POINTS)
     return Fidelity(
         iou=iou,
         iou_of="field" if min_iou is None else "mesh",
         topology=mesh_topology(field.to_mesh(_RESOLUTION)),
-        reference_topology=mesh_topology(mesh, inside_test(mesh, reproducible=False)),
-        min_iou=min_iou,
+        reference_topology=mesh_topology(
+            reading.mesh, inside_test(reading.mesh, reproducible=False)
+        ),
         reading=reading,
+        min_iou=min_iou,
     )
 
 

@@ -5,33 +5,40 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from doh3d.errors import ConfigError
-from doh3d.images.files import load_pixels
+from doh3d.evaluation.inputs import Compressed, size_of
+from doh3d.images.files import ImageInput, load_pixels
 from doh3d.limits import DEFAULT_LIMITS, Limits
+
+if TYPE_CHECKING:
+    from doh3d.images.field import ImageField
+
+# What may be measured.
+MeasuredImage: TypeAlias = "str | Path | ImageField | Compressed"
 
 
 @dataclass(frozen=True)
 class ImageEvaluation:
-    """A file of an image against the original.
+    """A compressed image against the original.
 
     Attributes
     ----------
-    bytes : int
-        Size of the file on disk.
-    bpp : float
+    bytes : int or None
+        Size of the file on disk, or of what was compressed; None for a field, which has no file.
+    bpp : float or None
         The same in bits a pixel.
     psnr_db : float
         Over all pixels and channels, after rounding to 8 bits; infinite where nothing differs.
     width, height, channels : int
     """
 
-    bytes: int
-    bpp: float
+    bytes: int | None
+    bpp: float | None
     psnr_db: float
     width: int
     height: int
@@ -55,13 +62,22 @@ def psnr(reference: npt.NDArray[np.uint8], image: npt.NDArray[np.uint8]) -> floa
 
 
 def evaluate_image(
-    path: str | Path,
-    reference: str | Path,
+    image: MeasuredImage,
+    reference: ImageInput,
     *,
     device: str = "auto",
     limits: Limits = DEFAULT_LIMITS,
 ) -> ImageEvaluation:
-    """Decode a `.doh` file and compare it with the image that it was made from.
+    """Decode an image and compare it with the one that it was made from.
+
+    Parameters
+    ----------
+    image : path, CompressedImage or ImageField
+        A `.doh` file, what `compress_image` made, or a field.
+    reference : path or (height, width), (height, width, 1) or (height, width, 3) uint8
+        An image as `compress_image` takes it.
+    limits : Limits
+        What is taken from a `.doh` file.
 
     Raises
     ------
@@ -70,26 +86,43 @@ def evaluate_image(
     ImageError
         If the reference cannot be read.
     ConfigError
-        If the two differ in size or in channels.
+        If the two differ in size or in channels, or `image` is nothing of the kind.
     """
-    from doh3d.images.field import load_image
-
-    field = load_image(path, device, limits=limits)
+    field = _field(image, device, limits)
     pixels = load_pixels(reference)
     if pixels.shape != field.shape:
         raise ConfigError(
-            f"{path} holds {_describe(field.shape)}, but {reference} has {_describe(pixels.shape)}"
+            f"{_name(image, 'the image')} holds {_describe(field.shape)}, "
+            f"but {_name(reference, 'the reference')} has {_describe(pixels.shape)}"
         )
-    size = Path(path).stat().st_size
+    size = size_of(image)
     height, width, channels = field.shape
     return ImageEvaluation(
         bytes=size,
-        bpp=8 * size / (width * height),
+        bpp=None if size is None else 8 * size / (width * height),
         psnr_db=psnr(pixels, field.pixels()),
         width=width,
         height=height,
         channels=channels,
     )
+
+
+def _field(image: MeasuredImage, device: str, limits: Limits) -> ImageField:
+    from doh3d.images.field import ImageField, load_image
+
+    if isinstance(image, str | Path):
+        return load_image(image, device, limits=limits)
+    field = image.field(device) if isinstance(image, Compressed) else image
+    if not isinstance(field, ImageField):
+        raise ConfigError(
+            f"image is of type {type(image).__name__}; a path of a .doh file, a CompressedImage "
+            "or an ImageField is needed"
+        )
+    return field
+
+
+def _name(image: object, otherwise: str) -> str:
+    return str(image) if isinstance(image, str | Path) else otherwise
 
 
 def _describe(shape: tuple[int, ...]) -> str:

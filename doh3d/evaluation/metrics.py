@@ -20,15 +20,6 @@ BoolArray: TypeAlias = npt.NDArray[np.bool_]
 # True or 1 inside; a judge that does not know says -1.
 Inside: TypeAlias = Callable[[FloatArray], BoolArray | npt.NDArray[np.int8]]
 
-__all__ = [
-    "Inside",
-    "IouCount",
-    "IouResult",
-    "Protocol",
-    "iou_points",
-    "volumetric_iou",
-]
-
 
 @dataclass(frozen=True)
 class IouResult:

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from doh3d.codec.frame import MAGIC
 from doh3d.errors import MeshError
-from doh3d.files import other_kind
+from doh3d.files import MAGIC, other_kind
 from doh3d.geometry.gltf import read_gltf
 from doh3d.geometry.obj import read_obj
 from doh3d.geometry.off import read_off

@@ -25,13 +25,15 @@ _ALLOWED = (
 )
 
 
-def to_trimesh(mesh: MeshInput) -> trimesh.Trimesh:
+def to_trimesh(mesh: MeshInput, name: str = "mesh") -> trimesh.Trimesh:
     """Bring a mesh in memory to trimesh's form, as it is: nothing is welded or repaired.
 
     Parameters
     ----------
     mesh : trimesh.Trimesh, trimesh.Scene, Open3D mesh, or (vertices, faces)
         Vertices (V, 3), real numbers; faces (F, 3), integers. Not changed.
+    name : str
+        What error messages call it.
 
     Returns
     -------
@@ -49,7 +51,7 @@ def to_trimesh(mesh: MeshInput) -> trimesh.Trimesh:
         return mesh
     if isinstance(mesh, trimesh.Scene):
         if not any(hasattr(part, "faces") for part in mesh.geometry.values()):
-            raise MeshError("mesh: the scene has no part with faces; a surface is needed")
+            raise MeshError(f"{name}: the scene has no part with faces; a surface is needed")
         joined: trimesh.Trimesh = mesh.to_mesh()
         return joined
     if _is_open3d(mesh):
@@ -57,10 +59,10 @@ def to_trimesh(mesh: MeshInput) -> trimesh.Trimesh:
     elif isinstance(mesh, tuple | list) and len(mesh) == 2:
         vertices, faces = mesh
     else:
-        raise MeshError(f"mesh is of type {type(mesh).__name__}; {_ALLOWED}")
+        raise MeshError(f"{name} is of type {type(mesh).__name__}; {_ALLOWED}")
     return trimesh.Trimesh(
-        _array("vertices", vertices, "fiu", "numbers").astype(np.float64),
-        _array("faces", faces, "iu", "integers").astype(np.int64),
+        _array(f"{name}: vertices", vertices, "fiu", "numbers").astype(np.float64),
+        _array(f"{name}: faces", faces, "iu", "integers").astype(np.int64),
         process=False,
         validate=False,
     )
@@ -95,9 +97,9 @@ def _array(name: str, values: Any, kinds: str, wanted: str) -> npt.NDArray[Any]:
     try:
         array = np.asarray(values)
     except (TypeError, ValueError) as error:
-        raise MeshError(f"mesh: {name} are no array; {_ALLOWED}") from error
+        raise MeshError(f"{name} are no array; {_ALLOWED}") from error
     if array.ndim != 2 or array.shape[1] != 3:
-        raise MeshError(f"mesh: {name} have shape {array.shape}; it must be (N, 3)")
+        raise MeshError(f"{name} have shape {array.shape}; it must be (N, 3)")
     if array.dtype.kind not in kinds:
-        raise MeshError(f"mesh: {name} are of type {array.dtype}; they must be {wanted}")
+        raise MeshError(f"{name} are of type {array.dtype}; they must be {wanted}")
     return array

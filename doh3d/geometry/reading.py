@@ -77,13 +77,15 @@ class Reading:
         return tuple(lines)
 
 
-def read_shape(source: MeshInput) -> Reading:
+def read_shape(source: MeshInput, name: str = "mesh") -> Reading:
     """Read and repair a mesh; one in memory is not changed.
 
     Parameters
     ----------
     source : path, mesh, or (vertices, faces)
         See :func:`doh3d.geometry.inputs.to_trimesh`.
+    name : str
+        What messages call a mesh in memory.
 
     Raises
     ------
@@ -93,5 +95,5 @@ def read_shape(source: MeshInput) -> Reading:
     if isinstance(source, str | Path):
         raw: RawMesh | trimesh.Trimesh = read_mesh(Path(source))
         return Reading(raw, repair_and_tell(raw, str(source)))
-    raw = to_trimesh(source)
-    return Reading(raw, repair_and_tell(raw, "mesh"))
+    raw = to_trimesh(source, name)
+    return Reading(raw, repair_and_tell(raw, name))

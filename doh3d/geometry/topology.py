@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from doh3d.geometry.half_edges import HalfEdges, components
+
 if TYPE_CHECKING:
     import trimesh
 
@@ -87,48 +89,29 @@ def _pieces(
 
     No genus where an edge is not shared by exactly two faces, of opposite directions.
     """
-    tail, head = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
-    low, high = np.minimum(tail, head), np.maximum(tail, head)
-    edge = low * (int(faces.max()) + 1) + high
-    # By edge, and within it by direction.
-    order = np.argsort(2 * edge + (tail > low), kind="stable")
-    same = edge[order][1:] == edge[order][:-1]
-    del low, high, edge
-    one, two = order[:-1][same], order[1:][same]
-    count, piece = _connected(len(faces), one // 3, two // 3)
+    half = HalfEdges.of(faces)
+    one, two = half.pairs(most=None)
+    piece = components(len(faces), half.face[one], half.face[two])
+    count = int(piece.max()) + 1
 
     corners = vertices[faces] - vertices.mean(axis=0)
     a, b, c = corners.transpose(1, 0, 2)
     six_volumes = np.einsum("ij,ij->i", a, np.cross(b, c))
     volumes = np.bincount(piece, weights=six_volumes, minlength=count) / 6
 
-    paired = same[::2].all() and not same[1::2].any() and (tail[one] == head[two]).all()
-    if not paired:
+    if (half.faces_at_edge() != 2).any() or (half.sign[one] == half.sign[two]).any():
         return volumes, None
     # A vertex where two cones of faces touch counts once for each: corners are joined across
     # edges only. Corner h is where half-edge h starts.
-    following = np.roll(np.arange(len(tail)).reshape(-1, 3), -1, axis=1).ravel()
-    fans, fan = _connected(
-        len(tail), np.concatenate([one, two]), np.concatenate([following[two], following[one]])
-    )
+    following = np.roll(np.arange(faces.size).reshape(-1, 3), -1, axis=1).ravel()
+    ends = np.concatenate([one, two]), np.concatenate([following[two], following[one]])
+    fan = components(faces.size, *ends)
     _, first = np.unique(fan, return_index=True)
-    assert len(first) == fans
     vertex_count = np.bincount(piece[first // 3], minlength=count)
     face_count = np.bincount(piece, minlength=count)
     # V - E + F, with three edges for each two faces, is 2 - 2 genus.
     characteristic = vertex_count - face_count // 2
     return volumes, 1 - characteristic // 2
-
-
-def _connected(
-    count: int, one: npt.NDArray[np.int64], two: npt.NDArray[np.int64]
-) -> tuple[int, npt.NDArray[np.int32]]:
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    graph = coo_array((np.ones(len(one), dtype=np.int8), (one, two)), shape=(count, count))
-    components, label = connected_components(graph, directed=False)
-    return int(components), label
 
 
 def _components_on_grid(

@@ -1,4 +1,4 @@
-"""Files of pixels in and out: PNG, JPEG and WebP, by way of Pillow. No torch here."""
+"""Pixels in and out: PNG, JPEG and WebP by way of Pillow, or arrays. No torch here."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import contextlib
 import io
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from doh3d.codec.image_code import CHANNELS
 from doh3d.errors import ConfigError, ImageError
 from doh3d.files import check_output, other_kind, write_atomically
-from doh3d.limits import DEFAULT_LIMITS
+from doh3d.limits import DEFAULT_LIMITS, MAX_SIDE
 
 if TYPE_CHECKING:
     from PIL import Image, ImageFile
@@ -37,11 +38,19 @@ _PNG_DEPTH = 24
 _PNG_PASSED_OVER = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
 
 
-def load_pixels(path: str | Path) -> npt.NDArray[np.uint8]:
-    """Read an image of 8 bits, grey or RGB, upright as its EXIF orientation says.
+# A file, or pixels: (height, width), (height, width, 1) or (height, width, 3) uint8.
+ImageInput: TypeAlias = "str | Path | npt.NDArray[np.uint8]"
+
+
+def load_pixels(image: ImageInput) -> npt.NDArray[np.uint8]:
+    """Read an image of 8 bits, grey or RGB, upright as its EXIF orientation says; or take pixels.
 
     Of a photo that carries further pictures (MPO), such as a preview or a depth map, the first is
     read. All other metadata, texts and colour profiles among it, is left aside.
+
+    Parameters
+    ----------
+    image : path or (height, width), (height, width, 1) or (height, width, 3) uint8
 
     Returns
     -------
@@ -52,13 +61,36 @@ def load_pixels(path: str | Path) -> npt.NDArray[np.uint8]:
     ------
     ImageError
         If the file is no PNG, JPEG or WebP, is damaged, has alpha, 16 bits or other colours, or
-        too many pixels.
+        too many pixels; or if pixels are not of such a shape or type.
     ConfigError
         If there is no such file, or it cannot be read.
     """
+    if not isinstance(image, str | Path):
+        return _checked(image)
+    return _read(Path(image))
+
+
+def _checked(image: npt.ArrayLike) -> npt.NDArray[np.uint8]:
+    """(height, width, channels) uint8 of pixels in memory."""
+    pixels = np.asarray(image)
+    if pixels.ndim == 2:
+        pixels = pixels[:, :, None]
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in CHANNELS:
+        raise ImageError(
+            f"pixels are {pixels.dtype} of shape {pixels.shape}; they must be uint8, "
+            "(height, width) or (height, width, 1 or 3)"
+        )
+    height, width, _ = pixels.shape
+    if not (min(height, width) >= 1 and max(height, width) <= MAX_SIDE):
+        raise ImageError(f"there are {width} x {height} pixels; a side must be 1 to {MAX_SIDE}")
+    if height * width > DEFAULT_LIMITS.pixels:
+        raise ImageError(f"there are {width} x {height} pixels; {_most()}")
+    return pixels
+
+
+def _read(path: Path) -> npt.NDArray[np.uint8]:
     from PIL import Image, UnidentifiedImageError
 
-    path = Path(path)
     other = other_kind(path)
     if other is not None:
         raise ConfigError(f"{path}: is {other}; an image file is needed")

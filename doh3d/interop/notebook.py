@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from doh3d.codec.inspection import describe
 from doh3d.errors import Doh3dError
 
 if TYPE_CHECKING:
-    from doh3d.field import OccupancyField
+    import trimesh
 
 # Fine enough for a picture of this size, and a fraction of a second.
 _RESOLUTION = 96
@@ -23,20 +22,31 @@ def summary(kind: str, description: Mapping[str, Any]) -> str:
     return f"<doh3d.{kind}: {', '.join(f'{k} {v}' for k, v in _facts(description).items())}>"
 
 
-def field_html(field: OccupancyField) -> str | None:
+def shape_html(
+    description: Mapping[str, Any], extract: Callable[[int], trimesh.Trimesh]
+) -> str | None:
     """Return a picture and a table as HTML that needs nothing else; None where none can be drawn.
 
     None tells a notebook to show the text instead: Open3D is missing, nothing is inside, or the
     surface is beyond the field's limits.
+
+    Parameters
+    ----------
+    description : dict
+        Of the file, as `doh3d.codec.inspection.describe` gives it.
+    extract : callable
+        From a resolution to the shape's mesh.
     """
+    from doh3d.view.thumbnail import draw_panels, to_bytes
+
     try:
-        picture = _picture(field)
+        picture = to_bytes(draw_panels([extract(_RESOLUTION)], pixels=_PIXELS)[0], "PNG")
     except Doh3dError:
         return None
     rows = "".join(
         f'<tr><th style="text-align: left">{html.escape(name)}</th>'
         f'<td style="text-align: left">{html.escape(value)}</td></tr>'
-        for name, value in _facts(describe(field.code)).items()
+        for name, value in _facts(description).items()
     )
     return (
         '<div style="display: flex; flex-wrap: wrap; align-items: center; gap: 1em">'
@@ -57,9 +67,3 @@ def _facts(description: Mapping[str, Any]) -> dict[str, str]:
             f"{sizes['biases']:,} bytes"
         ),
     }
-
-
-def _picture(field: OccupancyField) -> bytes:
-    from doh3d.view.thumbnail import draw_panels, to_bytes
-
-    return to_bytes(draw_panels([field.to_mesh(_RESOLUTION)], pixels=_PIXELS)[0], "PNG")

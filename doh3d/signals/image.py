@@ -5,29 +5,26 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from doh3d.codec.container import parse_signal
-from doh3d.codec.image_code import CHANNELS, ImageCode, image_box
+from doh3d.codec.image_code import ImageCode, image_box
 from doh3d.codec.signal_code import ParameterGroup
-from doh3d.errors import ConfigError, ImageError
+from doh3d.errors import ConfigError
 from doh3d.evaluation.image import mean_squared_error, psnr
 from doh3d.fitting.config import FitConfig
 from doh3d.fitting.plan import make_config
 from doh3d.fitting.signal import QualityScale, Signal
 from doh3d.hypernetwork.partition import balanced_partition
 from doh3d.images.field import ImageField, pixel_points, pixels_to_values
-from doh3d.images.files import load_pixels
-from doh3d.limits import DEFAULT_LIMITS, MAX_SIDE, Limits
+from doh3d.images.files import ImageInput, load_pixels
+from doh3d.limits import Limits
 from doh3d.options import DEFAULT_BPP, MAX_BYTES, MIN_BYTES, CompressOptions
 from doh3d.signals.image_plan import IMAGE_OVERHEAD_BYTES, image_latent_for_bytes, plan_for_image
-
-ImageInput: TypeAlias = "str | Path | npt.NDArray[np.uint8]"
 
 # 1 / p for the real p with p^3 = p + 1.
 _R2 = 0.7548776662466927
@@ -171,34 +168,9 @@ def image_config(*, channels: int = 3, levels: int | None = None, **options: Any
     return make_config(CompressOptions(**options), plan_for, levels=levels)
 
 
-def prepare_image(image: ImageInput) -> PreparedImage:
-    """Read an image; pixels in memory are not changed.
+def prepare_image(image: ImageInput | PreparedImage) -> PreparedImage:
+    """Read an image, unless it has been prepared; pixels in memory are not changed.
 
-    Raises
-    ------
-    ImageError
-        If the file is no image of 8 bits, grey or RGB, or the pixels are not of such a shape.
+    Raises as `doh3d.images.files.load_pixels`.
     """
-    return PreparedImage(_pixels(image))
-
-
-def _pixels(image: ImageInput) -> npt.NDArray[np.uint8]:
-    """(height, width, channels) uint8 of a file or an array."""
-    if isinstance(image, str | Path):
-        return load_pixels(image)
-    pixels = np.asarray(image)
-    if pixels.ndim == 2:
-        pixels = pixels[:, :, None]
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in CHANNELS:
-        raise ImageError(
-            f"pixels are {pixels.dtype} of shape {pixels.shape}; they must be uint8, "
-            "(height, width) or (height, width, 1 or 3)"
-        )
-    height, width, _ = pixels.shape
-    if not (min(height, width) >= 1 and max(height, width) <= MAX_SIDE):
-        raise ImageError(f"there are {width} x {height} pixels; a side must be 1 to {MAX_SIDE}")
-    if height * width > DEFAULT_LIMITS.pixels:
-        raise ImageError(
-            f"there are {width} x {height} pixels; at most {DEFAULT_LIMITS.pixels} are taken"
-        )
-    return pixels
+    return image if isinstance(image, PreparedImage) else PreparedImage(load_pixels(image))

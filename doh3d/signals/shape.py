@@ -223,15 +223,19 @@ def check_shape_options(options: CompressOptions) -> None:
     make_config(options, plan_for_shape)
 
 
-def prepare(mesh: MeshInput) -> PreparedShape:
-    """Load, repair and normalise a mesh; one in memory is not changed.
+def prepare(mesh: MeshInput | Reading | PreparedShape) -> PreparedShape:
+    """Load, repair and normalise a mesh, as far as that has not been done.
+
+    One in memory is not changed.
 
     Raises
     ------
     MeshError
         If the mesh cannot be read or encloses no volume.
     """
-    reading = read_shape(mesh)
+    if isinstance(mesh, PreparedShape):
+        return mesh
+    reading = mesh if isinstance(mesh, Reading) else read_shape(mesh)
     clean = reading.mesh
     transform = NormalizingTransform.from_bounds(clean.bounds)
     normalized = clean.copy()

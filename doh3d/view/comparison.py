@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from doh3d.codec.container import is_doh_file
 from doh3d.errors import ConfigError
 from doh3d.evaluation.evaluate import field_iou
 from doh3d.evaluation.metrics import IouResult
 from doh3d.field import OccupancyField, load
+from doh3d.files import is_doh_file
 from doh3d.geometry.reading import read_shape
 from doh3d.limits import DEFAULT_LIMITS, Limits
 from doh3d.view.heatmap import SignedDistance, colour_range, heat_colours

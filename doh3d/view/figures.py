@@ -11,7 +11,7 @@ import numpy as np
 from doh3d.errors import ConfigError
 from doh3d.evaluation.rate_distortion import pareto_front
 from doh3d.evaluation.rate_table import Baseline
-from doh3d.evaluation.sweep_table import SweepRow, summarize
+from doh3d.sweep.table import SweepRow, summarize
 from doh3d.view.scales import (
     FLOAT_BITS,
     bits_name,

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from doh3d.errors import ConfigError
 from doh3d.evaluation.rate_distortion import pareto_front
 from doh3d.evaluation.rate_table import Baseline
-from doh3d.evaluation.sweep_table import SweepRow, summarize
+from doh3d.sweep.table import SweepRow, summarize
 from doh3d.view.report_content import shortened
 from doh3d.view.scales import bits_name, byte_ticks, error_bars, quality, quality_ticks
 

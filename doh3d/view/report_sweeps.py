@@ -9,7 +9,7 @@ from pathlib import Path
 from doh3d.errors import ConfigError
 from doh3d.evaluation.rate_distortion import pareto_front
 from doh3d.evaluation.rate_table import parse_baseline
-from doh3d.evaluation.sweep_table import SweepFolder, SweepRow
+from doh3d.sweep.table import SweepFolder, SweepRow
 from doh3d.view.report_content import (
     MOST_LEVELS,
     MOST_POINTS,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from doh3d.evaluation.sweep_table import SweepPoint
+from doh3d.sweep.table import SweepPoint
 
 # Of the leading digit of 1 - IoU, between labels of a narrow axis.
 _TICK_STEPS = (1, 0.5, 0.2, 0.1, 0.05, 0.02)

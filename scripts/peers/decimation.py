@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from doh3d.errors import MeshError
-from doh3d.evaluation.draco import decode_draco, encode_draco
+from doh3d.evaluation.draco import encode_draco
 from doh3d.evaluation.evaluate import mesh_iou
 from doh3d.evaluation.protocols import BOX_MARGIN, DEFAULT_BBOX_POINTS, iou_points
 from doh3d.evaluation.rate_distortion import pareto_front
@@ -18,6 +18,7 @@ from doh3d.evaluation.simplification import SIMPLIFIERS, Simplifier, simplify
 from doh3d.geometry.mesh import clean_mesh
 from doh3d.geometry.occupancy import inside_test
 from doh3d.geometry.transform import NormalizingTransform
+from peers.draco import decode_draco
 
 if TYPE_CHECKING:
     import trimesh

@@ -11,18 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from doh3d.codec.container import (
-    is_doh_file,
-    parse,
-    read_code,
-    section_sizes,
-    serialize,
-)
+from doh3d.codec.container import parse, read_code, section_sizes, serialize
 from doh3d.codec.entropy import Family, SymbolModel
 from doh3d.codec.shape_code import ShapeCode, extents_for, shape_box
 from doh3d.codec.signal_code import ParameterGroup
 from doh3d.errors import ConfigError, FormatError
 from doh3d.field import OccupancyField
+from doh3d.files import is_doh_file
 from doh3d.geometry.transform import NormalizingTransform
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.partition import Partition, balanced_partition

@@ -82,6 +82,21 @@ def test_a_group_is_fitted_together_but_for_those_that_cannot_be(meshes):
     assert rows["missing.ply"].source_sha256 is None
 
 
+def test_every_mesh_is_read_once(meshes, monkeypatch):
+    from doh3d.geometry import reading
+
+    original, read = reading.read_mesh, []
+
+    def read_mesh(path):
+        read.append(path.name)
+        return original(path)
+
+    monkeypatch.setattr(reading, "read_mesh", read_mesh)
+    # Two are fitted together, the third, which has mirror planes, alone.
+    compressed(meshes, "pear0.ply", "sphere.ply", "pear1.ply")
+    assert read == ["pear0.ply", "sphere.ply", "pear1.ply"]
+
+
 def test_one_alone_has_the_bytes_of_compress(meshes):
     row = compressed(meshes, "pear0.ply")["pear0.ply"]
     assert (row.doh, row.batch_fit) == (alone(meshes / "pear0.ply"), 1)

@@ -4,6 +4,7 @@ import trimesh
 from doh3d.evaluation.fidelity import Fidelity, measure_fidelity
 from doh3d.evaluation.metrics import IouResult
 from doh3d.geometry.occupancy import inside_test
+from doh3d.geometry.reading import read_shape
 from doh3d.geometry.topology import Topology
 
 
@@ -19,9 +20,12 @@ class MeshField:
         return self._mesh
 
 
+READING = read_shape(trimesh.creation.box())
+
+
 def fidelity(iou=0.95, found=(1, 0, 0), expected=(1, 0, 0), min_iou=None):
     result = IouResult(iou, "bbox", 1000)
-    return Fidelity(result, "field", Topology(*found), Topology(*expected), min_iou)
+    return Fidelity(result, "field", Topology(*found), Topology(*expected), READING, min_iou)
 
 
 @pytest.mark.parametrize(
@@ -98,9 +102,9 @@ def test_a_quality_that_was_asked_for_is_measured_as_it_is_searched_for(torus, m
         return IouResult(0.9, "bbox", 7)
 
     monkeypatch.setattr(module, "mesh_iou", mesh_iou)
-    field = MeshField(torus)
-    told = measure_fidelity(torus, field, min_iou=0.95)
-    assert asked == [(torus, field.to_mesh())]
+    field, reading = MeshField(torus), read_shape(torus)
+    told = measure_fidelity(reading, field, min_iou=0.95)
+    assert asked == [(reading, field.to_mesh())]
     assert told.iou_of == "mesh"
     assert told.warnings == ("IoU 0.9000 is below the 0.95 asked for",)
     assert measure_fidelity(torus, field).warnings == ()

@@ -9,11 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from doh3d.errors import ConfigError
-from doh3d.evaluation.metrics import (
-    IouResult,
-    iou_points,
-    volumetric_iou,
-)
+from doh3d.evaluation.metrics import IouResult, volumetric_iou
+from doh3d.evaluation.protocols import iou_points
 
 UNIT = np.array([[0.0, 0, 0], [1, 1, 1]])
 

@@ -3,7 +3,7 @@ import pytest
 import trimesh
 from numpy.linalg import norm
 
-from doh3d.geometry.dense import dense_surface, dense_values
+from dense_extraction import dense_surface, dense_values
 from doh3d.geometry.extraction import extract
 from doh3d.geometry.lattice import Lattice
 from doh3d.geometry.search import COARSEST_BLOCK, LEAF_BLOCK, open_cells

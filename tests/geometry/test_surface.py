@@ -6,7 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from doh3d.geometry.dense import dense_surface
+from dense_extraction import dense_surface
 from doh3d.geometry.lattice import index_grid
 from doh3d.geometry.surface import SlabMesher, closed_values, crossed_cells
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from doh3d.geometry.dense import dense_surface
+from dense_extraction import dense_surface
 from doh3d.geometry.mesh import clean_mesh
 from doh3d.geometry.occupancy import inside_test
 from doh3d.geometry.topology import Topology, mesh_topology

@@ -8,9 +8,10 @@ import pytest
 import trimesh
 
 from doh3d.errors import ConfigError
-from doh3d.evaluation.draco import decode_draco, encode_draco
+from doh3d.evaluation.draco import encode_draco
 from doh3d.evaluation.evaluate import mesh_iou
 from peers.decimation import decimation_rows, simplify
+from peers.draco import decode_draco
 
 POINTS = 2**15
 

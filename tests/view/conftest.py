@@ -10,8 +10,8 @@ import trimesh
 import doh3d
 from doh3d.dataset.parts import PartFolder
 from doh3d.dataset.rows import ShapeRow
-from doh3d.evaluation.sweep_table import SweepFolder, SweepIdentity, SweepRow
 from doh3d.signals import shape_plan
+from doh3d.sweep.table import SweepFolder, SweepIdentity, SweepRow
 
 LATENTS = (60, 150, 300)
 # Taken for markup, this would run: an image that fails to load, and the end of a script.

@@ -9,7 +9,7 @@ import pytest
 from doh3d.errors import ConfigError
 from doh3d.evaluation.rate_distortion import RatePoint
 from doh3d.evaluation.rate_table import Baseline
-from doh3d.evaluation.sweep_table import SweepRow
+from doh3d.sweep.table import SweepRow
 from doh3d.view.figures import check_figures, draw_bytes, draw_lines, draw_sweep, quality_ticks
 from doh3d.view.scales import byte_ticks
 

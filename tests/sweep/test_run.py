@@ -1,18 +1,17 @@
 import dataclasses
 import json
-import math
 
 import pytest
 import trimesh
 
 import doh3d
 from doh3d.errors import ConfigError, Doh3dError, MeshError
-from doh3d.evaluation import sweep as sweep_module
-from doh3d.evaluation.rate_table import parse_baseline, read_baseline
-from doh3d.evaluation.sweep import parse_numbers, run_sweep
-from doh3d.evaluation.sweep_table import COLUMNS, SweepFolder, mean_interval, summarize
 from doh3d.fitting import fit
 from doh3d.signals import shape_plan
+from doh3d.signals.shape import prepare
+from doh3d.sweep import run as sweep_module
+from doh3d.sweep.run import parse_numbers, run_sweep
+from doh3d.sweep.table import COLUMNS, SweepFolder, mean_interval, summarize
 
 GRID = {"latents": (100, 150), "bits": (4, 8), "preset": "fast", "points": 4096, "device": "cpu"}
 
@@ -89,6 +88,37 @@ def test_files_are_those_that_compress_makes(mesh, tmp_path, quantizer):
             mesh, preset="fast", latent=100, bits=row.bits, quantizer=quantizer, device="cpu"
         )
         assert result.folder.file_path(*row.key).read_bytes() == alone.data
+
+
+@pytest.mark.parametrize("kind", ["mesh", "pair", "prepared"])
+def test_a_mesh_in_memory_is_swept_as_its_file_is(mesh, tmp_path, fits, kind):
+    grid = {**GRID, "latents": (100,), "bits": (8,)}
+    of_file = run_sweep(mesh, tmp_path / "file", **grid)
+    loaded = trimesh.load_mesh(mesh)
+    form = {
+        "mesh": loaded,
+        "pair": (loaded.vertices, loaded.faces),
+        "prepared": prepare(loaded),
+    }[kind]
+    swept = run_sweep(form, tmp_path / "memory", **grid)
+    assert swept.rows[0].mesh == "mesh"
+    files = [result.folder.file_path(100, 8, 0).read_bytes() for result in (of_file, swept)]
+    assert files[0] == files[1]
+    assert swept.folder.source()[0] is None
+    # The same vertices and faces go on with it, others do not.
+    fits.clear()
+    again = {**grid, "bits": (8, 5)}
+    assert len(run_sweep(loaded.copy(), tmp_path / "memory", **again).rows) == 2
+    assert fits == [(100, 5, 0)]
+    loaded.vertices[0] *= 1.01
+    with pytest.raises(ConfigError, match="mesh_sha256"):
+        run_sweep(loaded, tmp_path / "memory", **grid)
+
+
+def test_what_is_no_mesh_is_not_swept(tmp_path):
+    with pytest.raises(MeshError, match="mesh is of type int; a path, a trimesh or Open3D mesh"):
+        run_sweep(7, tmp_path / "out", **GRID)
+    assert not (tmp_path / "out").exists()
 
 
 def test_ptq_fits_once_for_all_bits(mesh, tmp_path, fits):
@@ -264,16 +294,6 @@ def test_a_mesh_that_is_none_leaves_nothing_behind(tmp_path):
         run_sweep(tmp_path / "empty.ply", tmp_path / "file", **GRID)
 
 
-def test_intervals_against_a_table_of_students_t():
-    # t(0.975) is 2.776 with 4 degrees of freedom and 12.706 with 1; s of 1..5 is sqrt(2.5).
-    interval = mean_interval([1, 2, 3, 4, 5])
-    assert interval.mean == 3
-    assert interval.half_width == pytest.approx(2.776445 * math.sqrt(2.5 / 5), rel=1e-6)
-    assert mean_interval([0.9, 1.0]).half_width == pytest.approx(12.7062 * 0.05, rel=1e-5)
-    assert mean_interval([0.5, 0.5, 0.5]).half_width == 0
-    assert mean_interval([0.7]).half_width is None
-
-
 def test_a_summary_takes_seeds_together_and_nothing_else(mesh, tmp_path):
     result = run_sweep(mesh, tmp_path / "out", seeds=3, **GRID)
     points = summarize(result.rows)
@@ -310,37 +330,3 @@ def test_default_lists_are_those_of_the_command_line():
     assert parse_numbers("latent", defaults["latent"].default) == sweep_module.DEFAULT_LATENTS
     assert parse_numbers("bits", defaults["bits"].default) == sweep_module.DEFAULT_BITS
     assert defaults["points"].default == sweep_module.DEFAULT_POINTS
-
-
-def test_a_baseline_is_read_for_its_mesh(tmp_path):
-    table = tmp_path / "draco.tsv"
-    table.write_text("mesh\tfaces\tbytes\tiou\nball.stl\t9\t300\t0.8\ncow.ply\t9\t200\t0.7\n")
-    points = parse_baseline(f"Draco={table}", "meshes/ball.ply").points
-    assert [(point.bytes, point.iou) for point in points] == [(300, 0.8)]
-    table.write_text("bytes\tiou\n300\t0.8\n500\t0.9\n")
-    assert len(read_baseline("Draco", table, "any.ply").points) == 2
-
-
-@pytest.mark.parametrize(
-    ("text", "named"),
-    [
-        ("size\tiou\n1\t0.5\n", "no column 'bytes'"),
-        ("", "no column 'bytes'"),
-        ("bytes\tiou\n", "has no row for ball.ply"),
-        ("mesh\tbytes\tiou\ncow.ply\t1\t0.5\n", "has no row for ball.ply"),
-        ("bytes\tiou\n10\t0.5\n10\n", "line 3: bytes '10' and iou None"),
-        ("bytes\tiou\n0\t0.5\n", "line 2"),
-        ("bytes\tiou\n5\t1.5\n", "line 2"),
-        ("bytes\tiou\n5\tnan\n", "line 2"),
-    ],
-)
-def test_a_table_that_is_no_baseline_is_named(tmp_path, text, named):
-    (tmp_path / "a.tsv").write_text(text)
-    with pytest.raises(ConfigError, match=named):
-        read_baseline("Draco", tmp_path / "a.tsv", "ball.ply")
-
-
-@pytest.mark.parametrize("text", ["Draco", "=a.tsv", "Draco="])
-def test_a_baseline_has_a_name_and_a_file(text):
-    with pytest.raises(ConfigError, match=r"must be NAME=FILE\.tsv"):
-        parse_baseline(text, "ball.ply")

@@ -28,7 +28,7 @@ class SweepRow:
     Attributes
     ----------
     mesh : str
-        Name of the mesh's file.
+        Name of the mesh's file; "mesh" where it was in memory.
     latent, bits, quantizer, seed, preset
         As for `doh3d.compress`. With 32 bits nothing is quantised, whatever the quantizer.
     width, depth, octaves, projection
@@ -92,7 +92,7 @@ class SweepIdentity:
     Attributes
     ----------
     mesh_sha256 : str
-        Of the mesh's file.
+        Of the mesh's file; of vertices and faces where it was in memory.
     preset, quantizer, protocol : str
     points : int
         As asked for.
@@ -160,14 +160,18 @@ class SweepFolder:
             sha256 if isinstance(sha256, str) else None,
         )
 
-    def create(self, identity: SweepIdentity, source: Path) -> None:
-        """Make the folder ready for rows of a mesh; a half-written last line is cut off."""
+    def create(self, identity: SweepIdentity, source: Path | None) -> None:
+        """Make the folder ready for rows of a mesh; a half-written last line is cut off.
+
+        `source` is the mesh's file, if it has one.
+        """
         self.check(identity)
         try:
             (self.path / "files").mkdir(parents=True, exist_ok=True)
             if not self.identity_path.exists():
                 # Where the mesh was is no part of what it is: it may be moved between runs.
-                values = asdict(identity) | {"source": str(source.absolute())}
+                place = None if source is None else str(source.absolute())
+                values = asdict(identity) | {"source": place}
                 text = json.dumps(values, indent=2) + "\n"
                 write_atomically(self.identity_path, text.encode())
             if self.table_path.exists():

@@ -13,14 +13,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from doh3d import __version__
 from doh3d.codec.container import section_sizes, serialize
 from doh3d.errors import ConfigError, Doh3dError, MeshError
 from doh3d.evaluation.evaluate import field_iou
 from doh3d.evaluation.protocols import Protocol
-from doh3d.evaluation.sweep_table import SweepFolder, SweepIdentity, SweepRow, summarize
 from doh3d.files import other_kind, utf8_name, write_atomically
+from doh3d.geometry.inputs import MeshInput, to_trimesh
 from doh3d.limits import MAX_SEED, Limits
+from doh3d.sweep.table import SweepFolder, SweepIdentity, SweepRow, summarize
 
 if TYPE_CHECKING:
     from doh3d.codec.shape_code import ShapeCode
@@ -93,7 +96,7 @@ def parse_numbers(name: str, text: str) -> tuple[int, ...]:
 
 
 def run_sweep(
-    mesh: str | Path,
+    mesh: MeshInput | PreparedShape,
     folder: str | Path,
     *,
     latents: Sequence[int] = DEFAULT_LATENTS,
@@ -113,7 +116,9 @@ def run_sweep(
 
     Parameters
     ----------
-    mesh : path
+    mesh : path, mesh, (vertices, faces) or PreparedShape
+        As `doh3d.compress` takes it. Two in memory are the same sweep's where their vertices and
+        faces are the same.
     folder : path
         Made where it does not exist.
     latents, bits : sequences of int
@@ -142,15 +147,14 @@ def run_sweep(
     from doh3d.devices import resolve_device
     from doh3d.fitting.fit import fit_latent
     from doh3d.fitting.quantize_fit import quantize_fit
-    from doh3d.signals.shape import prepare
 
     plan = _plan(latents, bits, quantizer, seeds, preset, points)
     torch_device = resolve_device(device)
-    identity = SweepIdentity(_digest(mesh), preset, quantizer, _PROTOCOL, points)
+    source = _Source.of(mesh)
+    identity = SweepIdentity(source.sha256, preset, quantizer, _PROTOCOL, points)
     out = SweepFolder(folder)
     out.check(identity)
-    name = " ".join(utf8_name(Path(mesh).name).split())
-    measuring = _Measuring(out, name, preset, points, device)
+    measuring = _Measuring(out, source.name, preset, points, device)
     finished = {row.key for row in out.read()}
     missing = [rest for served in plan if (rest := [c for c in served if _key(c) not in finished])]
     steps_done, steps_in_all = 0, sum(served[0].steps for served in missing)
@@ -158,9 +162,9 @@ def run_sweep(
     shape: PreparedShape | None = None
     for served in missing:
         if shape is None:
-            shape = prepare(mesh)
+            shape = source.prepared()
             # Only now, so that a mesh that is none leaves nothing behind.
-            out.create(identity, Path(mesh))
+            out.create(identity, source.path)
         served = [shape.adapt(config) for config in served]
         # Any of them: what differs, the bits of "ptq", does not enter the fit.
         config = served[0]
@@ -227,12 +231,41 @@ def _label(served: Sequence[FitConfig]) -> str:
     return f"latent {served[0].latent}, bits {bits}, seed {served[0].seed}"
 
 
-def _digest(mesh: str | Path) -> str:
+@dataclass(frozen=True)
+class _Source:
+    """The mesh of a sweep: what it is called, what tells it apart, and its file if it has one."""
+
+    mesh: MeshInput | PreparedShape
+    name: str
+    sha256: str
+    path: Path | None
+
+    @classmethod
+    def of(cls, mesh: MeshInput | PreparedShape) -> _Source:
+        from doh3d.signals.shape import PreparedShape
+
+        if isinstance(mesh, str | Path):
+            name = " ".join(utf8_name(Path(mesh).name).split())
+            return cls(mesh, name, hashlib.sha256(_file_bytes(mesh)).hexdigest(), Path(mesh))
+        if not isinstance(mesh, PreparedShape):
+            mesh = to_trimesh(mesh)
+        raw = mesh.reading.raw if isinstance(mesh, PreparedShape) else mesh
+        digest = hashlib.sha256(np.asarray(raw.vertices, "<f8").tobytes())
+        digest.update(np.asarray(raw.faces, "<i8").tobytes())
+        return cls(mesh, "mesh", digest.hexdigest(), None)
+
+    def prepared(self) -> PreparedShape:
+        from doh3d.signals.shape import prepare
+
+        return prepare(self.mesh)
+
+
+def _file_bytes(mesh: str | Path) -> bytes:
     other = other_kind(mesh)
     if other is not None:
         raise MeshError(f"{mesh}: is {other}; a mesh file is needed")
     try:
-        return hashlib.sha256(Path(mesh).read_bytes()).hexdigest()
+        return Path(mesh).read_bytes()
     except OSError as error:
         raise MeshError(f"{mesh}: cannot be read: {error.strerror}") from error
 
