@@ -30,7 +30,7 @@ NAVIGATION = {
     "Understand": ["how-it-works", "format", "security", "scaling"],
     "Results": ["benchmark", "rate-distortion", "speed"],
     "Reference": ["commands", "api"],
-    "Project": ["contributing", "changelog"],
+    "Project": ["map", "contributing", "changelog"],
 }
 
 # The public names by what one does with them; every one is in some group.

@@ -1,5 +1,6 @@
 """What the site says of the code, which is generated, and what it must not need."""
 
+import importlib
 import importlib.util
 import re
 import subprocess
@@ -63,3 +64,25 @@ def test_every_place_has_its_page():
     written = {path.stem for path in (ROOT / "docs").glob("*.md")}
     assert len(listed) == len(set(listed))
     assert set(listed) <= written | generated
+
+
+def test_what_the_map_names_is_there():
+    text = (ROOT / "docs" / "map.md").read_text()
+    names = re.findall(r"`([\w/]+(?:\.\w+)+)(?:\([^`]*\))?`", text)
+    folders = {path.stem for path in (ROOT / "doh3d").iterdir()}
+    modules, objects = [], []
+    for name in names:
+        if name.endswith(".py"):
+            modules.append(name)
+        elif name.split(".")[0] in folders:
+            objects.append(name)
+    assert len(modules) > 20
+    assert len(objects) > 15
+    for name in modules:
+        places = [ROOT / name, *(ROOT / "doh3d").glob(f"**/{name}")]
+        assert any(place.exists() for place in places), name
+    for name in objects:
+        module, *attributes = re.match(r"([a-z_.]+)\.(\w+)(?:\.(\w+))?$", name).groups()
+        found = importlib.import_module(f"doh3d.{module}")
+        for attribute in filter(None, attributes):
+            found = getattr(found, attribute)
