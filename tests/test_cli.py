@@ -15,20 +15,6 @@ from doh3d import cli
 FAST = ["--preset", "fast", "--latent", "200", "--width", "16", "--depth", "2"]
 
 
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command in this process; its exit status, output and error output."""
-
-    def run_command(*arguments):
-        monkeypatch.setattr(sys, "argv", ["doh3d", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        captured = capsys.readouterr()
-        return stopped.value.code, captured.out, captured.err
-
-    return run_command
-
-
 @pytest.fixture(scope="module")
 def torus_file(tmp_path_factory):
     """A torus in millimetres, off the origin, and its .doh file."""

@@ -11,22 +11,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from doh3d import cli
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command in this process; its exit status, output and error output."""
-
-    def run_command(*arguments):
-        monkeypatch.setattr(sys, "argv", ["doh3d", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        captured = capsys.readouterr()
-        return stopped.value.code, captured.out, captured.err
-
-    return run_command
-
 
 @pytest.mark.usefixtures("require_open3d")
 def test_render_reports_what_it_has_drawn(run, tmp_path, torus_files):

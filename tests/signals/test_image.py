@@ -2,14 +2,12 @@
 
 import dataclasses
 import json
-import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import doh3d
-from doh3d import cli
 from doh3d.api.compress import compress_image
 from doh3d.errors import ConfigError, ImageError, TargetError
 from doh3d.evaluation.image import psnr
@@ -191,20 +189,6 @@ def test_a_network_of_ones_own_and_a_fit_taken_up_again(tmp_path):
 
 
 # The command line.
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command in this process; its exit status, output and error output."""
-
-    def run_command(*arguments):
-        monkeypatch.setattr(sys, "argv", ["doh3d", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        captured = capsys.readouterr()
-        return stopped.value.code, captured.out, captured.err
-
-    return run_command
 
 
 def test_there_and_back_by_command(run, tmp_path):

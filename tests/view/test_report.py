@@ -10,7 +10,6 @@ import pytest
 import trimesh
 from PIL import ImageColor
 
-from doh3d import cli
 from doh3d.errors import ConfigError
 from doh3d.view.report import format_cell, read_sections, write_report
 from doh3d.view.report_content import MOST_POINTS, MOST_ROWS, spread
@@ -18,20 +17,6 @@ from doh3d.view.report_figures import COLOURS, histogram, level_styles
 from doh3d.view.report_shapes import pack
 
 pytest.importorskip("plotly")
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command in this process; its exit status, output and error output."""
-
-    def run_command(*arguments):
-        monkeypatch.setattr(sys, "argv", ["doh3d", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        captured = capsys.readouterr()
-        return stopped.value.code, captured.out, captured.err
-
-    return run_command
 
 
 def data_of(page):
