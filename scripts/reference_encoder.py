@@ -59,7 +59,7 @@ def reference_config(
         near_surface_std=0.02,
         softness=0.0,
         graded=False,
-        draws_by_error=False,
+        importance_sampling=False,
         optimizer="adam",
     )
 

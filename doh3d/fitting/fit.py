@@ -9,7 +9,8 @@ import torch
 
 from doh3d.errors import Doh3dError
 from doh3d.fitting.checkpoint import Work
-from doh3d.fitting.config import FitConfig, Loss
+from doh3d.fitting.config import FitConfig
+from doh3d.fitting.losses import LOSSES
 from doh3d.fitting.optimisation import Optimisation
 from doh3d.fitting.results import FitProgress, FitResult, ProgressFunction
 from doh3d.fitting.signal import Samples
@@ -18,12 +19,6 @@ from doh3d.thread_team import team_of_all_threads
 __all__ = ["FitProgress", "FitResult", "Optimisation", "ProgressFunction", "fit_latent"]
 
 _log = logging.getLogger(__name__)
-
-# What a fit has become that tells nothing.
-_FAILURES: dict[Loss, str] = {
-    "cross-entropy": "empty or full",
-    "log-squared-error": "worse than one colour",
-}
 
 _RETRIES = 3
 _RETRY_FACTOR = 0.3
@@ -40,14 +35,22 @@ def fit_latent(
 ) -> FitResult:
     """Optimise a latent and biases so that the target network gives the samples' values.
 
-    With `payload_bits`, latent and biases are to take at most so many in the file: when
-    rounding sets in, the latent's step is chosen so that they will.
+    A fit that ends no better than a constant, or whose loss is not finite, is repeated at a lower
+    learning rate.
 
-    A fit that ends empty or full, worse than a constant, or whose loss is not finite, is repeated
-    at a lower learning rate.
-
-    With `work` it goes on where a checkpoint was written, if one was, and writes others; the
-    result is the same.
+    Parameters
+    ----------
+    samples : Samples
+    config : FitConfig
+    device : torch.device
+    payload_bits : float, optional
+        Bits that latent and biases are to take in the file: the quantisation step and the rate
+        weight are moved until they do, see `SizeControl`.
+    progress : callable, optional
+        Called every 50 steps.
+    work : Work, optional
+        The fit goes on where its checkpoint was written, if one was, and writes others; the result
+        is the same.
 
     Raises
     ------
@@ -82,6 +85,6 @@ def fit_latent(
         _log.warning("the fit diverged at learning rate %.2g; trying a lower one", rate)
     tried = ", ".join(f"{rate:.2g}" for rate in rates)
     raise Doh3dError(
-        f"the fit became {_FAILURES[config.loss]} at learning rates {tried}: "
+        f"the fit became {LOSSES[config.loss].failure} at learning rates {tried}: "
         "use a longer latent or more bits"
     )

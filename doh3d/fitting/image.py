@@ -199,7 +199,7 @@ def make_image_config(
         rate_weight=plan.rate_weight,
         pool_size=effort.pool_size,
         solver_effort=plan.solver_effort,
-        draws_by_error=False,
+        importance_sampling=False,
         loss="log-squared-error",
     )
 
