@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, TypeAlias
 
 import torch
 
@@ -40,28 +40,6 @@ class Batch(NamedTuple):
     features: torch.Tensor
     values: torch.Tensor
     importance: torch.Tensor | None = None
-
-
-class Batches(Protocol):
-    """Batches of K networks' pools, one for each step."""
-
-    def take(self, step: int, measure: Callable[[torch.Tensor], object]) -> Batch:
-        """Take the step's batch; after a checkpoint, from a step on at which `begins_at` holds.
-
-        Parameters
-        ----------
-        measure : callable
-            Writes the errors of all samples into a (K, M, 1) tensor.
-        """
-
-    def learn(self, errors: torch.Tensor) -> None:
-        """Learn the (K, N, 1) errors of the batch taken last."""
-
-    def begins_at(self, step: int) -> bool:
-        """Whether a fit can be taken up at this step with nothing but `tensors`."""
-
-    def tensors(self) -> dict[str, torch.Tensor]:
-        """Name all tensors that are carried on; copying into them restores them."""
 
 
 class SlicesInTurn:
@@ -156,7 +134,15 @@ class ImportanceSampling:
         ]
 
     def take(self, step: int, measure: Callable[[torch.Tensor], object]) -> Batch:
-        """Take the batch that was drawn for this step."""
+        """Take the batch that was drawn for this step.
+
+        After a checkpoint the first step is one at which `begins_at` holds.
+
+        Parameters
+        ----------
+        measure : callable
+            Writes the errors of all samples into a (K, M, 1) tensor.
+        """
         draw, step_of_draw = divmod(step, self._steps_per_draw)
         if step_of_draw == 0:
             if draw % _MEASURE_INTERVAL == 1:
@@ -178,7 +164,7 @@ class ImportanceSampling:
         self._errors.view(-1).index_copy_(0, self._rows, errors.flatten())
 
     def begins_at(self, step: int) -> bool:
-        """Whether a fit can be taken up at this step: where samples are drawn."""
+        """Whether a fit can be taken up at this step with nothing but `tensors`."""
         return step % self._steps_per_draw == 0
 
     def tensors(self) -> dict[str, torch.Tensor]:
@@ -212,6 +198,9 @@ class ImportanceSampling:
         order = torch.randperm(self._steps_per_draw, generator=generator).to(rows.device)
         of_steps = rows.view(count, self._size, self._steps_per_draw).permute(2, 0, 1)
         self._drawn = of_steps[order].flatten(1)
+
+
+Batches: TypeAlias = SlicesInTurn | ImportanceSampling
 
 
 def batches_of(

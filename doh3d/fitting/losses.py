@@ -1,4 +1,9 @@
-"""The losses of a fit: what is made small, how it is differentiated, when a fit is sound."""
+"""The losses of a fit: what is made small, how it is differentiated, when a fit is sound.
+
+K networks of S signals give (K, N, out_dim) float32 outputs for as many values. Each signal has one
+loss, which is the mean over its samples or a function of that mean. Samples may have an importance,
+(K, N, 1) float32, by which they are weighted.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +23,7 @@ _TOLERATED_SQUARED_ERROR = 1e-3
 
 
 class Loss(ABC):
-    """A mean over one signal's samples and their outputs, or a function of that mean.
-
-    K networks of S signals give (K, N, out_dim) float32 outputs for as many values. Where samples
-    have an importance, (K, N, 1) float32, the mean is weighted by it.
+    """What a fit needs to know of its loss.
 
     Attributes
     ----------
@@ -36,15 +38,23 @@ class Loss(ABC):
 
     @abstractmethod
     def residual(self, outputs: torch.Tensor, values: torch.Tensor, out: torch.Tensor) -> None:
-        """Write into `out`, of the outputs' shape, how far off each output is."""
+        """Write into `out`, which may be the outputs, how far off each output is."""
 
     @abstractmethod
-    def value(
-        self, outputs: torch.Tensor, values: torch.Tensor, importance: torch.Tensor | None
+    def each(self, outputs: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        """Return what is averaged, of the outputs' shape."""
+
+    @abstractmethod
+    def is_sound(self, outputs: torch.Tensor, values: torch.Tensor) -> bool:
+        """Whether one signal's (C, N, out_dim) outputs are finite and tell more than a constant."""
+
+    def means(
+        self, outputs: torch.Tensor, values: torch.Tensor, importance: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Return the () mean over the samples of all networks, which is what is reported."""
+        """(K,) mean of each network's samples."""
+        each = self.each(outputs, values)
+        return (each if importance is None else each * importance).mean(dim=(1, 2))
 
-    @abstractmethod
     def divisors(
         self,
         outputs: torch.Tensor,
@@ -52,25 +62,15 @@ class Loss(ABC):
         importance: torch.Tensor | None,
         shares: torch.Tensor,
     ) -> torch.Tensor | None:
-        """Return what the gradient of each signal's mean is divided by.
+        """(S, 1) float32 by which the gradient of each signal's mean is to be divided, or None.
 
-        Parameters
-        ----------
-        shares : (S, C) float32
-            Weight of each network's mean in its signal's.
-
-        Returns
-        -------
-        (S, 1) float32, or None where the loss is the mean itself
+        `shares`, (S, C) float32, is the weight of each network's mean in its signal's.
         """
-
-    @abstractmethod
-    def is_sound(self, outputs: torch.Tensor, values: torch.Tensor) -> bool:
-        """Whether one signal's (C, N, out_dim) outputs are finite and tell more than a constant."""
+        return None
 
 
 class CrossEntropy(Loss):
-    """Cross-entropy of logits against occupancies in [0, 1], in nats. One output."""
+    """Mean cross-entropy of logits against occupancies in [0, 1], in nats; of one output."""
 
     scale = 1.0
     failure = "empty or full"
@@ -79,20 +79,9 @@ class CrossEntropy(Loss):
         """Write probabilities less occupancies."""
         torch.sigmoid(outputs, out=out).sub_(values)
 
-    def value(
-        self, outputs: torch.Tensor, values: torch.Tensor, importance: torch.Tensor | None
-    ) -> torch.Tensor:
-        """Return the mean cross-entropy."""
-        return binary_cross_entropy_with_logits(outputs, values, importance)
-
-    def divisors(
-        self,
-        outputs: torch.Tensor,
-        values: torch.Tensor,
-        importance: torch.Tensor | None,
-        shares: torch.Tensor,
-    ) -> None:
-        """Return None: the loss is the mean."""
+    def each(self, outputs: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        """Return the cross-entropies."""
+        return binary_cross_entropy_with_logits(outputs, values, reduction="none")
 
     def is_sound(self, outputs: torch.Tensor, values: torch.Tensor) -> bool:
         """Whether the occupancy is finite and neither empty nor full."""
@@ -114,11 +103,16 @@ class LogSquaredError(Loss):
         """Write outputs less values."""
         torch.sub(outputs, values, out=out)
 
-    def value(
-        self, outputs: torch.Tensor, values: torch.Tensor, importance: torch.Tensor | None
-    ) -> torch.Tensor:
-        """Return the mean squared error."""
-        return _squared(outputs, values, importance).mean()
+    def each(self, outputs: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        """Return the squared errors."""
+        return (outputs - values).square()
+
+    def is_sound(self, outputs: torch.Tensor, values: torch.Tensor) -> bool:
+        """Whether outputs are finite, and err no more than the values' mean would."""
+        outputs, values = outputs.flatten(0, 1), values.flatten(0, 1)
+        constant = mse_loss(values.mean(dim=0).expand_as(values), values)
+        # A comparison with an error that is not a number is false.
+        return bool(mse_loss(outputs, values) <= constant + _TOLERATED_SQUARED_ERROR)
 
     def divisors(
         self,
@@ -128,23 +122,8 @@ class LogSquaredError(Loss):
         shares: torch.Tensor,
     ) -> torch.Tensor:
         """Return e + m for each signal's mean m, since d log(e + m) = dm / (e + m)."""
-        means = _squared(outputs, values, importance).mean(dim=(1, 2))
-        return (means.view_as(shares) * shares).sum(dim=1, keepdim=True) + LEAST_SQUARED_ERROR
-
-    def is_sound(self, outputs: torch.Tensor, values: torch.Tensor) -> bool:
-        """Whether outputs are finite, and err no more than the values' mean would."""
-        outputs, values = outputs.flatten(0, 1), values.flatten(0, 1)
-        constant = values.mean(dim=0).expand_as(values)
-        most = mse_loss(constant, values) + _TOLERATED_SQUARED_ERROR
-        # A comparison with a value that is not a number is false.
-        return bool(mse_loss(outputs, values) <= most)
-
-
-def _squared(
-    outputs: torch.Tensor, values: torch.Tensor, importance: torch.Tensor | None
-) -> torch.Tensor:
-    squared = (outputs - values).square()
-    return squared if importance is None else squared * importance
+        means = self.means(outputs, values, importance).view_as(shares)
+        return (means * shares).sum(dim=1, keepdim=True) + LEAST_SQUARED_ERROR
 
 
 LOSSES: dict[LossName, Loss] = {

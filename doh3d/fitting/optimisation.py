@@ -93,7 +93,6 @@ class Optimisation:
         by_adam = [self.parameters.latents] if self._descent is None else []
         self._adam = Adam([*by_adam, self.parameters.biases])
         self._next_step = 0
-        # All pools are encoded once: batches are taken from them.
         self.pools = EncodedPools.of(
             config.architecture.of_a_cell,
             [Pool.of(own.architecture, each) for own, each in zip(configs, samples, strict=True)],
@@ -263,7 +262,7 @@ class Optimisation:
     def last_loss(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean cross-entropy or squared error of the last batch, and a signal's estimated bits."""
         latents, biases, values, importance = self._last
-        loss = self._loss.value(self._backward.outputs, values, importance)
+        loss = self._loss.means(self._backward.outputs, values, importance).mean()
         return loss, self.parameters.bits(latents, biases)
 
     def results(self) -> list[FitResult]:

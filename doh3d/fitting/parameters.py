@@ -62,7 +62,12 @@ class Parameters:
         architecture = config.architecture
         self._cell = architecture.of_a_cell
         lead = () if signals == 1 else (signals,)
-        self.projection = projection or self._make_projection()
+        if projection is None:
+            projection = make_projection(
+                config.projection, config.latent, architecture.layer_sizes, config.seed, device
+            )
+            projection = projection if signals == 1 else projection.for_many(signals)
+        self.projection = projection
         # A projection may keep what its first transposition makes, and then round otherwise. The
         # weights must not depend on whether a fit begins here or is taken up again.
         weight_count = signals * architecture.weight_count
@@ -80,17 +85,6 @@ class Parameters:
         self._bias_delta = float(STEPS[nearest_step_index(config.bias_step)])
         self._latent_deltas: float | torch.Tensor
         self.rate_weights: float | torch.Tensor
-
-    def _make_projection(self) -> Projection:
-        config = self._config
-        one = make_projection(
-            config.projection,
-            config.latent,
-            config.architecture.layer_sizes,
-            config.seed,
-            self._device,
-        )
-        return one if self._signals == 1 else one.for_many(self._signals)
 
     def use(self, sizes: SizeControl) -> None:
         """Take the quantisation steps and rate weights that `sizes` has now."""

@@ -9,7 +9,7 @@ weight could not, because it has bounds.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -106,12 +106,6 @@ class RateController:
 class SizeControl:
     """Brings S fits of one configuration to the bits asked for each.
 
-    Parameters
-    ----------
-    config : FitConfig
-    signals : int
-        S.
-
     Attributes
     ----------
     delta_indices : list of S integers
@@ -161,14 +155,11 @@ class SizeControl:
         bool
             Whether any signal is finite. A signal that is not has no size, and its delta stays.
         """
-        any_finite = False
-        for k, (latent, biases) in _finite(numbers):
-            any_finite = True
-            self.delta_indices[k] = delta_index_for_bits(
-                latent, biases, self._config, payload_bits[k]
-            )
+        finite = _finite(numbers)
+        for k in finite:
+            self.delta_indices[k] = delta_index_for_bits(*numbers[k], self._config, payload_bits[k])
             self._controllers[k].excess = math.nan
-        return any_finite
+        return bool(finite)
 
     def update(self, step: int, numbers: Sequence[Numbers], payload_bits: Sequence[float]) -> bool:
         """Move each rate weight towards the bits asked for, after an optimiser step.
@@ -180,12 +171,11 @@ class SizeControl:
         free = 1 - rounded_count(config, step) / config.latent
         hurry = max(1.0, _UNHURRIED_STEPS / config.steps)
         pace = 2 * free * one_cycle(step / config.steps) / hurry
-        any_finite = False
-        for k, (latent, biases) in _finite(numbers):
-            any_finite = True
-            excess = excess_of_bits(latent, biases, config, payload_bits[k], self.delta_indices[k])
+        finite = _finite(numbers)
+        for k in finite:
+            excess = excess_of_bits(*numbers[k], config, payload_bits[k], self.delta_indices[k])
             self._controllers[k].update(excess, steps=self._interval, pace=pace)
-        return any_finite
+        return bool(finite)
 
     def state(self) -> State:
         """Return what is carried on, as arrays for a checkpoint."""
@@ -212,11 +202,7 @@ def delta_index_for_bits(
 ) -> int:
     """Index of the finest delta near training's own with which latent and biases keep to the bits.
 
-    Parameters
-    ----------
-    latent : (n,) float32
-        As it stands before any number is rounded.
-    biases : (bias_count,) float32
+    No number of the (n,) latent is rounded yet.
     """
     available = payload_bits - _bias_bits(biases, config)
     near = config.training_step_index
@@ -235,16 +221,7 @@ def excess_of_bits(
     payload_bits: float,
     delta_index: int,
 ) -> float:
-    """Bits of latent and biases over those asked for, less 1.
-
-    Parameters
-    ----------
-    latent : (n,) float32
-        As it stands, whether rounded or not.
-    biases : (bias_count,) float32
-    delta_index : int
-        Of the latent's quantisation step.
-    """
+    """Bits of a (n,) latent, rounded or not, and its biases over those asked for, less 1."""
     bits = latent_bits(latent, config, delta_index) + _bias_bits(biases, config)
     return bits / payload_bits - 1
 
@@ -261,8 +238,6 @@ def _bias_bits(biases: npt.NDArray[np.float32], config: FitConfig) -> float:
     return code_length_bits(levels, choose_model(levels))
 
 
-def _finite(numbers: Sequence[Numbers]) -> Iterator[tuple[int, Numbers]]:
-    """Yield the number and the parameters of each signal that is finite."""
-    for k, pair in enumerate(numbers):
-        if all(np.isfinite(each).all() for each in pair):
-            yield k, pair
+def _finite(numbers: Sequence[Numbers]) -> list[int]:
+    """Which signals are finite."""
+    return [k for k, pair in enumerate(numbers) if all(np.isfinite(each).all() for each in pair)]

@@ -314,9 +314,6 @@ def test_a_step_of_several_signals_in_cells_is_the_step_of_each(loss, step):
         own = slice(k * cells, (k + 1) * cells)
         assert torch.equal(alone.pools.features[:, some], together.pools.features[own, some])
         alone.step(step, alone.pools.features[:, some], alone.pools.values[:, some])
-        torch.testing.assert_close(
-            together.parameters.latents[k], alone.parameters.latents, rtol=0, atol=1e-7
-        )
-        torch.testing.assert_close(
-            together.parameters.biases[k], alone.parameters.biases, rtol=0, atol=1e-7
-        )
+        found, expected = together.parameters, alone.parameters
+        torch.testing.assert_close(found.latents[k], expected.latents, rtol=0, atol=1e-7)
+        torch.testing.assert_close(found.biases[k], expected.biases, rtol=0, atol=1e-7)

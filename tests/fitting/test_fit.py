@@ -115,7 +115,8 @@ def test_bits_asked_for_are_met_by_the_step_trained_with(share):
 
 
 def test_numbers_that_shrink_while_they_are_rounded_still_take_the_bits_asked_for():
-    # The ball is so easy that the rate term wins: without the rate controller, 88% of the bits are taken.
+    # The ball is so easy that the rate term wins: without the rate controller the file would take
+    # 88% of the bits.
     shrinking = dataclasses.replace(SMALL, steps=400, rate_weight=3e-4)
     free = fit_latent(ball_samples(), dataclasses.replace(SMALL, steps=400), device=CPU)
     asked = payload_bits(free, SMALL)
@@ -130,9 +131,8 @@ def test_numbers_are_rounded_one_after_the_other_and_then_stay():
     levels = []
 
     def watch(_):
-        scaled = (
-            optimisation.parameters.latents / STEPS[optimisation.sizes.delta_indices[0]]
-        ).numpy()
+        delta = STEPS[optimisation.sizes.delta_indices[0]]
+        scaled = (optimisation.parameters.latents / delta).numpy()
         scaled /= grade_factors(SMALL.latent).astype(np.float32)
         levels.append(np.where(np.abs(scaled - scaled.round()) < 1e-3, scaled.round(), np.nan))
 

@@ -109,9 +109,9 @@ def test_gradients_of_several_signals_are_those_of_their_logarithms(weighted):
             own = 2 * signal + cell
             outputs = target_forward(architecture, networks.of_cell(own), features[own])
             squared = (outputs - values[own]).square()
-            mean = (
-                mean + share * (squared if importance is None else squared * importance[own]).mean()
-            )
+            if importance is not None:
+                squared = squared * importance[own]
+            mean = mean + share * squared.mean()
         loss = loss + (mean + LEAST_SQUARED_ERROR).log()
     loss.backward()
     torch.testing.assert_close(found.weights, weights.grad)

@@ -2,7 +2,6 @@ import math
 
 import pytest
 import torch
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 from doh3d.fitting.losses import LEAST_SQUARED_ERROR, LOSSES
 
@@ -18,12 +17,12 @@ def batch(loss, networks=4, points=30):
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("name", LOSSES)
-def test_the_residual_is_the_derivative_of_the_value_but_for_its_scale(name, weighted):
+def test_the_residual_is_the_derivative_of_the_mean_but_for_its_scale(name, weighted):
     loss, (outputs, values, importance) = LOSSES[name], batch(name)
     residual = torch.empty_like(outputs)
     loss.residual(outputs, values, residual)
     outputs.requires_grad_()
-    loss.value(outputs, values, importance if weighted else None).backward()
+    loss.means(outputs, values, importance if weighted else None).mean().backward()
     expected = residual * (loss.scale / outputs.numel())
     torch.testing.assert_close(outputs.grad, expected * importance if weighted else expected)
 
@@ -37,14 +36,14 @@ def test_a_residual_may_overwrite_its_outputs():
         assert torch.equal(outputs, expected)
 
 
-def test_values_are_known():
+def test_means_are_known():
     zeros, importance = torch.zeros(1, 4, 1), torch.tensor([4.0, 0, 0, 0]).view(1, 4, 1)
     occupancy = torch.tensor([1.0, 0, 1, 0]).view(1, 4, 1)
     cross_entropy, squared = LOSSES["cross-entropy"], LOSSES["log-squared-error"]
-    assert float(cross_entropy.value(zeros, occupancy, None)) == pytest.approx(math.log(2))
-    assert float(squared.value(zeros, occupancy, None)) == 0.5
+    assert float(cross_entropy.means(zeros, occupancy)) == pytest.approx(math.log(2))
+    assert float(squared.means(zeros, occupancy)) == 0.5
     # The first sample stands for all.
-    assert float(squared.value(zeros, occupancy, importance)) == 1.0
+    assert float(squared.means(zeros, occupancy, importance)) == 1.0
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -88,10 +87,3 @@ def test_a_squared_error_fit_is_sound_unless_a_constant_errs_less():
         outputs = values.clone()
         outputs[1, 2, 0] = harm
         assert not is_sound(outputs, values)
-
-
-def test_the_cross_entropy_is_that_of_logits():
-    outputs, values, importance = batch("cross-entropy")
-    found = LOSSES["cross-entropy"].value(outputs, values, importance)
-    each = binary_cross_entropy_with_logits(outputs, values, reduction="none")
-    torch.testing.assert_close(found, (each * importance).mean())

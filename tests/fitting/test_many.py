@@ -77,12 +77,9 @@ def test_a_step_of_many_is_the_step_of_each(options, step):
     for k, pool in enumerate(pools):
         alone = Optimisation([pool], config, config.learning_rate, CPU)
         alone.step(step, alone.pools.features[:, :1024], alone.pools.values[:, :1024])
-        torch.testing.assert_close(
-            together.parameters.latents[k], alone.parameters.latents, rtol=0, atol=1e-7
-        )
-        torch.testing.assert_close(
-            together.parameters.biases[k], alone.parameters.biases, rtol=0, atol=1e-7
-        )
+        found, expected = together.parameters, alone.parameters
+        torch.testing.assert_close(found.latents[k], expected.latents, rtol=0, atol=1e-7)
+        torch.testing.assert_close(found.biases[k], expected.biases, rtol=0, atol=1e-7)
     assert float(together.parameters.latents.diff(dim=0).norm(dim=1).min()) > 1e-6
 
 
@@ -188,8 +185,8 @@ def test_a_shape_that_diverges_is_fitted_alone_and_the_others_are_as_without_it(
         original = Optimisation.step
 
         def harmed(self, step, *batch):
-            if step == step_of_harm and self.latents.dim() > 1:
-                self.latents[1] = torch.nan
+            if step == step_of_harm and self.parameters.latents.dim() > 1:
+                self.parameters.latents[1] = torch.nan
             original(self, step, *batch)
 
         with pytest.MonkeyPatch.context() as patch:
