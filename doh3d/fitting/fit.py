@@ -61,25 +61,13 @@ def fit_latent(
     network = config.architecture
     _log.info(
         "fitting %d latents, %d bits, a network of %d x %d, in %d steps on %s",
-        config.latent,
-        config.bits,
-        network.depth,
-        network.width,
-        config.steps,
-        device,
+        *(config.latent, config.bits, network.depth, network.width, config.steps, device),
     )
     started = time.perf_counter()
     for rate in rates:
         with team_of_all_threads() as team:
             optimisation = Optimisation([samples], config, rate, device, team=team)
-            saved = work.ongoing(optimisation.state()) if work is not None else None
-            if saved is not None and saved["learning_rate"] == rate:
-                _log.info("going on from the checkpoint")
-                optimisation.restore(saved)
-            # A checkpoint at a lower rate says that this one has diverged before.
-            known = saved is not None and saved["learning_rate"] < rate
-            bits = None if payload_bits is None else [payload_bits]
-            if not known and optimisation.run(progress, payload_bits=bits, work=work)[0]:
+            if _is_fitted(optimisation, payload_bits, progress, work):
                 _log.info("fitted in %.1f s", time.perf_counter() - started)
                 return optimisation.results()[0]
         _log.warning("the fit diverged at learning rate %.2g; trying a lower one", rate)
@@ -88,3 +76,21 @@ def fit_latent(
         f"the fit became {LOSSES[config.loss].failure} at learning rates {tried}: "
         "use a longer latent or more bits"
     )
+
+
+def _is_fitted(
+    optimisation: Optimisation,
+    payload_bits: float | None,
+    progress: ProgressFunction | None,
+    work: Work | None,
+) -> bool:
+    """Run one signal's optimisation, from its checkpoint if there is one; whether it is sound."""
+    saved = work.ongoing(optimisation.state()) if work is not None else None
+    if saved is not None and saved["learning_rate"] < optimisation.learning_rate:
+        # A checkpoint at a lower rate says that this one has diverged before.
+        return False
+    if saved is not None and saved["learning_rate"] == optimisation.learning_rate:
+        _log.info("going on from the checkpoint")
+        optimisation.restore(saved)
+    bits = None if payload_bits is None else [payload_bits]
+    return optimisation.run(progress, payload_bits=bits, work=work)[0]
