@@ -206,7 +206,8 @@ def measure_step(size: str, mesh: Path) -> Values:
 
 
 def network_only(optimisation: Optimisation) -> None:
-    weights = optimisation._weights(*optimisation._rounded(0))
+    parameters = optimisation.parameters
+    weights = parameters.networks(*parameters.rounded(0))
     optimisation._backward(weights, optimisation.pools.features, optimisation.pools.values)
 
 

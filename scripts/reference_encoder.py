@@ -57,7 +57,7 @@ def reference_config(
         pool_size=600_000,
         surface_sampling=SurfaceSampling(near_fraction=0.5, near_std=0.02, softness=0.0),
         graded=False,
-        draws_by_error=False,
+        importance_sampling=False,
         optimizer="adam",
     )
 

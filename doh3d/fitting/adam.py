@@ -1,6 +1,7 @@
-"""Adam (Kingma, Ba, ICLR 2015), for biases and for whatever else has a step size for each number.
+"""Adam (Kingma, Ba, ICLR 2015), for the biases, and for latents where it is asked for.
 
-Written out, since making torch's own loads its compiler: two seconds, a tenth of a short fit.
+It is written out here because making torch's own loads its compiler, which takes two seconds, a
+tenth of a short fit.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ _EPSILON = 1e-8
 
 
 class Adam:
-    """First and second moments of some tensors' gradients, and steps by them.
+    """Optimiser of some tensors by the first and second moments of their gradients.
 
     Parameters
     ----------
@@ -25,7 +26,7 @@ class Adam:
     Attributes
     ----------
     moments : list of (first, second)
-        Of each tensor; with `updates` all that is carried from step to step.
+        Moments of each tensor; with `updates` they are all that is carried from step to step.
     updates : int
         Steps taken.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, TypeAlias
 
 import torch
 
@@ -12,17 +12,17 @@ from doh3d.fitting.config import FitConfig
 from doh3d.fitting.pool import EncodedPools
 from doh3d.thread_team import ThreadTeam
 
-# Share of the draws that follow the samples' errors; the others are uniform, so that no sample
-# counts for more than five of those drawn.
+# Share of a draw that follows the samples' errors. The rest is uniform, so that no sample has an
+# importance above five.
 _FOLLOWING_SHARE = 0.8
 
-# Samples are drawn for this share of the steps at a time, by what was then known of them.
+# One draw serves this share of the steps, with the errors that were known when it was made.
 _DRAW_SHARE = 0.05
 
-# Draws between two of which all errors are measured; otherwise a batch tells those of its own.
+# All errors are measured at every fifth draw. In between only those of the batches are known anew.
 _MEASURE_INTERVAL = 5
 
-# So that zero errors over zero are zero.
+# A mean error is taken to be no smaller, so that zero errors over their mean are zero.
 _TINY = 1e-30
 
 
@@ -34,34 +34,12 @@ class Batch(NamedTuple):
     features : (K, N, encoded_dim) float32
     values : (K, N, out_dim) float32
     importance : (K, N, 1) float32, optional
-        How much each counts.
+        How much each sample counts in the loss; 1 where it is None.
     """
 
     features: torch.Tensor
     values: torch.Tensor
     importance: torch.Tensor | None = None
-
-
-class Batches(Protocol):
-    """Batches of K networks' pools, one for each step."""
-
-    def take(self, step: int, measure: Callable[[torch.Tensor], object]) -> Batch:
-        """Take the step's batch; after a checkpoint, from a step on at which `begins_at` holds.
-
-        Parameters
-        ----------
-        measure : callable
-            Writes the errors of all samples into a (K, M, out_dim) tensor.
-        """
-
-    def learn(self, errors: torch.Tensor) -> None:
-        """Learn the (K, N, out_dim) errors of the batch taken last."""
-
-    def begins_at(self, step: int) -> bool:
-        """Whether a fit can be taken up at this step with nothing but `tensors`."""
-
-    def tensors(self) -> dict[str, torch.Tensor]:
-        """All that is carried on, by name; copying into it restores it."""
 
 
 class SlicesInTurn:
@@ -81,7 +59,7 @@ class SlicesInTurn:
         self._position = torch.zeros((), dtype=torch.int64)
 
     def take(self, step: int, measure: Callable[[torch.Tensor], object]) -> Batch:
-        """Take the next slice; each pass over the pool takes others than the last."""
+        """Take the next slice; each pass over the pool cuts it elsewhere."""
         position, size, pool = int(self._position), self._size, self._values.shape[1]
         if position + size > pool:
             position = (position + size) % max(1, pool - size + 1)
@@ -93,39 +71,38 @@ class SlicesInTurn:
         """Learn nothing."""
 
     def begins_at(self, step: int) -> bool:
-        """Whether a fit can be taken up at this step: at all."""
+        """Whether a fit can be taken up at this step: at every one."""
         return True
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """Where the next slice begins."""
+        """Name the place where the next slice begins."""
         return {"position": self._position}
 
 
-class DrawsByError:
-    """Samples drawn with probabilities proportional to their errors, for the most part.
+class ImportanceSampling:
+    """Batches in which a sample's probability follows its error.
 
     Most samples lie where the network is right and sure, and their gradients are next to nothing.
-    Those drawn count for the inverse of their probability, so that the loss stays the mean over
-    the pool and its gradient scatters less: by the mean of the squared error over the square of its
-    mean, 3 to 4.6 on fits half-way, if all draws followed the errors. (Importance
-    sampling by the gradient at the outputs: Katharopoulos, Fleuret, "Not all samples are created
-    equal", ICML 2018.)
+    Each sample of a batch is weighted by the inverse of its probability, so that the expected loss
+    stays the mean over the pool, while the gradient's variance is smaller. If the whole draw
+    followed the errors it would be smaller by the factor E[e^2] / E[e]^2 of the errors e, which is
+    3 to 4.6 on shapes half-way through their fits. (Importance sampling by the gradient at the
+    outputs: Katharopoulos, Fleuret, "Not all samples are created equal", ICML 2018.)
 
     Parameters
     ----------
     features : (K, M, encoded_dim) float32
         The pools.
-    values : (K, M, 1) float32
-        Occupancies.
+    values : (K, M, out_dim) float32
     size : int
         N, samples of each network in a batch, at most M.
     steps : int
         Of the whole fit.
     interval : int
-        Draws are for a multiple of so many steps.
+        A draw is for a multiple of so many steps.
     seed : int
     team : ThreadTeam, optional
-        Who gathers what was drawn.
+        The threads that gather what was drawn.
     """
 
     def __init__(
@@ -142,10 +119,10 @@ class DrawsByError:
         self._size = size
         self._team = team or ThreadTeam()
         self._seed = seed
-        self._steps_each = interval * max(1, round(_DRAW_SHARE * steps / interval))
-        # Alike as long as nothing is known of them.
-        self._errors = torch.ones_like(values)
-        self._importance = torch.empty_like(values)
+        self._steps_per_draw = interval * max(1, round(_DRAW_SHARE * steps / interval))
+        # All samples are alike as long as nothing is known of them.
+        self._errors = values.new_ones((*values.shape[:2], 1))
+        self._importance = torch.empty_like(self._errors)
         self._drawn = self._rows = torch.empty(0, dtype=torch.int64)
         # Each pool, and a buffer for what is drawn from it, which the next batch overwrites.
         pools = (features, values, self._importance)
@@ -157,17 +134,25 @@ class DrawsByError:
         ]
 
     def take(self, step: int, measure: Callable[[torch.Tensor], object]) -> Batch:
-        """Take what was drawn for this step."""
-        draw, turn = divmod(step, self._steps_each)
-        if turn == 0:
+        """Take the batch that was drawn for this step.
+
+        After a checkpoint the first step is one at which `begins_at` holds.
+
+        Parameters
+        ----------
+        measure : callable
+            Writes the errors of all samples into a (K, M, 1) tensor.
+        """
+        draw, step_of_draw = divmod(step, self._steps_per_draw)
+        if step_of_draw == 0:
             if draw % _MEASURE_INTERVAL == 1:
                 measure(self._errors)
             self._draw(draw)
-        self._rows = self._drawn[turn]
-        some = math.ceil(len(self._rows) / self._team.threads)
+        self._rows = self._drawn[step_of_draw]
+        share = math.ceil(len(self._rows) / self._team.threads)
 
-        def gather(_: int, piece: int) -> None:
-            part = slice(piece * some, (piece + 1) * some)
+        def gather(_: int, number: int) -> None:
+            part = slice(number * share, (number + 1) * share)
             for pool, buffer in self._gathered:
                 torch.index_select(pool, 0, self._rows[part], out=buffer[part])
 
@@ -179,25 +164,22 @@ class DrawsByError:
         self._errors.view(-1).index_copy_(0, self._rows, errors.flatten())
 
     def begins_at(self, step: int) -> bool:
-        """Whether a fit can be taken up at this step: where samples are drawn."""
-        return step % self._steps_each == 0
+        """Whether a fit can be taken up at this step with nothing but `tensors`."""
+        return step % self._steps_per_draw == 0
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """All samples' errors as last known."""
+        """Name all samples' errors as last known."""
         return {"errors": self._errors}
 
     def _draw(self, draw: int) -> None:
-        """Draw the rows of the next steps' batches: each sample as often as it is due.
-
-        No value is read back from the device.
-        """
+        """Draw the rows of the next steps' batches, without reading a value from the device."""
         count, pool, _ = self._errors.shape
-        slots = self._steps_each * self._size
+        slots = self._steps_per_draw * self._size
         generator = torch.Generator().manual_seed(self._seed * 2**20 + draw)
-        # Relative to a uniform draw's, and of mean 1.
-        # Of many shapes one may have diverged.
+        # One of many signals may have diverged; its errors are no numbers.
         errors = self._errors.nan_to_num(nan=0.0)
         mean = errors.mean(dim=1, keepdim=True).clamp_min(_TINY)
+        # The probability is relative to that of a uniform draw, and its mean is 1.
         probability = errors * (_FOLLOWING_SHARE / mean)
         probability += 1 - _FOLLOWING_SHARE
         torch.reciprocal(probability, out=self._importance)
@@ -213,24 +195,27 @@ class DrawsByError:
         rows = ended[:, :slots].cumsum(dim=1).clamp_(max=pool - 1)
         rows += pool * torch.arange(count, device=rows.device)[:, None]
         # A sample's slots go to different steps, and neighbouring slots not to neighbouring ones.
-        order = torch.randperm(self._steps_each, generator=generator).to(rows.device)
-        of_steps = rows.view(count, self._size, self._steps_each).permute(2, 0, 1)
+        order = torch.randperm(self._steps_per_draw, generator=generator).to(rows.device)
+        of_steps = rows.view(count, self._size, self._steps_per_draw).permute(2, 0, 1)
         self._drawn = of_steps[order].flatten(1)
+
+
+Batches: TypeAlias = SlicesInTurn | ImportanceSampling
 
 
 def batches_of(
     config: FitConfig, pools: EncodedPools, size: int, interval: int, team: ThreadTeam | None = None
 ) -> Batches:
-    """Batches of `size` samples from each of K pools, as the configuration says.
+    """Make batches of `size` samples from each of K pools, as the configuration says.
 
     Parameters
     ----------
     interval : int
-        Draws are for a multiple of so many steps.
+        A draw of importance sampling is for a multiple of so many steps.
     """
-    if not config.draws_by_error:
+    if not config.importance_sampling:
         return SlicesInTurn(pools.features, pools.values, size)
-    return DrawsByError(
+    return ImportanceSampling(
         pools.features,
         pools.values,
         size,

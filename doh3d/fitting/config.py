@@ -14,7 +14,7 @@ from doh3d.limits import MAX_LATENTS, MAX_LEVELS, MAX_SEED
 from doh3d.options import Quantizer
 
 Optimizer = Literal["curvature", "adam"]
-Loss = Literal["cross-entropy", "log-squared-error"]
+LossName = Literal["cross-entropy", "log-squared-error"]
 
 MIN_BITS = 2
 MAX_BITS = 16
@@ -96,13 +96,13 @@ class FitConfig:
         Of the latent: `doh3d.fitting.descent.LatentDescent`, or Adam.
     solver_effort : float
         Iterations of the curvature's solver in each step, as a share of what it takes by itself.
-    draws_by_error : bool
-        Whether batches are drawn from the pool by the samples' errors, see
-        `doh3d.fitting.batches.DrawsByError`, or are slices of it. Of occupancies only.
+    importance_sampling : bool
+        Whether samples are drawn from the pool by their errors, see
+        `doh3d.fitting.batches.ImportanceSampling`, or batches are slices of it in turn.
     loss : "cross-entropy" or "log-squared-error"
         Mean cross-entropy of logits against occupancy in [0, 1]; or the logarithm of the mean
         squared error of values in [-1, 1], over points and their numbers: PSNR but for a factor,
-        so that one rate weight serves signals that are hard and such that are easy.
+        so that one rate weight serves signals that are hard to fit and signals that are easy.
     """
 
     latent: int
@@ -123,8 +123,8 @@ class FitConfig:
     surface_sampling: SurfaceSampling | None = SurfaceSampling()
     optimizer: Optimizer = "curvature"
     solver_effort: float = 1.0
-    draws_by_error: bool = True
-    loss: Loss = "cross-entropy"
+    importance_sampling: bool = True
+    loss: LossName = "cross-entropy"
 
     def __post_init__(self) -> None:
         """Check ranges and contradictions."""
@@ -164,8 +164,6 @@ class FitConfig:
             raise ConfigError(
                 f"loss is {self.loss!r}; it must be cross-entropy or log-squared-error"
             )
-        if self.draws_by_error and self.loss != "cross-entropy":
-            raise ConfigError("draws_by_error takes the cross-entropy as its loss")
         if self.loss == "cross-entropy" and self.architecture.out_dim != 1:
             raise ConfigError(
                 f"the network gives {self.architecture.out_dim} numbers; cross-entropy takes 1"

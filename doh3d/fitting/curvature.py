@@ -1,8 +1,8 @@
-"""How sharply the loss bends along each weight, learned from the gradients themselves.
+"""The curvature of the loss along the weights, estimated from the gradients themselves.
 
-A hypernetwork mixes all weights in every latent number, so that no step size for each number, as
-Adam's, can tell sharp directions from flat ones. Here they are told apart where they have a
-structure: in the weight matrices, as in SOAP (Vyas et al., "SOAP: improving and stabilizing
+A hypernetwork mixes all weights in every latent number, so that a step size for each number, as
+Adam has it, cannot tell sharp directions from flat ones. Here they are told apart where they have
+a structure: in the weight matrices, as in SOAP (Vyas et al., "SOAP: improving and stabilizing
 Shampoo using Adam", ICLR 2025) and Shampoo (Gupta, Koren, Singer, ICML 2018). The moments of a
 matrix's gradient G, E[G G^T] and E[G^T G], give two bases in which Adam's second moment is close
 to diagonal.
@@ -15,20 +15,20 @@ import math
 
 import torch
 
-# How much of the past the bases' moments keep in each step, and of the second moment.
+# Decay of the bases' moments and of the second moment in each step.
 _BASIS_MEMORY = 0.95
 _MOMENT_MEMORY = 0.95
 
-# Steps between two turns of the bases: they turn slowly, and a factorisation costs as much as
+# Steps between two updates of the bases: they change slowly, and a factorisation costs as much as
 # several products.
-_TURN_INTERVAL = 10
+_BASIS_INTERVAL = 10
 
 
 class WeightCurvature:
     """Running estimate of the metric U diag(sqrt v) U^T of all weights.
 
-    U turns each layer's matrix into the eigenbases of its gradient's row and column moments; v is
-    the second moment of the turned gradient. Everything is on one device, and no value is read
+    U rotates each layer's matrix into the eigenbases of its gradient's row and column moments; v is
+    the second moment of the rotated gradient. Everything is on one device, and no value is read
     back from it.
 
     Parameters
@@ -37,9 +37,9 @@ class WeightCurvature:
         Of the layers.
     device : torch.device
     signals, cells : int
-        S signals of C networks of these shapes each: K = S C. All (P,) tensors are (K P,), each
-        layer's K matrices one after the other. The metric of a signal's networks is one, and so is
-        its trace: a number for one signal, (S, 1) for several.
+        S signals have C networks of these shapes each, K = S C. All (P,) tensors are then (K P,),
+        with each layer's K matrices one after the other. A signal's networks have one metric and
+        one trace: a number for one signal, (S, 1) for several.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class WeightCurvature:
         cells: int = 1,
     ) -> None:
         networks = signals * cells
-        # Neighbours of one shape are one batch of matrices.
+        # Successive layers of one shape make one batch of matrices.
         groups = [(shape, len(list(same))) for shape, same in itertools.groupby(shapes)]
         self._shapes = [(layers * networks, *shape) for shape, layers in groups]
         self._layers = [layers for _, layers in groups]
@@ -59,7 +59,7 @@ class WeightCurvature:
         sides = [(many, side) for many, *shape in self._shapes for side in shape]
         self._moments = [torch.zeros((many, side, side), device=device) for many, side in sides]
         self._bases = [
-            # Memory of its own for each, so that a checkpoint can be copied there.
+            # Each has memory of its own, so that a checkpoint can be copied there.
             torch.eye(side, device=device).expand(many, side, side).clone()
             for many, side in sides
         ]
@@ -69,13 +69,13 @@ class WeightCurvature:
         self._make_products()
 
     def _make_products(self) -> None:
-        """List the products of turning, there and back, and the memory that they pass through.
+        """List the products of a rotation and of its inverse, with the memory they pass through.
 
-        Thousands of small ones are taken in every second: finding each one's memory anew would
-        cost as much as the arithmetic.
+        There are thousands of small products in a second: finding memory anew for each would cost
+        as much as the arithmetic.
         """
         flat = [torch.zeros_like(self._variance) for _ in range(4)]
-        self._given, _, self._turned, self._returned = flat
+        self._given, _, self._rotated, self._returned = flat
         parts = [
             [
                 part.view(shape)
@@ -86,14 +86,14 @@ class WeightCurvature:
         self._there: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
         self._back: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
         bases = zip(self._bases[::2], self._bases[1::2], strict=True)
-        for (left, right), given, middle, turned, returned in zip(bases, *parts, strict=True):
+        for (left, right), given, middle, rotated, returned in zip(bases, *parts, strict=True):
             if left.shape[-1] == 1:
                 # A basis of one vector is a sign, which comes twice.
-                self._there.append((given, right, turned))
-                self._back.append((turned, right.mT, returned))
+                self._there.append((given, right, rotated))
+                self._back.append((rotated, right.mT, returned))
             else:
-                self._there += [(left.mT, given, middle), (middle, right, turned)]
-                self._back += [(left, turned, middle), (middle, right.mT, returned)]
+                self._there += [(left.mT, given, middle), (middle, right, rotated)]
+                self._back += [(left, rotated, middle), (middle, right.mT, returned)]
 
     def update(self, gradient: torch.Tensor) -> None:
         """Learn from a (P,) gradient by the weights."""
@@ -102,34 +102,34 @@ class WeightCurvature:
             left, right = self._moments[2 * group], self._moments[2 * group + 1]
             for moment, one, other in ((left, matrix, matrix.mT), (right, matrix.mT, matrix)):
                 moment.baddbmm_(one, other, beta=_BASIS_MEMORY, alpha=1 - _BASIS_MEMORY)
-        if self.updates % _TURN_INTERVAL == 0:
+        if self.updates % _BASIS_INTERVAL == 0:
             for moment, basis in zip(self._moments, self._bases, strict=True):
                 # One step of orthogonal iteration, as SOAP takes it, follows the eigenvectors.
                 basis.copy_(torch.linalg.qr(moment @ basis).Q)
         self.updates += 1
-        turned = self._turn(gradient)
+        rotated = self._rotate(gradient)
         self._variance.mul_(_MOMENT_MEMORY)
-        self._variance.addcmul_(turned, turned, value=1 - _MOMENT_MEMORY)
+        self._variance.addcmul_(rotated, rotated, value=1 - _MOMENT_MEMORY)
         torch.sqrt(self._variance / (1 - _MOMENT_MEMORY**self.updates), out=self._roots)
 
     def multiply(self, weights: torch.Tensor) -> torch.Tensor:
         """Apply the metric to (P,) weights; the next product overwrites the result."""
-        self._turn(weights).mul_(self._roots)
-        return self._turn_back()
+        self._rotate(weights).mul_(self._roots)
+        return self._rotate_back()
 
     def solve(self, weights: torch.Tensor, scale: float, damping: torch.Tensor) -> torch.Tensor:
-        """Undo `scale` times the metric, plus `damping` times the identity, on (P,) weights.
+        """Apply the inverse of `scale` times the metric plus `damping` times I to (P,) weights.
 
         The next product overwrites the result.
         """
-        self._turn(weights).div_(self._roots * scale + damping)
-        return self._turn_back()
+        self._rotate(weights).div_(self._roots * scale + damping)
+        return self._rotate_back()
 
     def trace(self) -> torch.Tensor:
         """Sum of the metric's eigenvalues."""
         if self._signals == 1:
             return self._roots.sum()
-        # Of each signal, over its layers.
+        # Each signal's sum runs over its layers.
         of_groups = [
             group.view(self._layers[k], self._signals, -1).sum(dim=(0, 2))
             for k, group in enumerate(self._roots.split(self._sizes))
@@ -137,21 +137,21 @@ class WeightCurvature:
         return torch.stack(of_groups).sum(dim=0)[:, None]
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """Everything learned, by name; copying into it restores it."""
+        """Name all tensors that were learned; copying into them restores them."""
         named = {"variance": self._variance, "roots": self._roots}
         for number, (moment, basis) in enumerate(zip(self._moments, self._bases, strict=True)):
             named |= {f"moment {number}": moment, f"basis {number}": basis}
         return named
 
-    def _turn(self, weights: torch.Tensor) -> torch.Tensor:
+    def _rotate(self, weights: torch.Tensor) -> torch.Tensor:
         """U^T times (P,) weights."""
         self._given.copy_(weights)
         for left, right, result in self._there:
             torch.bmm(left, right, out=result)
-        return self._turned
+        return self._rotated
 
-    def _turn_back(self) -> torch.Tensor:
-        """U times what has been turned."""
+    def _rotate_back(self) -> torch.Tensor:
+        """U times what has been rotated."""
         for left, right, result in self._back:
             torch.bmm(left, right, out=result)
         return self._returned

@@ -1,4 +1,4 @@
-"""The latent's optimiser: momentum, and steps that know how sharply the loss bends."""
+"""The latent's optimiser: momentum, preconditioned by an estimate of the loss's curvature."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from doh3d.hypernetwork.projection import Projection
 
 _MOMENTUM = 0.9
 
-# Iterations of conjugate gradients in each step for a latent of a thousand numbers, and how they
-# grow with it. They start from the last step's direction, from which the next differs little.
+# Iterations of conjugate gradients in each step for a latent of a thousand numbers, and the power
+# of the latent's length with which they grow above that. They start from the last step's direction,
+# from which the next differs little.
 _ITERATIONS = 5
 ITERATIONS_EXPONENT = 0.35
 
@@ -20,11 +21,11 @@ _DAMPING = 1e-2
 # No step moves the latent by more than this share of its length.
 _LONGEST_STEP = 0.1
 
-# Nor by more than so many times what is usual, in the metric's terms, and what share of that the
-# last step is. Long steps come in bursts, which feed on themselves.
+# No direction is longer in the metric than 1.2 times the usual length, which is a moving average
+# with this share of the last one. Long steps come in bursts, which feed on themselves.
 _LONGEST_OF_USUAL, _USUAL_SHARE = 1.2, 0.03
 
-# Below any square that matters, so that zero over zero is zero.
+# A divisor is taken to be no smaller, so that zero over zero is zero.
 _TINY = 1e-30
 
 
@@ -36,7 +37,7 @@ class LatentDescent:
     conjugate gradients need products with it only, each of which costs about as much as
     projecting a latent and a gradient.
 
-    A learning rate is about the share by which a step changes weights of unit variance.
+    The learning rate is about the share by which a step changes weights of unit variance.
 
     Parameters
     ----------
@@ -47,17 +48,16 @@ class LatentDescent:
     latent_count : int
     device : torch.device
     count : int, optional
-        K latents, each with a descent of its own: (n,) tensors are then (K, n), and projection
-        and curvature are those of K.
+        Of S latents, each with a descent of its own: (n,) tensors are then (S, n), and projection
+        and curvature are those of S.
     effort : float
-        Iterations in each step, in terms of the usual ones.
+        Iterations in each step, as a multiple of the usual number.
 
     Attributes
     ----------
     momentum, direction : (n,) float32
-        With the curvature's and `usual`, all that is carried from step to step.
-    usual : () or (K, 1) float32
-        Length of a usual direction in the metric, sqrt(d^T M d).
+    usual : () or (S, 1) float32
+        Moving average of the direction's length in the metric, sqrt(d^T M d).
     updates : int
         Steps taken.
     """
@@ -82,7 +82,7 @@ class LatentDescent:
         self._iterations = max(1, round(_ITERATIONS * growth * effort))
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """All that is carried from step to step but the curvature's, by name."""
+        """Name all tensors that are carried from step to step but the curvature's."""
         return {"momentum": self.momentum, "direction": self.direction, "usual": self.usual}
 
     @torch.no_grad()
@@ -92,16 +92,16 @@ class LatentDescent:
         gradient: torch.Tensor,
         learning_rate: float,
         fixed: int = 0,
-        bending: torch.Tensor | float = 0.0,
+        rate_curvature: torch.Tensor | float = 0.0,
     ) -> None:
         """Move a (n,) latent in place, all but its first `fixed` numbers.
 
         Parameters
         ----------
         gradient : (n,) float32
-            Of the loss, by the latent.
-        bending : () or (K, 1) float32
-            How sharply what else is in the gradient bends along each number: added to the metric.
+            By the latent, of the loss and the rate term.
+        rate_curvature : () or (S, 1) float32
+            Curvature of the rate term along each number, which is added to the metric.
         """
         self.updates += 1
         self.momentum.lerp_(gradient, 1 - _MOMENTUM)
@@ -110,27 +110,30 @@ class LatentDescent:
         wanted = self.momentum / (1 - _MOMENTUM**self.updates)
         wanted[..., :fixed] = 0
         self.direction[..., :fixed] = 0
-        self._solve(wanted, fixed, bending)
+        self._solve(wanted, fixed, rate_curvature)
         length = _norm(self.direction) * learning_rate
         share = (_LONGEST_STEP * _norm(latent) / length.clamp_min(_TINY)).clamp_max(1)
         share = share * self._share_of_usual(wanted)
         latent.sub_(self.direction * (share * learning_rate))
 
     def _share_of_usual(self, wanted: torch.Tensor) -> torch.Tensor:
-        """By how much the direction is to be cut, and learn from it what is usual."""
-        # M d is what is wanted, but for what the solver leaves.
+        """Return the factor that cuts the direction to the longest length; update the usual one."""
+        # M d = wanted but for the solver's residual, so that d^T M d is about d^T wanted.
         length = _dot(self.direction, wanted).clamp_min(_TINY).sqrt()
         if self.updates * _USUAL_SHARE <= 1:
-            # Too few to tell what is usual; the warm-up keeps them small but in short fits.
+            # These are too few to tell what is usual, so that nothing is cut. In all but short fits
+            # the learning rate's warm-up keeps them small.
             self.usual.lerp_(length, 1 / self.updates)
             return torch.ones_like(length)
         cut = torch.minimum(length, self.usual * _LONGEST_OF_USUAL)
         self.usual.lerp_(cut, _USUAL_SHARE)
         return cut / length
 
-    def _solve(self, wanted: torch.Tensor, fixed: int, bending: torch.Tensor | float) -> None:
+    def _solve(
+        self, wanted: torch.Tensor, fixed: int, rate_curvature: torch.Tensor | float
+    ) -> None:
         """Bring the direction closer to M^-1 `wanted`."""
-        damping = _DAMPING * self._curvature.trace() + bending
+        damping = _DAMPING * self._curvature.trace() + rate_curvature
         residual = wanted - self._multiply(self.direction, damping, fixed)
         search = residual.clone()
         squared = _dot(residual, residual)
@@ -152,20 +155,25 @@ class LatentDescent:
 
 
 def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Inner product; of (K, n) tensors, (K, 1)."""
+    """Inner product of (n,) tensors; (S, 1) of (S, n) tensors."""
     return a.dot(b) if a.dim() == 1 else (a * b).sum(dim=1, keepdim=True)
 
 
 def _norm(a: torch.Tensor) -> torch.Tensor:
-    """Length; of a (K, n) tensor, (K, 1)."""
+    """Length of a (n,) tensor; (S, 1) of a (S, n) tensor."""
     length: torch.Tensor = a.norm() if a.dim() == 1 else a.norm(dim=1, keepdim=True)
     return length
 
 
 class WeightDescent(LatentDescent):
-    """The same where a network's own weights stand in for the latent, B = sqrt(n) I: exact."""
+    """The same descent for B = sqrt(n) I, where a network's own weights stand in for the latent.
 
-    def _solve(self, wanted: torch.Tensor, fixed: int, bending: torch.Tensor | float) -> None:
-        damping = _DAMPING * self._curvature.trace() + bending
+    The system is then solved exactly.
+    """
+
+    def _solve(
+        self, wanted: torch.Tensor, fixed: int, rate_curvature: torch.Tensor | float
+    ) -> None:
+        damping = _DAMPING * self._curvature.trace() + rate_curvature
         self.direction.copy_(self._curvature.solve(wanted, len(wanted), damping))
         self.direction[:fixed] = 0

@@ -9,19 +9,14 @@ import torch
 
 from doh3d.errors import Doh3dError
 from doh3d.fitting.checkpoint import Work
-from doh3d.fitting.config import FitConfig, Loss
+from doh3d.fitting.config import FitConfig
+from doh3d.fitting.losses import LOSSES
 from doh3d.fitting.optimisation import Optimisation
 from doh3d.fitting.results import FitResult, ProgressFunction
 from doh3d.fitting.signal import Samples
 from doh3d.thread_team import team_of_all_threads
 
 _log = logging.getLogger(__name__)
-
-# What a fit has become that tells nothing.
-_FAILURES: dict[Loss, str] = {
-    "cross-entropy": "empty or full",
-    "log-squared-error": "worse than one colour",
-}
 
 _RETRIES = 3
 _RETRY_FACTOR = 0.3
@@ -38,14 +33,22 @@ def fit_latent(
 ) -> FitResult:
     """Optimise a latent and biases so that the target network gives the samples' values.
 
-    With `payload_bits`, latent and biases are to take at most so many in the file: when
-    rounding sets in, the latent's step is chosen so that they will.
+    A fit that ends no better than a constant, or whose loss is not finite, is repeated at a lower
+    learning rate.
 
-    A fit that ends empty or full, worse than a constant, or whose loss is not finite, is repeated
-    at a lower learning rate.
-
-    With `work` it goes on where a checkpoint was written, if one was, and writes others; the
-    result is the same.
+    Parameters
+    ----------
+    samples : Samples
+    config : FitConfig
+    device : torch.device
+    payload_bits : float, optional
+        Bits that latent and biases are to take in the file: the quantisation step and the rate
+        weight are moved until they do, see `SizeControl`.
+    progress : callable, optional
+        Called every 50 steps.
+    work : Work, optional
+        The fit goes on where its checkpoint was written, if one was, and writes others; the result
+        is the same.
 
     Raises
     ------
@@ -56,30 +59,36 @@ def fit_latent(
     network = config.architecture
     _log.info(
         "fitting %d latents, %d bits, a network of %d x %d, in %d steps on %s",
-        config.latent,
-        config.bits,
-        network.depth,
-        network.width,
-        config.steps,
-        device,
+        *(config.latent, config.bits, network.depth, network.width, config.steps, device),
     )
     started = time.perf_counter()
     for rate in rates:
         with team_of_all_threads() as team:
             optimisation = Optimisation([samples], config, rate, device, team=team)
-            saved = work.ongoing(optimisation.state()) if work is not None else None
-            if saved is not None and saved["learning_rate"] == rate:
-                _log.info("going on from the checkpoint")
-                optimisation.restore(saved)
-            # A checkpoint at a lower rate says that this one has diverged before.
-            known = saved is not None and saved["learning_rate"] < rate
-            bits = None if payload_bits is None else [payload_bits]
-            if not known and optimisation.run(progress, payload_bits=bits, work=work)[0]:
+            if _is_fitted(optimisation, payload_bits, progress, work):
                 _log.info("fitted in %.1f s", time.perf_counter() - started)
                 return optimisation.results()[0]
         _log.warning("the fit diverged at learning rate %.2g; trying a lower one", rate)
     tried = ", ".join(f"{rate:.2g}" for rate in rates)
     raise Doh3dError(
-        f"the fit became {_FAILURES[config.loss]} at learning rates {tried}: "
+        f"the fit became {LOSSES[config.loss].failure} at learning rates {tried}: "
         "use a longer latent or more bits"
     )
+
+
+def _is_fitted(
+    optimisation: Optimisation,
+    payload_bits: float | None,
+    progress: ProgressFunction | None,
+    work: Work | None,
+) -> bool:
+    """Run one signal's optimisation, from its checkpoint if there is one; whether it is sound."""
+    saved = work.ongoing(optimisation.state()) if work is not None else None
+    if saved is not None and saved["learning_rate"] < optimisation.learning_rate:
+        # A checkpoint at a lower rate says that this one has diverged before.
+        return False
+    if saved is not None and saved["learning_rate"] == optimisation.learning_rate:
+        _log.info("going on from the checkpoint")
+        optimisation.restore(saved)
+    bits = None if payload_bits is None else [payload_bits]
+    return optimisation.run(progress, payload_bits=bits, work=work)[0]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from doh3d.fitting.config import FitConfig, Loss, SurfaceSampling
+from doh3d.fitting.config import FitConfig, LossName, SurfaceSampling
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.options import DEFAULT_LATENT, CompressOptions
 
@@ -61,8 +61,8 @@ class Plan:
     learning_rate: float
     effort: Preset
     solver_effort: float = 1.0
-    loss: Loss = "cross-entropy"
-    draws_by_error: bool = True
+    loss: LossName = "cross-entropy"
+    importance_sampling: bool = True
     surface_sampling: SurfaceSampling | None = None
 
 
@@ -122,6 +122,6 @@ def make_config(
         rate_weight=plan.rate_weight,
         solver_effort=plan.solver_effort,
         loss=plan.loss,
-        draws_by_error=plan.draws_by_error,
+        importance_sampling=plan.importance_sampling,
         surface_sampling=plan.surface_sampling,
     )

@@ -1,4 +1,4 @@
-"""How many bits quantised values will take, as a differentiable function."""
+"""The rate term: how many bits quantised values will take, as a differentiable function."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import torch
 # Below this mean magnitude the code length is as good as zero and its gradient explodes.
 _MIN_SCALE = 0.05
 
-# How many times as steep as the line through all numbers the gradient is where they cross 0. With 1
-# the numbers of CAD parts, along which the loss hardly bends, still overshot.
+# The gradient is so many times as steep around 0 as the line through all numbers. With 1, the
+# numbers of CAD parts still overshot: the loss has hardly any curvature along them.
 _STEEPER_AROUND_ZERO = 4.0
 
-# So that a latent of zeros bends finitely.
+# The mean square is taken to be no smaller, so that a latent of zeros has a finite curvature.
 _LEAST_POWER = 1e-12
 
 
@@ -46,19 +46,20 @@ def laplace_bits_gradient(levels: torch.Tensor) -> torch.Tensor:
 
 
 def rate_curvature(latent: torch.Tensor, rate_weight: float | torch.Tensor) -> torch.Tensor:
-    """Estimate how sharply the rate term bends along each latent number.
+    """Estimate the curvature of the rate term along each latent number.
 
-    The bits of Laplace numbers have the gradient log2(e) sign(z) / E|z|. As a line over the numbers
-    as they lie that is log2(e) / E[z^2] steep, and several times steeper around 0, where most are.
+    The bits of Laplace numbers have the gradient log2(e) sign(z) / E|z|. The line through it that
+    fits the numbers best has the slope log2(e) / E[z^2]; around 0, where most numbers are, the
+    gradient is several times steeper.
 
     Parameters
     ----------
-    latent : (n,) float32, or (K, n)
-    rate_weight : float, or (K, 1) float32
+    latent : (n,) float32, or (S, n)
+    rate_weight : float, or (S, 1) float32
 
     Returns
     -------
-    () float32, or (K, 1)
+    () float32, or (S, 1)
     """
     power = latent.square().mean(dim=-1, keepdim=latent.dim() > 1)
     return rate_weight * _STEEPER_AROUND_ZERO * math.log2(math.e) / power.clamp_min(_LEAST_POWER)

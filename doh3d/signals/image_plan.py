@@ -94,7 +94,7 @@ def plan_for_image(
         effort=replace(effort, steps=round(effort.steps * min(longer, _MOST_STEPS))),
         solver_effort=min(1.0, _SOLVER_LATENT / latent) ** ITERATIONS_EXPONENT,
         loss="log-squared-error",
-        draws_by_error=False,
+        importance_sampling=False,
     )
 
 

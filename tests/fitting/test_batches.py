@@ -5,17 +5,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn.functional import binary_cross_entropy_with_logits
 
-from doh3d.errors import ConfigError
 from doh3d.fitting import batches as module
-from doh3d.fitting.batches import DrawsByError, SlicesInTurn
-from doh3d.fitting.config import FitConfig
+from doh3d.fitting.batches import ImportanceSampling, SlicesInTurn
 from doh3d.fitting.gradient import TargetBackward
+from doh3d.fitting.losses import LEAST_SQUARED_ERROR, LOSSES
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.target import split_many, target_forward
 from doh3d.thread_team import ThreadTeam
-
-CPU = torch.device("cpu")
 
 
 def pools(count, size):
@@ -24,8 +22,8 @@ def pools(count, size):
     return torch.cat([rows, -rows], dim=2), rows.clone()
 
 
-def draws(features, values, size, *, steps=60, interval=1, seed=0, team=None):
-    return DrawsByError(
+def sampling(features, values, size, *, steps=60, interval=1, seed=0, team=None):
+    return ImportanceSampling(
         features, values, size, steps=steps, interval=interval, seed=seed, team=team
     )
 
@@ -69,7 +67,7 @@ def test_slices_pass_over_the_pool_and_never_beyond_it():
 @settings(deadline=None, max_examples=60)
 def test_a_sample_is_drawn_as_often_as_its_error_asks_to_within_one(errors, size, count, seed):
     features, values = pools(count, len(errors))
-    drawn = draws(features, values, size, steps=60, interval=3, seed=seed)
+    drawn = sampling(features, values, size, steps=60, interval=3, seed=seed)
     known = torch.tensor(errors).repeat(count, 1)[..., None]
     known = known * torch.linspace(1, 0.5, count)[:, None, None]
     for step in range(3):
@@ -99,7 +97,7 @@ def test_weighted_draws_estimate_the_mean_over_the_pool():
     features, values = pools(1, 500)
     by_error, uniform = [], []
     for seed in range(200):
-        drawn = draws(features, values, 20, steps=20, seed=seed)
+        drawn = sampling(features, values, 20, steps=20, seed=seed)
         drawn.take(0, pytest.fail)
         _, rows, importance = drawn.take(1, lambda target: target.copy_(errors))
         picked = rows[0, :, 0].long()
@@ -118,7 +116,7 @@ def test_a_batch_is_gathered_row_by_row_whoever_does_it():
     found = []
     for threads in (1, 3):
         team = ThreadTeam(threads)
-        drawn = draws(features, values, 5, steps=20, team=team)
+        drawn = sampling(features, values, 5, steps=20, team=team)
         taken = [
             copy_of(drawn.take(step, lambda target: target.copy_(errors))) for step in range(8)
         ]
@@ -135,7 +133,7 @@ def test_a_batch_is_gathered_row_by_row_whoever_does_it():
 
 def test_what_a_batch_tells_is_known_at_the_next_draw():
     features, values = pools(1, 8)
-    drawn = draws(features, values, 8, steps=20, seed=3)
+    drawn = sampling(features, values, 8, steps=20, seed=3)
     drawn.take(0, pytest.fail)
     drawn.take(1, lambda target: target.fill_(1.0))
     batch = drawn.take(2, pytest.fail)
@@ -150,7 +148,7 @@ def test_what_a_batch_tells_is_known_at_the_next_draw():
 
 def test_a_pool_of_errors_that_are_no_numbers_is_drawn_from_all_the_same():
     features, values = pools(2, 9)
-    drawn = draws(features, values, 6, steps=20)
+    drawn = sampling(features, values, 6, steps=20)
     drawn.take(0, pytest.fail)
 
     def measure(target):
@@ -174,13 +172,13 @@ def test_going_on_from_what_a_draw_begins_with_gives_the_same_batches():
             drawn.learn(batch.values / 60)
         return found
 
-    whole = draws(features, values, 4, steps=200, interval=10)
+    whole = sampling(features, values, 4, steps=200, interval=10)
     expected = run(whole, range(40))
-    interrupted = draws(features, values, 4, steps=200, interval=10)
+    interrupted = sampling(features, values, 4, steps=200, interval=10)
     run(interrupted, range(20))
     assert interrupted.begins_at(20)
     assert not interrupted.begins_at(25)
-    other = draws(features, values, 4, steps=200, interval=10)
+    other = sampling(features, values, 4, steps=200, interval=10)
     for name, tensor in other.tensors().items():
         tensor.copy_(interrupted.tensors()[name])
     for wanted, found in zip(expected[20:], run(other, range(20, 40)), strict=True):
@@ -189,7 +187,7 @@ def test_going_on_from_what_a_draw_begins_with_gives_the_same_batches():
 
 def test_all_errors_are_measured_at_the_first_draw_that_follows_them_and_now_and_then():
     features, values = pools(1, 12)
-    drawn = draws(features, values, 3, steps=400, interval=10)
+    drawn = sampling(features, values, 3, steps=400, interval=10)
     measured = []
     for step in range(400):
         drawn.take(step, lambda target, step=step: measured.append(step))
@@ -197,29 +195,40 @@ def test_all_errors_are_measured_at_the_first_draw_that_follows_them_and_now_and
     assert measured == list(range(each, 400, module._MEASURE_INTERVAL * each))
 
 
+@pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("activation", ["relu", "smooth"])
 @pytest.mark.parametrize("cached", [40, 2**17])
-def test_importance_weighs_the_gradient_and_errors_are_of_probability(
-    monkeypatch, activation, cached
+def test_importance_weighs_the_gradient_and_errors_are_lengths_of_residuals(
+    monkeypatch, activation, cached, loss
 ):
     monkeypatch.setattr("doh3d.fitting.gradient._CACHED_ACTIVATIONS", cached)
-    architecture = Architecture(width=8, depth=2, octaves=1, activation=activation)
+    channels = 1 if loss == "cross-entropy" else 3
+    architecture = Architecture(
+        width=8, depth=2, octaves=1, activation=activation, out_dim=channels
+    )
     generator = torch.Generator().manual_seed(0)
     weights = torch.randn((2 * architecture.weight_count,), generator=generator) / 3
     biases = torch.randn((2, architecture.bias_count), generator=generator) / 3
     features = torch.randn((2, 30, architecture.encoded_dim), generator=generator)
-    values = torch.rand((2, 30, 1), generator=generator)
+    values = torch.rand((2, 30, channels), generator=generator)
     importance = torch.rand((2, 30, 1), generator=generator) * 3
     team = ThreadTeam(2)
-    backward = TargetBackward(architecture, 2, 30, CPU, team=team)
+    backward = TargetBackward(architecture, torch.ones((2, 1)), 30, LOSSES[loss], team)
     target = split_many(architecture, weights, biases)
     found = backward(target, features, values, importance)
     leaf = weights.clone().requires_grad_()
     outputs = target_forward(architecture, split_many(architecture, leaf, biases), features)
-    each = torch.nn.functional.binary_cross_entropy_with_logits(outputs, values, reduction="none")
-    (importance * each).mean(dim=(1, 2)).sum().backward()
+    if loss == "cross-entropy":
+        each = binary_cross_entropy_with_logits(outputs, values, reduction="none")
+        total = (importance * each).mean(dim=(1, 2)).sum()
+        residuals = torch.sigmoid(outputs) - values
+    else:
+        residuals = outputs - values
+        means = (importance * residuals.square()).mean(dim=(1, 2))
+        total = (means + LEAST_SQUARED_ERROR).log().sum()
+    total.backward()
     torch.testing.assert_close(found.weights, leaf.grad)
-    errors = (torch.sigmoid(outputs) - values).abs().detach()
+    errors = residuals.detach().square().sum(dim=2, keepdim=True).sqrt()
     torch.testing.assert_close(backward.errors, errors)
     # All at once, more of them than a batch has.
     many = torch.empty((2, 75, 1))
@@ -229,6 +238,13 @@ def test_importance_weighs_the_gradient_and_errors_are_of_probability(
     torch.testing.assert_close(many, torch.cat([errors] * 3, dim=1)[:, :75])
 
 
-def test_only_occupancies_are_drawn_by_error():
-    with pytest.raises(ConfigError, match="draws_by_error takes the cross-entropy"):
-        FitConfig(latent=10, loss="log-squared-error")
+def test_values_of_several_numbers_are_drawn_whole():
+    features = torch.arange(40.0).view(1, 20, 2)
+    values = torch.arange(60.0).view(1, 20, 3)
+    drawn = sampling(features, values, 5, steps=20)
+    drawn.take(0, pytest.fail)
+    batch = drawn.take(1, lambda errors: errors.copy_(torch.arange(20.0).view(1, 20, 1)))
+    rows = (batch.values[0, :, 0] / 3).long()
+    assert torch.equal(batch.values[0], values[0, rows])
+    assert torch.equal(batch.features[0], features[0, rows])
+    assert batch.importance.shape == (1, 5, 1)

@@ -16,7 +16,8 @@ from doh3d.fitting.compress import compress_signals
 from doh3d.fitting.config import FitConfig, SurfaceSampling
 from doh3d.fitting.curvature import WeightCurvature
 from doh3d.fitting.fit import fit_latent
-from doh3d.fitting.gradient import LEAST_SQUARED_ERROR, TargetBackward
+from doh3d.fitting.gradient import TargetBackward
+from doh3d.fitting.losses import LEAST_SQUARED_ERROR, LOSSES
 from doh3d.fitting.optimisation import Optimisation
 from doh3d.fitting.pool import Pool
 from doh3d.fitting.quantize_fit import quantize_fit
@@ -97,7 +98,7 @@ def test_a_cell_without_samples_is_named():
 
 @pytest.mark.parametrize("at_once", [1, 3, 4])
 @pytest.mark.parametrize("activation", ["relu", "smooth", "sine"])
-@pytest.mark.parametrize("loss", ["cross-entropy", "log-squared-error"])
+@pytest.mark.parametrize("loss", LOSSES)
 def test_gradients_of_cells_equal_autograd(monkeypatch, loss, activation, at_once):
     batch, channels = 40, 1 if loss == "cross-entropy" else 3
     monkeypatch.setattr("doh3d.fitting.gradient._CACHED_ACTIVATIONS", at_once * batch * 9)
@@ -112,7 +113,7 @@ def test_gradients_of_cells_equal_autograd(monkeypatch, loss, activation, at_onc
     )
     generator = torch.Generator().manual_seed(0)
     shares = torch.tensor([0.1, 0.2, 0.3, 0.4])
-    backward = TargetBackward(architecture.of_a_cell, 4, batch, CPU, loss, shares)
+    backward = TargetBackward(architecture.of_a_cell, shares[None], batch, LOSSES[loss])
     # Twice: buffers must keep nothing of the batch before.
     for _ in range(2):
         weights = torch.randn(architecture.weight_count, generator=generator) / 4
@@ -174,7 +175,7 @@ def test_the_metric_of_cells_is_that_of_each_and_one_trace():
         {"quantizer": "ptq"},
         {"projection": "dense"},
         {"optimizer": "adam"},
-        {"loss": "log-squared-error", "draws_by_error": False},
+        {"loss": "log-squared-error"},
     ],
     ids=repr,
 )
@@ -236,7 +237,8 @@ def test_training_step_and_file_make_the_same_networks():
     config = in_cells(box=HALF)
     optimisation = Optimisation([ball_samples()], config, 0.3, CPU)
     assert optimisation.run(None) == [True]
-    trained = optimisation._weights(*optimisation._rounded(config.latent))
+    parameters = optimisation.parameters
+    trained = parameters.networks(*parameters.rounded(config.latent))
     shape = dataclasses.replace(prepare(bump()), extents=(31, 31, 31))
     code = quantize_fit(optimisation.results()[0], config, shape)
     decoded = decode_weights(parse(serialize(code)), CPU)
@@ -307,7 +309,8 @@ def test_sizes_are_met_with_cells(configured):
 
 @pytest.mark.usefixtures("double")
 @pytest.mark.parametrize("step", [0, 121])
-def test_a_step_of_several_signals_in_cells_is_the_step_of_each(step):
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_step_of_several_signals_in_cells_is_the_step_of_each(loss, step):
     samples, configs = [], []
     for radius in (0.5, 0.8):
         points = np.random.default_rng(0).uniform(-1, 1, (6000, 3))
@@ -316,7 +319,7 @@ def test_a_step_of_several_signals_in_cells_is_the_step_of_each(step):
         # Cells of the same number, cut elsewhere.
         partition = balanced_partition(*UNIT, points * radius + (1 - radius), SMALL.levels)
         network = dataclasses.replace(SMALL.architecture, partition=partition)
-        configs.append(dataclasses.replace(SMALL, architecture=network, batch_size=400))
+        configs.append(dataclasses.replace(SMALL, architecture=network, batch_size=400, loss=loss))
     sides = [config.architecture.partition.half_sides.tolist() for config in configs]
     assert sides[0] != sides[1]
     cells = configs[0].architecture.cells
@@ -328,5 +331,6 @@ def test_a_step_of_several_signals_in_cells_is_the_step_of_each(step):
         own = slice(k * cells, (k + 1) * cells)
         assert torch.equal(alone.pools.features[:, some], together.pools.features[own, some])
         alone.step(step, alone.pools.features[:, some], alone.pools.values[:, some])
-        torch.testing.assert_close(together.latents[k], alone.latents, rtol=0, atol=1e-7)
-        torch.testing.assert_close(together.biases[k], alone.biases, rtol=0, atol=1e-7)
+        found, expected = together.parameters, alone.parameters
+        torch.testing.assert_close(found.latents[k], expected.latents, rtol=0, atol=1e-7)
+        torch.testing.assert_close(found.biases[k], expected.biases, rtol=0, atol=1e-7)

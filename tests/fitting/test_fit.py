@@ -83,7 +83,8 @@ def test_a_larger_rate_weight_makes_a_smaller_file(compress_with, sphere):
 def test_training_step_and_file_round_alike():
     optimisation = Optimisation([ball_samples()], SMALL, 0.4, CPU)
     optimisation.run(None)
-    trained = optimisation._weights(*optimisation._rounded(SMALL.latent))
+    parameters = optimisation.parameters
+    trained = parameters.networks(*parameters.rounded(SMALL.latent))
     transform = NormalizingTransform((0.0, 0.0, 0.0), 1.0)
     shape = PreparedShape(None, trimesh.Trimesh(), transform, (31, 31, 31))
     code = quantize_fit(optimisation.results()[0], SMALL, shape)
@@ -114,7 +115,8 @@ def test_bits_asked_for_are_met_by_the_step_trained_with(share):
 
 
 def test_numbers_that_shrink_while_they_are_rounded_still_take_the_bits_asked_for():
-    # The ball is so easy that the rate term wins: without steering, 88% of the bits are taken.
+    # The ball is so easy that the rate term wins: without the rate controller the file would take
+    # 88% of the bits.
     shrinking = dataclasses.replace(SMALL, steps=400, rate_weight=3e-4)
     free = fit_latent(ball_samples(), dataclasses.replace(SMALL, steps=400), device=CPU)
     asked = payload_bits(free, SMALL)
@@ -129,7 +131,8 @@ def test_numbers_are_rounded_one_after_the_other_and_then_stay():
     levels = []
 
     def watch(_):
-        scaled = (optimisation.latents / STEPS[optimisation.sizes.step_indices[0]]).numpy()
+        delta = STEPS[optimisation.sizes.delta_indices[0]]
+        scaled = (optimisation.parameters.latents / delta).numpy()
         scaled /= grade_factors(SMALL.latent).astype(np.float32)
         levels.append(np.where(np.abs(scaled - scaled.round()) < 1e-3, scaled.round(), np.nan))
 
@@ -249,7 +252,7 @@ def test_numbers_that_are_not_finite_are_noticed_where_a_size_is_asked_for(monke
         if number == 0:
             rates.append(self.learning_rate)
         if len(rates) == 1 and number == int(when * SMALL.steps):
-            self.latents[3] = torch.nan
+            self.parameters.latents[3] = torch.nan
 
     monkeypatch.setattr(Optimisation, "step", harmed)
     result = fit_latent(ball_samples(), SMALL, device=CPU, payload_bits=1500.0)

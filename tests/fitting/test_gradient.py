@@ -2,14 +2,15 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
-from doh3d.fitting.gradient import LEAST_SQUARED_ERROR, TargetBackward
+from doh3d.fitting.gradient import TargetBackward
+from doh3d.fitting.losses import LEAST_SQUARED_ERROR, LOSSES
 from doh3d.fitting.rate import laplace_bits
 from doh3d.fitting.rounding import Rounded
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.target import split_many, split_weights, target_forward
 from doh3d.thread_team import ThreadTeam
 
-CPU = torch.device("cpu")
+ALONE = torch.ones((1, 1))
 ARCHITECTURES = {
     "relu": Architecture(width=12, depth=3, octaves=2),
     "one layer": Architecture(width=7, depth=1, octaves=0),
@@ -21,7 +22,7 @@ ARCHITECTURES = {
 @pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=ARCHITECTURES)
 def test_network_gradient_equals_autograd(architecture):
     generator = torch.Generator().manual_seed(0)
-    backward = TargetBackward(architecture, 1, 50, CPU)
+    backward = TargetBackward(architecture, ALONE, 50, LOSSES["cross-entropy"])
     # Twice: buffers must keep nothing of the batch before.
     for _ in range(2):
         weights = torch.randn(architecture.weight_count, generator=generator) / 4
@@ -41,9 +42,9 @@ def test_network_gradient_equals_autograd(architecture):
         torch.testing.assert_close(backward.outputs[0], logits.detach())
 
 
-@pytest.mark.parametrize("loss", ["cross-entropy", "log-squared-error"])
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 @pytest.mark.parametrize("cached", [64, 200, 12 * 50])
-def test_pieces_and_threads_change_nothing(monkeypatch, cached, loss):
+def test_tiles_and_threads_change_nothing(monkeypatch, cached, loss):
     architecture = ARCHITECTURES["smooth"]
     generator = torch.Generator().manual_seed(0)
     weights = torch.randn(2 * architecture.weight_count, generator=generator) / 4
@@ -51,13 +52,13 @@ def test_pieces_and_threads_change_nothing(monkeypatch, cached, loss):
     networks = split_many(architecture, weights, biases)
     features = torch.randn((2, 50, architecture.encoded_dim), generator=generator)
     values = (torch.rand((2, 50, 1), generator=generator) > 0.5).float()
-    shares = torch.tensor([0.3, 0.7])
-    whole = TargetBackward(architecture, 2, 50, CPU, loss, shares)(networks, features, values)
+    shares = torch.tensor([[0.3, 0.7]])
+    whole = TargetBackward(architecture, shares, 50, loss)(networks, features, values)
     monkeypatch.setattr("doh3d.fitting.gradient._CACHED_ACTIVATIONS", cached)
     found = []
     for threads in (1, 2, 3):
         team = ThreadTeam(threads)
-        backward = TargetBackward(architecture, 2, 50, CPU, loss, shares, team)
+        backward = TargetBackward(architecture, shares, 50, loss, team)
         # Twice: the sums must keep nothing of the batch before.
         for _ in range(2):
             found.append(backward(networks, features, values))
@@ -73,7 +74,7 @@ def test_pieces_and_threads_change_nothing(monkeypatch, cached, loss):
 def test_gradient_of_the_logarithm_of_squared_errors_equals_autograd(outputs):
     architecture = Architecture(width=12, depth=3, octaves=2, in_dim=2, out_dim=outputs)
     generator = torch.Generator().manual_seed(0)
-    backward = TargetBackward(architecture, 1, 50, CPU, "log-squared-error")
+    backward = TargetBackward(architecture, ALONE, 50, LOSSES["log-squared-error"])
     weights = (torch.randn(architecture.weight_count, generator=generator) / 4).requires_grad_()
     biases = (torch.randn(architecture.bias_count, generator=generator) / 4).requires_grad_()
     features = torch.randn((50, architecture.encoded_dim), generator=generator)
@@ -86,9 +87,40 @@ def test_gradient_of_the_logarithm_of_squared_errors_equals_autograd(outputs):
     torch.testing.assert_close(found.biases[0], biases.grad)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_gradients_of_several_signals_are_those_of_their_logarithms(weighted):
+    """Two signals of two cells each, which have nothing to do with each other."""
+    architecture = Architecture(width=9, depth=2, octaves=1, in_dim=2, out_dim=3)
+    generator = torch.Generator().manual_seed(0)
+    shares = torch.tensor([[0.3, 0.7], [0.6, 0.4]])
+    weights = (torch.randn(4 * architecture.weight_count, generator=generator) / 4).requires_grad_()
+    biases = (torch.randn((4, architecture.bias_count), generator=generator) / 4).requires_grad_()
+    features = torch.randn((4, 50, architecture.encoded_dim), generator=generator)
+    values = torch.rand((4, 50, 3), generator=generator)
+    values[2:] *= 30
+    importance = 3 * torch.rand((4, 50, 1), generator=generator) if weighted else None
+    backward = TargetBackward(architecture, shares, 50, LOSSES["log-squared-error"])
+    networks = split_many(architecture, weights, biases)
+    found = backward(networks, features, values, importance)
+    loss = torch.zeros(())
+    for signal in range(2):
+        mean = torch.zeros(())
+        for cell, share in enumerate(shares[signal]):
+            own = 2 * signal + cell
+            outputs = target_forward(architecture, networks.of_cell(own), features[own])
+            squared = (outputs - values[own]).square()
+            if importance is not None:
+                squared = squared * importance[own]
+            mean = mean + share * squared.mean()
+        loss = loss + (mean + LEAST_SQUARED_ERROR).log()
+    loss.backward()
+    torch.testing.assert_close(found.weights, weights.grad)
+    torch.testing.assert_close(found.biases, biases.grad)
+
+
 def test_no_error_at_all_has_no_gradient():
     architecture = Architecture(width=4, depth=1, octaves=0, in_dim=2)
-    backward = TargetBackward(architecture, 1, 5, CPU, "log-squared-error")
+    backward = TargetBackward(architecture, ALONE, 5, LOSSES["log-squared-error"])
     zeros = torch.zeros(architecture.weight_count), torch.zeros(architecture.bias_count)
     weights, biases = zeros
     network = split_many(architecture, weights, biases[None])
@@ -103,23 +135,23 @@ def test_no_error_at_all_has_no_gradient():
 def test_rounding_gradient_equals_autograd(fixed, bits, graded):
     numbers = torch.randn(200, generator=torch.Generator().manual_seed(1)) * 3
     toward = torch.randn(200, generator=torch.Generator().manual_seed(2))
-    step, rate_weight = 0.5, 0.3
+    delta, rate_weight = 0.5, 0.3
     finer = torch.tensor([1.0] * 100 + [2.0] * 75 + [4.0] * 25)
-    rounded = Rounded.of(numbers, step, bits, fixed, finer if graded else None)
+    rounded = Rounded.of(numbers, delta, bits, fixed, finer if graded else None)
     level = 2 ** (bits - 1) - 1
 
     numbers.requires_grad_()
-    scaled = numbers / step
+    scaled = numbers / delta
     shift = scaled.round() - scaled
     if graded:
         shift = (scaled * finer).round() / finer - scaled
     shift[fixed:] = 0
     levels = (scaled + shift.detach()).clamp(-level, level)
-    loss = (levels * step * toward).sum() + rate_weight * laplace_bits(levels)
+    loss = (levels * delta * toward).sum() + rate_weight * laplace_bits(levels)
     loss.backward()
 
     torch.testing.assert_close(rounded.levels, levels.detach())
-    torch.testing.assert_close(rounded.values, levels.detach() * step)
+    torch.testing.assert_close(rounded.values, levels.detach() * delta)
     torch.testing.assert_close(rounded.gradient(toward, rate_weight), numbers.grad)
     assert (rounded.levels.abs() == level).any() == (bits == 3)
 

@@ -54,7 +54,7 @@ def test_the_excess_is_that_of_the_bits_over_the_payload():
     index = nearest_step_index(0.01)
 
     def excess(payload):
-        return excess_of_bits(latent, biases, config, payload, step_index=index)
+        return excess_of_bits(latent, biases, config, payload, index)
 
     bits = 1e5 * (1 + excess(1e5))
     assert latent_bits(latent, config, index) <= bits
@@ -62,13 +62,13 @@ def test_the_excess_is_that_of_the_bits_over_the_payload():
     assert excess(bits / 1.02) == pytest.approx(0.02)
 
 
-def settle(steering, *, pace, equilibrium, start, turns=600, steps=10):
+def settle(controller, *, pace, equilibrium, start, updates=600, steps=10):
     """Bits that answer to the weight as an integral, `pace` times 0.1% a step; their excesses."""
     excess, told = start, []
-    for _ in range(turns):
-        steering.update(excess, steps=steps, pace=pace)
+    for _ in range(updates):
+        controller.update(excess, steps=steps, pace=pace)
         told.append(excess)
-        excess += steps * 1e-3 * pace * (equilibrium - steering.factor)
+        excess += steps * 1e-3 * pace * (equilibrium - controller.factor)
     return told
 
 
@@ -85,31 +85,31 @@ def test_the_rate_weight_brings_the_bits_to_what_they_may_be_and_does_not_swing(
 
 
 def test_the_rate_weight_has_bounds_and_leaves_them_at_once():
-    steering = RateController()
+    controller = RateController()
     for _ in range(1000):
-        steering.update(0.2, steps=10, pace=1.0)
-    assert steering.logarithm == 1.5
-    steering.update(0.1, steps=10, pace=1.0)
-    assert steering.logarithm < 1.5
+        controller.update(0.2, steps=10, pace=1.0)
+    assert controller.logarithm == 1.5
+    controller.update(0.1, steps=10, pace=1.0)
+    assert controller.logarithm < 1.5
     for _ in range(1000):
-        steering.update(-0.2, steps=10, pace=1.0)
-    assert steering.logarithm == -4.0
+        controller.update(-0.2, steps=10, pace=1.0)
+    assert controller.logarithm == -4.0
 
 
 def test_descent_along_the_rate_term_by_its_curvature_does_not_overshoot():
     generator = torch.Generator().manual_seed(0)
     latent = 0.01 * torch.randn(20_000, generator=generator).repeat(2, 1)
     weights = torch.tensor([[1e-5], [3e-4]])
-    step = 0.005
+    delta = 0.005
     curvature = rate_curvature(latent, weights)
     assert curvature.shape == (2, 1)
     assert float(curvature[1] / curvature[0]) == pytest.approx(30)
     assert rate_curvature(latent[0], 1e-5) == pytest.approx(float(curvature[0]), rel=1e-5)
-    bits = [laplace_bits(latent / step)]
+    bits = [laplace_bits(latent / delta)]
     for _ in range(30):
-        gradient = weights * laplace_bits_gradient(latent / step) / step
+        gradient = weights * laplace_bits_gradient(latent / delta) / delta
         latent -= gradient / rate_curvature(latent, weights)
-        bits.append(laplace_bits(latent / step))
+        bits.append(laplace_bits(latent / delta))
     # The same for any weight, and ever fewer bits.
     fewer = torch.stack(bits).diff(dim=0)
     assert (fewer < 0).all()
