@@ -15,7 +15,7 @@ import torch
 
 from doh3d.fitting.config import Loss
 from doh3d.hypernetwork.architecture import Architecture
-from doh3d.hypernetwork.target import TargetWeights, split_many
+from doh3d.hypernetwork.target import TargetWeights, split_weights
 from doh3d.thread_team import ThreadTeam
 
 # Squared error that is added under the logarithm: about what rounding to 8 bits makes of values in
@@ -100,7 +100,7 @@ class TargetBackward:
         self._weights = torch.zeros((parts, count * architecture.weight_count), device=device)
         self._biases = torch.zeros((parts, count, architecture.bias_count), device=device)
         self._split = [
-            split_many(architecture, weights, biases)
+            split_weights(architecture, weights, biases)
             for weights, biases in zip(self._weights, self._biases, strict=True)
         ]
         self._gradient = TargetGradient(

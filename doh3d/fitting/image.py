@@ -37,7 +37,7 @@ from doh3d.fitting.rate_control import (
 )
 from doh3d.fitting.resumable import fit_signal
 from doh3d.hypernetwork.architecture import Architecture
-from doh3d.hypernetwork.partition import balanced_partition
+from doh3d.hypernetwork.partition import Partition, balanced_partition
 from doh3d.images.field import ImageField, pixel_points, pixels_to_values
 from doh3d.images.files import load_pixels
 from doh3d.limits import DEFAULT_LIMITS, MAX_SIDE, Limits
@@ -184,7 +184,7 @@ def make_image_config(
         width=plan.width,
         depth=plan.depth,
         octaves=plan.octaves,
-        in_dim=2,
+        partition=Partition.whole(2),
         out_dim=channels,
     )
     return FitConfig(

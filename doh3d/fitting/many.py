@@ -217,7 +217,7 @@ def fit_together(
             found[number] = error
         else:
             # Cells are a shape's own, and networks enough for a step; here they have no place.
-            if own.architecture.partition is None:
+            if not own.architecture.partition.levels:
                 groups.setdefault(own.architecture, []).append(number)
     for architecture, members in groups.items():
         own = replace(config, architecture=architecture)

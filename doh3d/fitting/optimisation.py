@@ -34,7 +34,7 @@ from doh3d.fitting.size_control import Numbers, SizeControl
 from doh3d.fitting.soundness import is_sound
 from doh3d.hypernetwork.decoder import weight_gains
 from doh3d.hypernetwork.projection import Projection, make_projection
-from doh3d.hypernetwork.target import TargetWeights, split_many, target_forward
+from doh3d.hypernetwork.target import TargetWeights, split_weights, target_forward
 from doh3d.thread_team import ThreadTeam
 
 _MAX_GRADIENT_NORM = 1.0
@@ -354,8 +354,7 @@ class Optimisation:
 
     def _weights(self, latents: Rounded, biases: Rounded) -> TargetWeights:
         weights = self.projection.project(latents.values).mul_(self._gains)
-        of_networks = biases.values.view(self._signals * self._cells, -1)
-        return split_many(self.config.architecture.of_a_cell, weights, of_networks)
+        return split_weights(self.config.architecture, weights, biases.values)
 
     @torch.no_grad()
     def _are_sound(self) -> list[bool]:
@@ -365,13 +364,15 @@ class Optimisation:
         sound = []
         for signal in range(self._signals):
             own = slice(signal * self._cells, (signal + 1) * self._cells)
-            outputs = target_forward(
-                self.config.architecture,
-                TargetWeights(
-                    tuple(matrix[own] for matrix in weights.matrices),
-                    tuple(bias[own] for bias in weights.biases),
-                ),
-                self.pools.features[own, some],
+            outputs = torch.stack(
+                [
+                    target_forward(
+                        self.config.architecture,
+                        weights.of_cell(network),
+                        self.pools.features[network, some],
+                    )
+                    for network in range(own.start, own.stop)
+                ]
             )
             sound.append(is_sound(outputs, self.pools.values[own, some], self.config.loss))
         return sound
