@@ -10,7 +10,7 @@ import torch
 from doh3d.errors import ConfigError
 from doh3d.fitting.signal import Samples
 from doh3d.hypernetwork.architecture import Architecture
-from doh3d.hypernetwork.cells import cells_of, place_in_cell, sort_by_cell
+from doh3d.hypernetwork.cells import CellOrder, cells_of, place_in_cell
 from doh3d.hypernetwork.target import encode_places, fold_points
 
 # Points encoded at a time.
@@ -45,16 +45,18 @@ class Pool:
         """
         partition = architecture.partition
         points = fold_points(architecture, torch.from_numpy(samples.points))
-        order, counts = sort_by_cell(partition, cells_of(partition, points))
+        order = CellOrder.of(partition, cells_of(partition, points))
+        by_cell = order.split(points)
+        counts = [len(own) for own in by_cell]
         if not min(counts):
             raise ConfigError(
                 f"{len(samples)} samples leave one of {partition.cells} cells empty; use more "
                 "samples or fewer cells"
             )
-        rows = torch.stack([own[: min(counts)] for own in order.split(counts)])
+        some, values = slice(min(counts)), order.split(torch.from_numpy(samples.values))
         return cls(
-            [place_in_cell(partition, points[own], cell) for cell, own in enumerate(rows)],
-            torch.from_numpy(samples.values)[rows],
+            [place_in_cell(partition, own[some], cell) for cell, own in enumerate(by_cell)],
+            torch.stack([own[some] for own in values]),
             (torch.tensor(counts, dtype=torch.float64) / len(samples)).to(torch.float32),
         )
 

@@ -48,6 +48,10 @@ class LogitBounds:
             for cell in range(architecture.cells)
         ]
         corners = torch.from_numpy(architecture.partition.corners).to(centres[0].device)
+        low, high = corners.unbind()
+        # Beyond the whole box the outermost cells go on.
+        low = low.masked_fill(low == low.amin(dim=0), -torch.inf)
+        high = high.masked_fill(high == high.amax(dim=0), torch.inf)
         # (n, cells) for each axis: whether an interval of it reaches into a cell's.
         self._touching = []
         for d, (axis, half) in enumerate(zip(centres, half_sides, strict=True)):
@@ -57,11 +61,8 @@ class LogitBounds:
                 nearest = torch.minimum(lowest.abs(), highest.abs())
                 lowest = nearest.masked_fill((lowest < 0) & (highest > 0), 0.0)
                 highest = farthest
-            low, high = corners[0, :, d].clone(), corners[1, :, d].clone()
-            # Beyond the whole box the outermost cells go on.
-            low[low == low.min()] = -torch.inf
-            high[high == high.max()] = torch.inf
-            self._touching.append((highest[:, None] >= low) & (lowest[:, None] <= high))
+            reaches_low = highest.unsqueeze(1) >= low.select(1, d)
+            self._touching.append(reaches_low & (lowest.unsqueeze(1) <= high.select(1, d)))
 
     def planes(self, boxes: torch.Tensor, *, for_signs: bool = False) -> torch.Tensor:
         """Bound the logit from below and from above.
@@ -82,27 +83,37 @@ class LogitBounds:
         touching = torch.stack([axis[boxes[:, d]] for d, axis in enumerate(self._touching)]).all(
             dim=0
         )
-        alone = touching.sum(dim=1) == 1
-        found = self._touching[0].new_zeros((2, len(boxes), 4), dtype=torch.float32)
-        found[:, :, 0] = torch.inf
+        shared = (touching.sum(dim=1) > 1).nonzero().squeeze(1)
         pieces = [
             (bounds, rows)
             for cell, bounds in enumerate(self._cells)
-            for rows in touching[:, cell].nonzero().squeeze(1).split(bounds.chunk)
+            for rows in touching.select(1, cell).nonzero().squeeze(1).split(bounds.chunk)
             if len(rows)
         ]
-        planes = [found] * len(pieces)
+        planes = self._touching[0].new_zeros((2, len(boxes), 4), dtype=torch.float32)
+        of_pieces = [planes] * len(pieces)
 
         def bound(_: int, piece: int) -> None:
             bounds, rows = pieces[piece]
-            planes[piece] = bounds.planes(boxes[rows], for_signs=for_signs)
+            some = boxes.index_select(0, rows)
+            of_pieces[piece] = bounds.planes(some, for_signs=for_signs)
 
         self._team.run(bound, len(pieces))
-        for (_, rows), of_rows in zip(pieces, planes, strict=True):
-            within = alone[rows]
-            found[:, rows[within]] = of_rows[:, within]
-            shared = of_rows[:, ~within]
-            lowest = shared[:, :, 0] - shared[:, :, 1:].abs().sum(dim=2)
-            others = rows[~within]
-            found[:, others, 0] = torch.minimum(found[:, others, 0], lowest)
-        return found
+        for (_, rows), of_piece in zip(pieces, of_pieces, strict=True):
+            planes.index_copy_(1, rows, of_piece)
+        if len(shared):
+            lowest = _lowest([rows for _, rows in pieces], of_pieces, len(boxes))
+            planes[:, shared, 0] = lowest[:, shared]
+            planes[:, shared, 1:] = 0.0
+        return planes
+
+
+def _lowest(
+    rows: Sequence[torch.Tensor], planes: Sequence[torch.Tensor], count: int
+) -> torch.Tensor:
+    """(2, count) lowest numbers to which any of the (2, B, 4) planes of boxes' rows comes down."""
+    lowest = torch.full((2, count), torch.inf, device=rows[0].device)
+    for own, plane in zip(rows, planes, strict=True):
+        level = plane[:, :, 0] - plane[:, :, 1:].abs().sum(dim=2)
+        lowest[:, own] = torch.minimum(lowest[:, own], level)
+    return lowest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 
@@ -48,13 +49,41 @@ def take_along(rows: torch.Tensor, axes: torch.Tensor) -> torch.Tensor:
     return rows.gather(1, axes.unsqueeze(1)).squeeze(1)
 
 
-def sort_by_cell(partition: Partition, cells: torch.Tensor) -> tuple[torch.Tensor, list[int]]:
-    """(N,) int64 order in which points' (N,) cells ascend, and how many points each cell has.
+@dataclass(frozen=True)
+class CellOrder:
+    """The order of N points in which their cells ascend; those of one cell keep theirs.
 
-    Points of one cell keep their order.
+    Attributes
+    ----------
+    order : (N,) int64, optional
+        None where it is the points' own: with one cell nothing is moved.
+    firsts : list of int
+        Where in it each cell but the first begins.
     """
-    # One byte each sorts several times as fast as eight.
-    return cells.argsort(stable=True), cells.bincount(minlength=partition.cells).tolist()
+
+    order: torch.Tensor | None
+    firsts: list[int]
+
+    @classmethod
+    def of(cls, partition: Partition, cells: torch.Tensor) -> CellOrder:
+        """Sort points by their (N,) cells."""
+        if partition.cells == 1:
+            return cls(None, [])
+        ascending, order = cells.sort(stable=True)
+        later = torch.arange(1, partition.cells, dtype=cells.dtype, device=cells.device)
+        return cls(order, torch.searchsorted(ascending, later).tolist())
+
+    def split(self, rows: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Each cell's share of (N, ...) rows, which are the points' or belong to them."""
+        if self.order is not None:
+            rows = rows.index_select(0, self.order)
+        return rows.tensor_split(self.firsts)
+
+    def restore(self, rows: torch.Tensor) -> torch.Tensor:
+        """Bring (N, ...) rows, cell after cell, into the points' own order."""
+        if self.order is None:
+            return rows
+        return torch.empty_like(rows).index_copy(0, self.order, rows)
 
 
 def place_in_cell(partition: Partition, points: torch.Tensor, cell: int) -> torch.Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import embedding_bag
 
 from doh3d.hypernetwork.architecture import Architecture
-from doh3d.hypernetwork.cells import descend, place_in_cell, sort_by_cell, take_along
+from doh3d.hypernetwork.cells import CellOrder, descend, place_in_cell, take_along
 from doh3d.hypernetwork.target import (
     TargetWeights,
     encode_places,
@@ -44,13 +44,14 @@ class NodeLogits:
     ) -> None:
         self._architecture, self._chunk = architecture, chunk
         self._team = team or ThreadTeam()
-        flat = torch.cat(list(coordinates))
-        lengths = torch.tensor([len(axis) for axis in coordinates], device=flat.device)
-        self._firsts = lengths.cumsum(0) - lengths
+        columns = [axis.unsqueeze(1) for axis in coordinates]
         # A point for each coordinate, the other axes' being 0.
-        own = torch.eye(len(lengths), device=flat.device).repeat_interleave(lengths, dim=0)
-        points = fold_points(architecture, flat.unsqueeze(1) * own)
+        points = fold_points(architecture, torch.block_diag(*columns))
+        own = torch.block_diag(*[torch.ones_like(column) for column in columns])
         self._coordinates = points.sum(dim=1)
+        lengths = [len(axis) for axis in coordinates]
+        firsts = [sum(lengths[:d]) for d in range(len(lengths))]
+        self._firsts = torch.tensor(firsts, device=points.device)
         # Feature j depends on axis j mod d alone; the others' zeros add up exactly.
         mask = own.repeat(1, 1 + 2 * architecture.octaves)
         partition = architecture.partition
@@ -67,21 +68,20 @@ class NodeLogits:
             return self._coordinates[self._firsts[axes] + take_along(nodes, axes)]
 
         partition = self._architecture.partition
-        order, counts = sort_by_cell(partition, descend(partition, nodes, coordinates_along))
-        logits = self._coordinates.new_empty(len(nodes))
+        order = CellOrder.of(partition, descend(partition, nodes, coordinates_along))
         pieces = [
-            (cell, rows)
-            for cell, own in enumerate(order.split(counts))
+            (cell, chunk)
+            for cell, own in enumerate(order.split(nodes))
             if len(own)
-            for rows in own.split(self._chunk)
+            for chunk in own.split(self._chunk)
         ]
+        logits = [self._coordinates.new_zeros(0)] * len(pieces)
 
         def evaluate(_: int, piece: int) -> None:
-            cell, rows = pieces[piece]
-            logits.index_copy_(0, rows, self._of_chunk(cell, nodes.index_select(0, rows)))
+            logits[piece] = self._of_chunk(*pieces[piece])
 
         self._team.run(evaluate, len(pieces))
-        return logits
+        return order.restore(torch.cat([self._coordinates.new_zeros(0), *logits]))
 
     @torch.no_grad()
     def _of_chunk(self, cell: int, nodes: torch.Tensor) -> torch.Tensor:

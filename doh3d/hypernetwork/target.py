@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from doh3d.hypernetwork.architecture import Architecture
-from doh3d.hypernetwork.cells import cells_of, place_in_cell, sort_by_cell
+from doh3d.hypernetwork.cells import CellOrder, cells_of, place_in_cell
 
 # A layer's (fan_out, fan_in) matrix and (fan_out,) biases.
 Layer = tuple[torch.Tensor, torch.Tensor]
@@ -32,7 +32,7 @@ class TargetWeights:
     def of_cell(self, cell: int) -> list[Layer]:
         """One network's layers, first layer first."""
         pairs = zip(self.matrices, self.biases, strict=True)
-        return [(matrix[cell], bias[cell]) for matrix, bias in pairs]
+        return [(matrix.select(0, cell), bias.select(0, cell)) for matrix, bias in pairs]
 
 
 def split_weights(
@@ -119,12 +119,11 @@ def evaluate_points(
     """
     partition = architecture.partition
     points = fold_points(architecture, points)
-    order, counts = sort_by_cell(partition, cells_of(partition, points))
+    order = CellOrder.of(partition, cells_of(partition, points))
     parts = []
-    for cell, own in enumerate(points[order].split(counts)):
+    for cell, own in enumerate(order.split(points)):
         layers = weights.of_cell(cell)
         for some in own.split(chunk):
             features = encode_places(architecture, place_in_cell(partition, some, cell))
             parts.append(target_forward(architecture, layers, features))
-    values = torch.cat(parts)
-    return torch.empty_like(values).index_copy(0, order, values)
+    return order.restore(torch.cat(parts))

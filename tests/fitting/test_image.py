@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import doh3d
@@ -16,6 +17,7 @@ from doh3d.fitting import image_presets
 from doh3d.fitting.image import PreparedImage, compress_image, make_image_config
 from doh3d.fitting.image_presets import ImagePreset, image_latent_for_bytes, plan_for_image
 from doh3d.fitting.rate_control import MAX_BYTES, MIN_BYTES
+from doh3d.hypernetwork.cells import cells_of
 from doh3d.images.field import pixel_points, pixels_to_values
 from doh3d.limits import DEFAULT_LIMITS
 
@@ -109,7 +111,7 @@ def test_every_cell_has_pixels(width, height, levels):
     assert adapted.architecture.cells == 2**levels
     if levels:
         points = pixel_points(width, height, np.arange(width * height))
-        cells = adapted.architecture.partition.cell_of(points)
+        cells = cells_of(adapted.architecture.partition, torch.from_numpy(points))
         assert set(cells.tolist()) == set(range(2**levels))
     assert prepared.adapt(dataclasses.replace(config, levels=0)) == dataclasses.replace(
         config, levels=0
