@@ -360,21 +360,17 @@ class Optimisation:
     def _are_sound(self) -> list[bool]:
         """Whether each signal, quantised, tells something of its samples; see `is_sound`."""
         weights = self._weights(*self._rounded(self.config.latent))
-        some = slice(_CHECK_POINTS // self._cells)
+        features = self.pools.features[:, : _CHECK_POINTS // self._cells]
+        networks = [
+            target_forward(self.config.architecture, weights.of_cell(network), own)
+            for network, own in enumerate(features)
+        ]
         sound = []
         for signal in range(self._signals):
             own = slice(signal * self._cells, (signal + 1) * self._cells)
-            outputs = torch.stack(
-                [
-                    target_forward(
-                        self.config.architecture,
-                        weights.of_cell(network),
-                        self.pools.features[network, some],
-                    )
-                    for network in range(own.start, own.stop)
-                ]
-            )
-            sound.append(is_sound(outputs, self.pools.values[own, some], self.config.loss))
+            outputs = torch.stack(networks[own])
+            values = self.pools.values[own, : outputs.shape[1]]
+            sound.append(is_sound(outputs, values, self.config.loss))
         return sound
 
 

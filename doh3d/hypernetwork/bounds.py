@@ -95,8 +95,7 @@ class LogitBounds:
 
         def bound(_: int, piece: int) -> None:
             bounds, rows = pieces[piece]
-            some = boxes.index_select(0, rows)
-            of_pieces[piece] = bounds.planes(some, for_signs=for_signs)
+            of_pieces[piece] = bounds.planes(boxes.index_select(0, rows), for_signs=for_signs)
 
         self._team.run(bound, len(pieces))
         for (_, rows), of_piece in zip(pieces, of_pieces, strict=True):

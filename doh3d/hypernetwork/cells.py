@@ -20,19 +20,8 @@ def descend(
 ) -> torch.Tensor:
     """Go down the tree to each point's cell: to the upper side where a coordinate is the cut's.
 
-    Beyond the box a point belongs to the cell that the cuts alone tell.
-
-    Parameters
-    ----------
-    partition : Partition
-    points : (N, ...)
-        What there are cells of.
-    coordinates : callable
-        Gives each point's coordinate along an axis of its own, (N,) int64.
-
-    Returns
-    -------
-    (N,) uint8
+    Beyond the box a point belongs to the cell that the cuts alone tell. `coordinates` gives each
+    of the N points' coordinate along an axis of its own, (N,) int64. Returns (N,) uint8.
     """
     device = points.device
     axes = torch.tensor([axis for axis, _ in partition.cuts], dtype=torch.int64, device=device)

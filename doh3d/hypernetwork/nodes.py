@@ -9,12 +9,7 @@ from torch.nn.functional import embedding_bag
 
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.cells import CellOrder, descend, place_in_cell, take_along
-from doh3d.hypernetwork.target import (
-    TargetWeights,
-    encode_places,
-    fold_points,
-    target_forward,
-)
+from doh3d.hypernetwork.target import TargetWeights, encode_places, fold_points, target_forward
 from doh3d.thread_team import ThreadTeam
 
 

@@ -114,15 +114,6 @@ class AxisPlace:
     centre: float
     half_side: float
 
-    def of_coordinates(self, coordinates: torch.Tensor) -> torch.Tensor:
-        """Where in it coordinates are."""
-        return (coordinates - self.centre) / self.half_side
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether `of_coordinates` changes nothing, and so rounds nothing."""
-        return self.centre == 0.0 and self.half_side == 1.0
-
 
 def bent_encoding(
     architecture: Architecture,
@@ -150,12 +141,12 @@ def bent_encoding(
     Bends
         Of x, and for each octave of sine and cosine, (n, 1 + 2 L).
     """
-    centres = place.of_coordinates(centres)
+    centres = (centres - place.centre) / place.half_side
     half_side = half_side / place.half_side
     # Places, of other cells' points too, are at most this. A subtraction and a division more are
     # rounded, unless they change nothing.
     reach = (1.0 + abs(place.centre)) / place.half_side
-    point_error = (1 if place.is_exact else 4) * _POINT_ERROR / place.half_side
+    point_error = (1 if place == AxisPlace(0.0, 1.0) else 4) * _POINT_ERROR / place.half_side
     zero = torch.zeros_like(centres)
     columns = [(centres, zero + half_side, zero, zero + point_error)]
     for octave in range(architecture.octaves):

@@ -8,7 +8,6 @@ from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.bounds import LogitBounds
 from doh3d.hypernetwork.decoder import weight_gains
 from doh3d.hypernetwork.partition import Partition, balanced_partition
-from doh3d.hypernetwork.relaxation import AxisPlace, bent_encoding
 from doh3d.hypernetwork.target import (
     TargetWeights,
     evaluate_points,
@@ -247,12 +246,3 @@ def test_the_thinnest_cells_are_bounded(cut):
     boxes = torch.cartesian_prod(*[torch.arange(9)] * 3)
     planes = LogitBounds(architecture, weights, axes, [0.125] * 3).planes(boxes)
     assert bool(torch.isfinite(planes).all())
-
-
-def test_the_place_in_all_of_space_is_rounded_no_further():
-    architecture, centres = Architecture(octaves=2), torch.tensor([0.3])
-    whole = bent_encoding(architecture, centres, 0.1, AxisPlace(0.0, 1.0))
-    nearly = bent_encoding(architecture, centres, 0.1, AxisPlace(2.0**-30, 1.0))
-    assert torch.equal(whole.centre[:, 0], centres)
-    assert float(whole.error[0, 0]) == 2.0**-22
-    assert bool((nearly.error > whole.error).all())
