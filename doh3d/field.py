@@ -19,9 +19,8 @@ from doh3d.errors import ConfigError
 from doh3d.geometry.extraction import extract
 from doh3d.geometry.lattice import Lattice, check_resolution
 from doh3d.hypernetwork.bounds import LogitBounds
-from doh3d.hypernetwork.cell_bounds import CellBounds
 from doh3d.hypernetwork.decoder import generate_weights, generate_weights_exact
-from doh3d.hypernetwork.nodes import CellNodeLogits, NodeLogits
+from doh3d.hypernetwork.nodes import NodeLogits
 from doh3d.hypernetwork.projection import make_projection
 from doh3d.hypernetwork.target import TargetWeights, evaluate_points
 from doh3d.interop.notebook import shape_html, summary
@@ -233,8 +232,7 @@ class OccupancyLattice:
         self._device = field.weights.biases[0].device
         coordinates = [lattice.coordinates(axis, np.arange(n)) for axis, n in enumerate(self.shape)]
         architecture = field.code.architecture
-        make = NodeLogits if architecture.partition is None else CellNodeLogits
-        self._logits = make(
+        self._logits = NodeLogits(
             architecture,
             field.weights,
             [self._tensor(axis) for axis in coordinates],
@@ -245,7 +243,7 @@ class OccupancyLattice:
         self._beyond = [
             np.abs(axis) > half for axis, half in zip(coordinates, half_extents, strict=True)
         ]
-        self._bounds: dict[int, LogitBounds | CellBounds] = {}
+        self._bounds: dict[int, LogitBounds] = {}
 
     @torch.no_grad()
     def logits(self, nodes: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
@@ -268,17 +266,15 @@ class OccupancyLattice:
         self._work += evaluations * self._field.code.architecture.evaluation_cost
         self._check(self._work)
 
-    def _bounds_over(self, size: int) -> LogitBounds | CellBounds:
+    def _bounds_over(self, size: int) -> LogitBounds:
         if size not in self._bounds:
             half = size * self._lattice.spacing / 2
             centres = [
                 origin + half + 2 * half * np.arange(-(-n // size))
                 for origin, n in zip(self._lattice.origin, self.shape, strict=True)
             ]
-            architecture = self._field.code.architecture
-            make = LogitBounds if architecture.partition is None else CellBounds
-            self._bounds[size] = make(
-                architecture,
+            self._bounds[size] = LogitBounds(
+                self._field.code.architecture,
                 self._field.weights,
                 [self._tensor(axis.astype(np.float32)) for axis in centres],
                 (half,) * 3,

@@ -421,15 +421,11 @@ def column_factors(parsed):
 
 
 def weights(parsed):
-    """The network: a list of (rows, columns) float32 arrays and a list of float32 biases.
-
-    Of K cells (K, rows, columns) and (K, rows).
-    """
+    """The K cells' networks: lists of (K, rows, columns) and (K, rows) float32 arrays."""
     raw = parsed["latent_family"] == 0
     matrices = []
     seed, latent = parsed["seed"], parsed["latent"]
     networks = 2 ** parsed["levels"]
-    leading = (networks,) if parsed["levels"] else ()
     run = hadamard(seed, latent, parsed["weight_count"]) if parsed["projection"] != "dense" else []
     for layer, (rows, columns) in enumerate(parsed["shapes"]):
         count = networks * rows * columns
@@ -439,7 +435,7 @@ def weights(parsed):
         if not raw:
             scale *= step(parsed["latent_step"])
         # A sum of levels is below 2^53, so that going through double precision rounds once.
-        matrix = np.array(sums, np.float64).astype(np.float32).reshape(*leading, rows, columns)
+        matrix = np.array(sums, np.float64).astype(np.float32).reshape(networks, rows, columns)
         scales = [scale] * columns
         if parsed["activation"] == "smooth" and layer == 0:
             scales = [scale * factor for factor in column_factors(parsed)]
@@ -448,7 +444,7 @@ def weights(parsed):
     flat = np.array(parsed["biases"], np.float64).astype(np.float32)
     if parsed["bias_family"] != 0:
         flat = flat * np.float32(step(parsed["bias_step"]))
-    flat = flat.reshape(*leading, -1)
+    flat = flat.reshape(networks, -1)
     biases, start = [], 0
     for rows, _ in parsed["shapes"]:
         biases.append(flat[..., start : start + rows])
@@ -483,7 +479,7 @@ def network(parsed, x):
     """The network at (N, d) points in double precision, (N, numbers out) float64."""
     matrices, biases = weights(parsed)
     if not parsed["levels"]:
-        return one_network(parsed, matrices, biases, x)
+        return one_network(parsed, [m[0] for m in matrices], [b[0] for b in biases], x)
     cells = np.array([cell_of(parsed, point) for point in x])
     found = np.empty((len(x), parsed["channels"]))
     for k, (low, high) in enumerate(cell_corners(parsed)):

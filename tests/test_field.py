@@ -192,7 +192,7 @@ def assert_extracted_as_dense(code, resolution, crossed):
 @pytest.mark.parametrize("levels", [0, 2])
 def test_bounds_and_values_are_the_same_bits_whoever_computes_them(monkeypatch, levels):
     monkeypatch.setattr("doh3d.field._CPU_CHUNK", 256)
-    monkeypatch.setattr("doh3d.hypernetwork.bounds._CPU_NUMBERS", 12 * 50)
+    monkeypatch.setattr("doh3d.hypernetwork.cell_bounds._CPU_NUMBERS", 12 * 50)
     architecture = Architecture(width=12, depth=2, octaves=1)
     if levels:
         architecture = with_cells(architecture, (31, 24, 15), levels, seed=1)
@@ -320,7 +320,8 @@ def test_decoding_and_evaluating_stay_on_the_device(monkeypatch):
             on_lattice = OccupancyLattice(field, Lattice.over_box(field.code.half_extents, 16))
             nodes = torch.zeros(10, 3, dtype=torch.int64, device=cuda)
             assert on_lattice._logits(nodes).device.type == "cuda"
-            planes = on_lattice._bounds_over(4).planes(nodes)
+            (of_cell,) = on_lattice._bounds_over(4)._cells
+            planes = of_cell.planes(nodes, for_signs=False)
             assert planes.device.type == "cuda"
 
 

@@ -16,11 +16,11 @@ from doh3d.codec.frame import CHECKSUM_BYTES, VERSION, ByteReader, pack_varint
 from doh3d.codec.kinds import find_kind
 from doh3d.codec.quantization import STEP_COUNT
 from doh3d.codec.shape_code import ShapeCode
-from doh3d.codec.signal_code import Box, ParameterGroup, SignalCode, check_dense_size
+from doh3d.codec.signal_code import ParameterGroup, SignalCode, check_dense_size
 from doh3d.errors import ConfigError, FormatError
 from doh3d.files import MAGIC, other_kind
 from doh3d.hypernetwork.architecture import Activation, Architecture
-from doh3d.hypernetwork.partition import Partition
+from doh3d.hypernetwork.partition import Box, Partition
 from doh3d.limits import DEFAULT_LIMITS, MAX_FILE_BYTES, MAX_LATENTS, MAX_LEVELS, Limits
 
 _KIND_MASK = 0b11
@@ -161,7 +161,7 @@ def _header(code: SignalCode) -> bytes:
         bytes([code.biases.model.parameter, code.biases.step_index]),
         own_fields + transform,
     ]
-    if partition is not None:
+    if partition.levels:
         cuts = (axis << 6 | position for axis, position in partition.cuts)
         fields.append(bytes([partition.levels, *cuts]))
     return b"".join(fields)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from doh3d.codec.frame import ByteReader
-from doh3d.codec.signal_code import Box, SignalCode
+from doh3d.codec.signal_code import SignalCode
 from doh3d.errors import ConfigError, FormatError
+from doh3d.hypernetwork.partition import Box, Partition
 from doh3d.limits import MAX_SIDE, Limits
 
 # Numbers that a pixel may have: grey, or red, green and blue.
@@ -50,10 +51,9 @@ class ImageCode(SignalCode):
             raise ConfigError("the target network must take 2 numbers and give 1 or 3")
         if architecture.mirrored:
             raise ConfigError("an image's network has no mirrored axes")
-        if architecture.partition is not None:
-            box = architecture.partition.low, architecture.partition.high
-            if box != image_box(self.width, self.height):
-                raise ConfigError("the cells are not those of the image")
+        partition = architecture.partition
+        if partition.levels and partition.box != image_box(self.width, self.height):
+            raise ConfigError("the cells are not those of the image")
         for name, side in (("width", self.width), ("height", self.height)):
             if not 1 <= side <= MAX_SIDE:
                 raise ConfigError(f"the image's {name} is {side}; it must be 1 to {MAX_SIDE}")
@@ -61,7 +61,7 @@ class ImageCode(SignalCode):
     def pack_fields(self) -> tuple[int, bytes, bytes]:
         """Return the flags of colour and cells, width and height, and no transform."""
         flags = _FLAG_COLOUR * (self.channels == 3)
-        flags |= _FLAG_CELLS * (self.architecture.partition is not None)
+        flags |= _FLAG_CELLS * (self.architecture.partition.levels > 0)
         return flags, struct.pack("<HH", self.width - 1, self.height - 1), b""
 
     @classmethod
@@ -69,7 +69,7 @@ class ImageCode(SignalCode):
         """Return the arguments of a network that takes 2 numbers and gives 1 or 3."""
         if flags >> _FIRST_UNUSED_FLAG:
             raise FormatError("an image has no mirror planes: flags 6 and 7 must be 0")
-        return {"in_dim": 2, "out_dim": 3 if flags & _FLAG_COLOUR else 1}
+        return {"partition": Partition.whole(2), "out_dim": 3 if flags & _FLAG_COLOUR else 1}
 
     @classmethod
     def read_fields(

@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from doh3d.codec.frame import ByteReader
-from doh3d.codec.signal_code import Box, SignalCode
+from doh3d.codec.signal_code import SignalCode
 from doh3d.errors import ConfigError
 from doh3d.geometry.transform import NormalizingTransform
+from doh3d.hypernetwork.partition import Box, Partition
 from doh3d.limits import Limits
 
 _EXTENT_STEPS = 32
@@ -53,9 +54,7 @@ class ShapeCode(SignalCode):
         if not all(0 <= extent < _EXTENT_STEPS for extent in self.extents):
             raise ConfigError(f"extents are {self.extents}; each must be 0 to {_EXTENT_STEPS - 1}")
         partition = architecture.partition
-        if partition is not None and (partition.low, partition.high) != shape_box(
-            self.extents, architecture.mirrored
-        ):
+        if partition.levels and partition.box != shape_box(self.extents, architecture.mirrored):
             raise ConfigError("the cells are not those of the shape's domain")
         check_transform(transform)
         if not transform.double:
@@ -68,7 +67,7 @@ class ShapeCode(SignalCode):
     def pack_fields(self) -> tuple[int, bytes, bytes]:
         """Return the flags of precision and mirror planes, the extents, and the transform."""
         x, y, z = self.extents
-        extents = x | y << 5 | z << 10 | _CELLS * (self.architecture.partition is not None)
+        extents = x | y << 5 | z << 10 | _CELLS * (self.architecture.partition.levels > 0)
         flags = _FLAG_DOUBLE * self.transform.double
         flags |= sum(_FLAG_MIRRORED_X << axis for axis in self.architecture.mirrored)
         numbers = (*self.transform.centre, self.transform.scale)
@@ -78,7 +77,7 @@ class ShapeCode(SignalCode):
     @classmethod
     def network_of_flags(cls, flags: int) -> dict[str, Any]:
         """Return the arguments of a network that takes 3 numbers, gives 1 and may be mirrored."""
-        return {"in_dim": 3, "out_dim": 1, "mirrored": _mirrored(flags)}
+        return {"partition": Partition.whole(3), "out_dim": 1, "mirrored": _mirrored(flags)}
 
     @classmethod
     def read_fields(

@@ -14,10 +14,8 @@ from doh3d.codec.frame import ByteReader
 from doh3d.codec.quantization import MAX_QUANTIZED, STEP_COUNT, STEPS
 from doh3d.errors import ConfigError
 from doh3d.hypernetwork.architecture import Architecture
+from doh3d.hypernetwork.partition import Box
 from doh3d.limits import MAX_DENSE_FILE_ENTRIES, MAX_LATENTS, MAX_SEED, Limits
-
-# Lowest and highest corner of what cells divide.
-Box = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ class FitConfig:
     quantizer : "qat" or "ptq"
         Quantisation-aware training, or rounding after it.
     architecture : Architecture
-        Where there are to be cells, without its partition at first: `PreparedShape.adapt` and
+        Where there are to be cells, of one cell at first: `PreparedShape.adapt` and
         `PreparedImage.adapt` make it.
     levels : int
         Cuts between the whole domain and a cell: 2^levels cells, 0 to 6.

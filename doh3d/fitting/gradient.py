@@ -16,7 +16,7 @@ import torch
 from doh3d.fitting.losses import Loss
 from doh3d.fitting.workspace import Workspace, prepared
 from doh3d.hypernetwork.architecture import Architecture
-from doh3d.hypernetwork.target import TargetWeights, split_many
+from doh3d.hypernetwork.target import TargetWeights, split_weights
 from doh3d.thread_team import ThreadTeam
 
 # Numbers in the activations of one layer of a tile, on the CPU.
@@ -90,7 +90,7 @@ class TargetBackward:
         self._weights = torch.zeros((parts, count * architecture.weight_count), device=device)
         self._biases = torch.zeros((parts, count, architecture.bias_count), device=device)
         self._split = [
-            split_many(architecture, weights, biases)
+            split_weights(architecture, weights, biases)
             for weights, biases in zip(self._weights, self._biases, strict=True)
         ]
         self._gradient = TargetGradient(

@@ -24,7 +24,7 @@ from doh3d.fitting.schedule import one_cycle
 from doh3d.fitting.signal import Samples
 from doh3d.fitting.size_control import SizeControl
 from doh3d.hypernetwork.projection import Projection
-from doh3d.hypernetwork.target import TargetWeights, target_forward
+from doh3d.hypernetwork.target import target_forward
 from doh3d.thread_team import ThreadTeam
 
 _MAX_GRADIENT_NORM = 1.0
@@ -276,17 +276,15 @@ class Optimisation:
     def _are_sound(self) -> list[bool]:
         """Whether each signal, quantised, tells something of its samples; see `Loss.is_sound`."""
         weights = self.parameters.networks(*self.parameters.rounded(self.config.latent))
-        some = slice(_CHECK_POINTS // self._cells)
+        features = self.pools.features[:, : _CHECK_POINTS // self._cells]
+        networks = [
+            target_forward(self.config.architecture, weights.of_cell(network), own)
+            for network, own in enumerate(features)
+        ]
         sound = []
         for signal in range(self._signals):
             own = slice(signal * self._cells, (signal + 1) * self._cells)
-            outputs = target_forward(
-                self.config.architecture,
-                TargetWeights(
-                    tuple(matrix[own] for matrix in weights.matrices),
-                    tuple(bias[own] for bias in weights.biases),
-                ),
-                self.pools.features[own, some],
-            )
-            sound.append(self._loss.is_sound(outputs, self.pools.values[own, some]))
+            outputs = torch.stack(networks[own])
+            values = self.pools.values[own, : outputs.shape[1]]
+            sound.append(self._loss.is_sound(outputs, values))
         return sound

@@ -17,7 +17,7 @@ from doh3d.fitting.schedule import rounded_count
 from doh3d.fitting.size_control import Numbers, SizeControl
 from doh3d.hypernetwork.decoder import weight_gains
 from doh3d.hypernetwork.projection import Projection, make_projection
-from doh3d.hypernetwork.target import TargetWeights, split_many
+from doh3d.hypernetwork.target import TargetWeights, split_weights
 
 
 class Parameters:
@@ -60,7 +60,6 @@ class Parameters:
     ) -> None:
         self._config, self._signals, self._device = config, signals, device
         architecture = config.architecture
-        self._cell = architecture.of_a_cell
         lead = () if signals == 1 else (signals,)
         if projection is None:
             projection = make_projection(
@@ -122,7 +121,7 @@ class Parameters:
     def networks(self, latents: Rounded, biases: Rounded) -> TargetWeights:
         """Make the weights of K networks."""
         weights = self.projection.project(latents.values).mul_(self.gains)
-        return split_many(self._cell, weights, biases.values.view(-1, self._cell.bias_count))
+        return split_weights(self._config.architecture, weights, biases.values)
 
     def bits(self, latents: Rounded, biases: Rounded) -> torch.Tensor:
         """Mean over the signals of the bits that the rate model expects; 0 without quantisation."""

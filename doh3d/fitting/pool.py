@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from doh3d.errors import ConfigError
 from doh3d.fitting.signal import Samples
 from doh3d.hypernetwork.architecture import Architecture
-from doh3d.hypernetwork.target import encode_points, fold_points, place_in_cell
+from doh3d.hypernetwork.cells import CellOrder, cells_of, place_in_cell
+from doh3d.hypernetwork.target import encode_places, fold_points
 
 # Points encoded at a time.
 _CHUNK = 2**16
@@ -24,7 +24,7 @@ class Pool:
     Attributes
     ----------
     places : C tensors of (N, d) float32
-        Places in the cells, see `place_in_cell`; points where there are none.
+        Places in the cells, see `place_in_cell`.
     values : (C, N, out_dim) float32
     shares : (C,) float32
         What each cell had of all samples; their sum is 1.
@@ -45,22 +45,19 @@ class Pool:
         """
         partition = architecture.partition
         points = fold_points(architecture, torch.from_numpy(samples.points))
-        if partition is None:
-            return cls([points], torch.from_numpy(samples.values)[None], torch.ones(1))
-        cells = partition.cell_of(points.numpy())
-        counts = np.bincount(cells, minlength=partition.cells)
-        if not counts.min():
+        order = CellOrder.of(partition, cells_of(partition, points))
+        by_cell = order.split(points)
+        counts = [len(own) for own in by_cell]
+        if not min(counts):
             raise ConfigError(
                 f"{len(samples)} samples leave one of {partition.cells} cells empty; use more "
                 "samples or fewer cells"
             )
-        order = np.argsort(cells, kind="stable")
-        firsts = np.cumsum(counts) - counts
-        rows = torch.from_numpy(order[firsts[:, None] + np.arange(counts.min())])
+        some, values = slice(min(counts)), order.split(torch.from_numpy(samples.values))
         return cls(
-            [place_in_cell(partition, points[own], cell) for cell, own in enumerate(rows)],
-            torch.from_numpy(samples.values)[rows],
-            torch.from_numpy(counts / counts.sum()).to(torch.float32),
+            [place_in_cell(partition, own[some], cell) for cell, own in enumerate(by_cell)],
+            torch.stack([own[some] for own in values]),
+            (torch.tensor(counts, dtype=torch.float64) / len(samples)).to(torch.float32),
         )
 
 
@@ -94,6 +91,6 @@ class EncodedPools:
         features = torch.empty((len(places), length, cell.encoded_dim), device=device)
         for target, place in zip(features, places, strict=True):
             for rows, part in zip(target.split(_CHUNK), place.split(_CHUNK), strict=True):
-                rows.copy_(encode_points(cell, part.to(device)))
+                rows.copy_(encode_places(cell, part.to(device)))
         values = torch.cat([pool.values[:, :length] for pool in pools]).to(device)
         return cls(features, values, torch.cat([pool.shares for pool in pools]).to(device))

@@ -149,7 +149,7 @@ def _better(
 
 def payload_bits_for(signal: Signal[SignalCode], config: FitConfig, max_bytes: int) -> float:
     """Bits that latent and biases are to take for a file of `max_bytes`."""
-    cuts = config.architecture.cells * (config.architecture.partition is not None)
+    cuts = config.architecture.cells * (config.architecture.partition.levels > 0)
     return 8 * (_AIMED_SHARE * max_bytes - signal.overhead_bytes - cuts)
 
 

@@ -15,6 +15,8 @@ Activation = Literal["relu", "smooth", "sine"]
 # What makes the weights; named here, because the projections themselves need torch.
 ProjectionKind = Literal["hadamard", "dense"]
 
+_SPACE = Partition.whole(3)
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -38,13 +40,14 @@ class Architecture:
         1; sine is sin(omega * u) (SIREN, Sitzmann et al. 2020).
     omega : int
         SIREN's frequency, 1 to 255; 0 without sine.
-    in_dim, out_dim : int
-        Numbers a point and a value: 3 and 1 for occupancy.
+    out_dim : int
+        Numbers a value: 1 for occupancy.
     mirrored : tuple of int
         The mirrored axes, 0 to d - 1, ascending.
-    partition : Partition, optional
+    partition : Partition
         Cells of space that have a network of these layers each. It sees a point by its place in
-        the cell, -1 to 1 along each axis; of mirrored axes |x| is what lies in the cells.
+        the cell, -1 to 1 along each axis; of mirrored axes |x| is what lies in the cells. The
+        default is one cell of three axes.
     """
 
     width: int = 32
@@ -52,10 +55,9 @@ class Architecture:
     octaves: int = 3
     activation: Activation = "relu"
     omega: int = 0
-    in_dim: int = 3
     out_dim: int = 1
     mirrored: tuple[int, ...] = ()
-    partition: Partition | None = None
+    partition: Partition = _SPACE
 
     def __post_init__(self) -> None:
         """Check every range, so that whoever holds an architecture can trust it."""
@@ -71,8 +73,6 @@ class Architecture:
                 f"mirrored axes are {self.mirrored}; they must be ascending, of 0 to "
                 f"{self.in_dim - 1}"
             )
-        if self.partition is not None and len(self.partition.low) != self.in_dim:
-            raise ConfigError(f"the partition must be of {self.in_dim} axes")
         if self.weight_count > MAX_WEIGHTS:
             raise ConfigError(
                 f"the cells' networks have {self.weight_count} weights; at most {MAX_WEIGHTS} are "
@@ -90,14 +90,19 @@ class Architecture:
             )
 
     @property
+    def in_dim(self) -> int:
+        """Numbers a point, d."""
+        return self.partition.dims
+
+    @property
     def cells(self) -> int:
-        """Networks, one for each cell of the partition; 1 without one."""
-        return 1 if self.partition is None else self.partition.cells
+        """Networks, one for each cell of the partition."""
+        return self.partition.cells
 
     @property
     def of_a_cell(self) -> Architecture:
         """One cell's network alone, which takes places in the cell."""
-        return replace(self, partition=None, mirrored=())
+        return replace(self, partition=Partition.whole(self.in_dim), mirrored=())
 
     @property
     def encoded_dim(self) -> int:

@@ -1,60 +1,25 @@
-"""Range analysis: planes between which the target network's logit stays over boxes of space.
-
-A forward pass carries every neuron as ``centre + slopes . t + bends . (2 t^2 - 1) +- error``, t
-in [-1, 1]^3 within the box, each of these terms as if it varied by itself (affine arithmetic:
-de Figueiredo, Stolfi 2004; on neural fields: Sharp and Jacobson, "Spelunking the deep", SIGGRAPH
-2022). It gives each neuron's range, and so lines around its activation. A backward pass
-substitutes these lines from the output down to the point (CROWN: Zhang et al., NeurIPS 2018),
-which keeps errors that cancel from adding up.
-
-The planes hold for the network as it is evaluated, in floating point. An inner product of k
-terms is off by at most (k + 1) u sum |w x|, in units u of rounding. With Z >= |W| |x| + |b| over
-a chunk of boxes, 4 (k + 8) u Z is added to each neuron's error, k the larger side of W. In the
-forward pass this covers the evaluation, the same rounding of centre, slopes and error here, the
-few roundings of an activation, and those of its lines. In the backward pass, times the neuron's
-factor in size, it covers the evaluation, and the roundings of factors times W, b and the lines'
-offsets.
-"""
+"""Planes between which the logit stays over boxes of space: of each the cells that it touches."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
-from torch.nn.functional import embedding_bag, one_hot
 
 from doh3d.hypernetwork.architecture import Architecture
-from doh3d.hypernetwork.relaxation import (
-    AxisPlace,
-    Lines,
-    bent_encoding,
-    mirrored_encoding,
-    relu_lines,
-    sine_lines,
-    smooth_lines,
-)
+from doh3d.hypernetwork.cell_bounds import CellBounds
 from doh3d.hypernetwork.target import TargetWeights
 from doh3d.thread_team import ThreadTeam
 
-# Numbers in a layer of a chunk of boxes: a few arrays of this many stay within the cache.
-_CPU_NUMBERS = 2**16
-_DEVICE_NUMBERS = 2**21
-
-# So many are reduced at once.
-_FEW_ROWS = 64
-
-# Rounding unit of matrix products, which are in full precision wherever bounds are.
-_UNIT = 2.0**-24
-
-# Whoever evaluates a plane in float32 adds four numbers.
-_PLANE_ROUNDING = 2.0**-20
+# By how much a box may miss a cell and still count as touching it, beyond any rounding.
+_TOUCHING = 2.0**-18
 
 
 class LogitBounds:
-    """Bounds of one network's logit over equal boxes that are aligned on a grid.
+    """Bounds of the logit over equal boxes that are aligned on a grid.
 
-    What the first layer makes of a box is a sum of three rows, one for each axis.
+    A box within one cell has that network's planes. One that reaches into several has the lowest
+    number that any of their networks comes down to anywhere in it.
 
     Parameters
     ----------
@@ -65,16 +30,8 @@ class LogitBounds:
         The boxes' centres along each axis, normalised coordinates.
     half_sides : three floats
         Half the boxes' sides.
-    cell : int, optional
-        The cell whose network is bounded, where there is a partition; also over boxes that lie
-        elsewhere.
     team : ThreadTeam, optional
         Who computes.
-
-    Attributes
-    ----------
-    chunk : int
-        Boxes that are bounded at a time.
     """
 
     def __init__(
@@ -83,31 +40,29 @@ class LogitBounds:
         weights: TargetWeights,
         centres: Sequence[torch.Tensor],
         half_sides: Sequence[float],
-        cell: int | None = None,
         team: ThreadTeam | None = None,
     ) -> None:
         self._team = team or ThreadTeam()
-        self._places: list[AxisPlace | None] = [None] * len(centres)
-        if cell is not None:
-            assert architecture.partition is not None
-            weights = weights.of_cell(cell)
-            numbers = zip(
-                architecture.partition.centres[cell].tolist(),
-                architecture.partition.half_sides[cell].tolist(),
-                strict=True,
-            )
-            self._places = [AxisPlace(*pair) for pair in numbers]
-        self._architecture = architecture
-        self._matrices = weights.matrices
-        self._biases = weights.biases
-        self._magnitudes = [matrix.abs().T for matrix in weights.matrices]
-        # Never 0, so that radii are not.
-        self._bias_sizes = [bias.abs() + 1e-30 for bias in weights.biases]
-        self._shares = [4 * (max(matrix.shape) + 8) * _UNIT for matrix in weights.matrices]
-        widest = max(max(matrix.shape) for matrix in weights.matrices)
-        on_cpu = weights.biases[0].device.type == "cpu"
-        self.chunk = max(1, (_CPU_NUMBERS if on_cpu else _DEVICE_NUMBERS) // widest)
-        self._make_tables(centres, half_sides)
+        self._cells = [
+            CellBounds(architecture, weights, centres, half_sides, cell)
+            for cell in range(architecture.cells)
+        ]
+        corners = torch.from_numpy(architecture.partition.corners).to(centres[0].device)
+        low, high = corners.unbind()
+        # Beyond the whole box the outermost cells go on.
+        low = low.masked_fill(low == low.amin(dim=0), -torch.inf)
+        high = high.masked_fill(high == high.amax(dim=0), torch.inf)
+        # (n, cells) for each axis: whether an interval of it reaches into a cell's.
+        self._touching = []
+        for d, (axis, half) in enumerate(zip(centres, half_sides, strict=True)):
+            lowest, highest = axis - half - _TOUCHING, axis + half + _TOUCHING
+            if d in architecture.mirrored:
+                farthest = torch.maximum(lowest.abs(), highest.abs())
+                nearest = torch.minimum(lowest.abs(), highest.abs())
+                lowest = nearest.masked_fill((lowest < 0) & (highest > 0), 0.0)
+                highest = farthest
+            reaches_low = highest.unsqueeze(1) >= low.select(1, d)
+            self._touching.append(reaches_low & (lowest.unsqueeze(1) <= high.select(1, d)))
 
     def planes(self, boxes: torch.Tensor, *, for_signs: bool = False) -> torch.Tensor:
         """Bound the logit from below and from above.
@@ -125,177 +80,39 @@ class LogitBounds:
             Planes p below the logit, and below the negated logit, at every point of each box:
             ``p[0] + p[1:] . t`` with t in [-1, 1]^3 from the box's lowest corner to its highest.
         """
-        chunks = boxes.split(self.chunk) if len(boxes) else ()
-        found = [self._centres.new_zeros(2, 0, 4)] * len(chunks)
+        touching = torch.stack([axis[boxes[:, d]] for d, axis in enumerate(self._touching)]).all(
+            dim=0
+        )
+        shared = (touching.sum(dim=1) > 1).nonzero().squeeze(1)
+        pieces = [
+            (bounds, rows)
+            for cell, bounds in enumerate(self._cells)
+            for rows in touching.select(1, cell).nonzero().squeeze(1).split(bounds.chunk)
+            if len(rows)
+        ]
+        planes = self._touching[0].new_zeros((2, len(boxes), 4), dtype=torch.float32)
+        of_pieces = [planes] * len(pieces)
 
         def bound(_: int, piece: int) -> None:
-            found[piece] = self.of_chunk(chunks[piece], for_signs=for_signs)
+            bounds, rows = pieces[piece]
+            of_pieces[piece] = bounds.planes(boxes.index_select(0, rows), for_signs=for_signs)
 
-        self._team.run(bound, len(chunks))
-        return torch.cat([self._centres.new_zeros(2, 0, 4), *found], dim=1)
-
-    @torch.no_grad()
-    def of_chunk(self, boxes: torch.Tensor, *, for_signs: bool) -> torch.Tensor:
-        """Bound as `planes` does, at once: as many boxes as stay within the cache."""
-        rows = boxes + self._offsets
-        analysis = self._forward(rows)
-        if not for_signs:
-            return self._backward(rows, analysis)
-        level = analysis.lowest.unsqueeze(2)
-        planes = torch.cat([level, level.new_zeros(2, len(rows), 3)], dim=2)
-        open_ = (~(analysis.lowest > 0).any(dim=0)).nonzero().squeeze(1)
-        if len(open_):
-            planes[:, open_] = self._backward(rows[open_], analysis.of_boxes(open_))
+        self._team.run(bound, len(pieces))
+        for (_, rows), of_piece in zip(pieces, of_pieces, strict=True):
+            planes.index_copy_(1, rows, of_piece)
+        if len(shared):
+            lowest = _lowest([rows for _, rows in pieces], of_pieces, len(boxes))
+            planes[:, shared, 0] = lowest[:, shared]
+            planes[:, shared, 1:] = 0.0
         return planes
 
-    def _make_tables(self, centres: Sequence[torch.Tensor], half_sides: Sequence[float]) -> None:
-        """Tables with a row for each centre, one axis after the other.
 
-        Of the features, (n, F), slope, bend and error; of the first layer, (n, m), the same and
-        the centre, in `_curves` all slopes and then all bends.
-        """
-        dims = len(centres)
-        # Feature j depends on axis j mod d alone.
-        first = self._matrices[0]
-        by_axis = first.T.unflatten(0, (-1, dims)).unbind(1)
-        features, layer, sizes = [], [], []
-        for d in range(dims):
-            bend = mirrored_encoding if d in self._architecture.mirrored else bent_encoding
-            bends = bend(self._architecture, centres[d], half_sides[d], self._places[d])
-            size = bends.centre.abs() + bends.slope.abs() + bends.bend.abs() + bends.error
-            size = size.amax(dim=0)
-            sizes.append(size)
-            # The inner products with the features, in the backward pass.
-            error = bends.error + self._shares[0] * size
-            weights = by_axis[d]
-            layer.append(
-                (
-                    bends.centre @ weights,
-                    bends.slope @ weights,
-                    bends.bend @ weights,
-                    error @ weights.abs(),
-                )
-            )
-            own = one_hot(torch.tensor(d, device=first.device), dims).to(first.dtype)
-            features.append(
-                [(part.unsqueeze(2) * own).flatten(1) for part in (bends.slope, bends.bend, error)]
-            )
-        self._feature_slopes, self._feature_bends, self._feature_errors = map(
-            torch.cat, zip(*features, strict=True)
-        )
-        self._centres, slopes, parabolas, self._errors = map(torch.cat, zip(*layer, strict=True))
-        self._curves = torch.cat([slopes, parabolas])
-        self._first_rounding = self._rounding(0, torch.stack(sizes, dim=1).flatten())
-        lengths = [len(axis) for axis in centres]
-        offsets = [sum(lengths[:d]) for d in range(dims)]
-        self._offsets = torch.tensor(offsets, device=first.device)
-        axes = torch.arange(first.shape[1], device=first.device) % dims
-        self._axes = one_hot(axes, dims).to(first.dtype)
-
-    def _forward(self, rows: torch.Tensor) -> _Analysis:
-        first = centre = _summed_rows(self._centres, rows).add_(self._biases[0])
-        # (6, B, m): slopes and bends along each axis.
-        both = torch.cat([rows.T, rows.T + len(self._centres)]).flatten()
-        curves = self._curves.index_select(0, both).reshape(6, *centre.shape)
-        error = _summed_rows(self._errors, rows).add_(self._first_rounding)
-        lines: list[Lines] = []
-        roundings = [self._first_rounding]
-        last = len(self._matrices) - 1
-        for layer in range(1, last + 1):
-            radius = curves.abs().sum(dim=0).add_(error)
-            line = self._lines(centre, radius)
-            # Activations exceed their argument by 1 at most, and lines are within twice their gap.
-            sizes = (centre + radius).clamp_min_(0.0).add_(line.gap, alpha=2.0)
-            lines.append(line)
-            roundings.append(self._rounding(layer, _largest(sizes).add_(1.0)))
-            matrix = self._matrices[layer].T
-            centre = torch.addcmul(line.middle, line.slope, centre)
-            centre = torch.addmm(self._biases[layer], centre, matrix)
-            curves = curves.mul_(line.slope) @ matrix
-            error = torch.addcmul(line.gap, line.slope.abs(), error)
-            error = torch.addmm(roundings[layer], error, self._magnitudes[layer])
-        radius = curves.abs().sum(dim=0).add_(error).squeeze(1)
-        centre = centre.squeeze(1)
-        radius.add_((centre.abs() + radius).mul_(_PLANE_ROUNDING))
-        lowest = torch.stack([centre - radius, -centre - radius])
-        return _Analysis(first, lines, roundings, lowest)
-
-    def _lines(self, centre: torch.Tensor, radius: torch.Tensor) -> Lines:
-        if self._architecture.activation == "relu":
-            return relu_lines(centre, radius)
-        if self._architecture.activation == "smooth":
-            return smooth_lines(centre, radius)
-        return sine_lines(self._architecture.omega, centre, radius)
-
-    def _backward(self, rows: torch.Tensor, analysis: _Analysis) -> torch.Tensor:
-        """(2, B, 4) planes below the logit and its negation.
-
-        Lines are parallel, so the logit is within `error` of one plane.
-        """
-        last = len(self._matrices) - 1
-        # (1, m) and (1,), of every box until the lines come in.
-        factor, offset = self._matrices[last], self._biases[last]
-        error = analysis.roundings[last]
-        for layer in range(last - 1, -1, -1):
-            line = analysis.lines[layer]
-            offset = offset + (factor * line.middle).sum(dim=1)
-            error = error + (factor.abs() * line.gap).sum(dim=1)
-            factor = factor * line.slope
-            error.add_(factor.abs() @ analysis.roundings[layer])
-            if layer:
-                offset.add_(factor @ self._biases[layer])
-            else:
-                offset.add_((factor * analysis.first).sum(dim=1))
-            factor = factor @ self._matrices[layer]
-        error.add_((factor.abs() * _summed_rows(self._feature_errors, rows)).sum(dim=1))
-        bends = (factor * _summed_rows(self._feature_bends, rows)) @ self._axes
-        error.add_(bends.abs().sum(dim=1))
-        slopes = factor.mul_(_summed_rows(self._feature_slopes, rows)) @ self._axes
-        size = (offset.abs() + error).add_(slopes.abs().sum(dim=1))
-        error.add_(size.mul_(_PLANE_ROUNDING))
-        below = torch.cat([(offset - error).unsqueeze(1), slopes], dim=1)
-        above = torch.cat([(-offset - error).unsqueeze(1), -slopes], dim=1)
-        return torch.stack([below, above])
-
-    def _rounding(self, layer: int, largest: torch.Tensor) -> torch.Tensor:
-        """(fan_out,) rounding error of a layer whose inputs are at most (fan_in,) `largest`."""
-        total = torch.addmv(self._bias_sizes[layer], self._magnitudes[layer].T, largest)
-        return total.mul_(self._shares[layer])
-
-
-@dataclass(frozen=True)
-class _Analysis:
-    """What the forward pass leaves of a chunk of B boxes.
-
-    Attributes
-    ----------
-    first : (B, m) float32
-        The first layer before its activation, at the centre.
-    lines : one for each hidden layer
-    roundings : (fan_out,) tensors, one for each layer
-    lowest : (2, B) float32
-        Below the logit and its negation, by the ranges alone.
-    """
-
-    first: torch.Tensor
-    lines: list[Lines]
-    roundings: list[torch.Tensor]
-    lowest: torch.Tensor
-
-    def of_boxes(self, boxes: torch.Tensor) -> _Analysis:
-        """Keep what concerns some of the boxes, by their (M,) numbers."""
-        lines = [line.of_boxes(boxes) for line in self.lines]
-        return _Analysis(self.first[boxes], lines, self.roundings, self.lowest[:, boxes])
-
-
-def _largest(rows: torch.Tensor) -> torch.Tensor:
-    """(m,) maxima of (B, m) rows, by halves: on a CPU torch's own is six times slower."""
-    while len(rows) > _FEW_ROWS:
-        half = (len(rows) + 1) // 2
-        rows = torch.maximum(rows[:half], rows[-half:])
-    return rows.amax(dim=0)
-
-
-def _summed_rows(table: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    """(B, m) sums of the (n, m) table's rows that (B, 3) indices name."""
-    return embedding_bag(rows, table, mode="sum")
+def _lowest(
+    rows: Sequence[torch.Tensor], planes: Sequence[torch.Tensor], count: int
+) -> torch.Tensor:
+    """(2, count) lowest numbers to which any of the (2, B, 4) planes of boxes' rows comes down."""
+    lowest = torch.full((2, count), torch.inf, device=rows[0].device)
+    for own, plane in zip(rows, planes, strict=True):
+        level = plane[:, :, 0] - plane[:, :, 1:].abs().sum(dim=2)
+        lowest[:, own] = torch.minimum(lowest[:, own], level)
+    return lowest

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
-from torch.nn.functional import embedding_bag, one_hot
+from torch.nn.functional import embedding_bag
 
 from doh3d.hypernetwork.architecture import Architecture
-from doh3d.hypernetwork.target import TargetWeights, encode_points, target_forward
+from doh3d.hypernetwork.cells import CellOrder, descend, place_in_cell, take_along
+from doh3d.hypernetwork.target import TargetWeights, encode_places, fold_points, target_forward
 from doh3d.thread_team import ThreadTeam
 
 
@@ -23,8 +23,8 @@ class NodeLogits:
     coordinates : three (n_d,) float32
         The nodes' normalised coordinates along each axis.
     chunk : int
-        Nodes at a time. Matrix products round differently for other numbers of rows, so the
-        last chunk is filled up, and a node's logit does not depend on the others asked for.
+        Nodes of a cell at a time. Matrix products round differently for other numbers of rows, so
+        the last chunk is filled up, and a node's logit does not depend on the others asked for.
     team : ThreadTeam, optional
         Who computes.
     """
@@ -37,100 +37,52 @@ class NodeLogits:
         chunk: int,
         team: ThreadTeam | None = None,
     ) -> None:
-        self._architecture, self._weights, self._chunk = architecture, weights, chunk
+        self._architecture, self._chunk = architecture, chunk
         self._team = team or ThreadTeam()
-        dims = len(coordinates)
-        tables = []
-        for d, axis in enumerate(coordinates):
-            own = one_hot(torch.tensor(d, device=axis.device), dims).to(axis.dtype)
-            encoded = encode_points(architecture, axis.unsqueeze(1) * own)
-            # Feature j depends on axis j mod d alone; the others' zeros add up exactly.
-            tables.append(encoded * own.repeat(1 + 2 * architecture.octaves))
-        self._table = torch.cat(tables)
-        offsets = [sum(len(axis) for axis in coordinates[:d]) for d in range(dims)]
-        self._offsets = torch.tensor(offsets, device=self._table.device)
-
-    def __call__(self, nodes: torch.Tensor) -> torch.Tensor:
-        """(N,) float32 logits of (N, 3) int64 node indices."""
-        chunks = nodes.split(self._chunk) if len(nodes) else ()
-        values = [self._table.new_zeros(0)] * len(chunks)
-
-        def evaluate(_: int, piece: int) -> None:
-            values[piece] = self.of_chunk(chunks[piece])
-
-        self._team.run(evaluate, len(chunks))
-        return torch.cat([self._table.new_zeros(0), *values])
-
-    @torch.no_grad()
-    def of_chunk(self, nodes: torch.Tensor) -> torch.Tensor:
-        """(N,) logits of no more nodes than a chunk has."""
-        filling = nodes.new_zeros(self._chunk - len(nodes), nodes.shape[1])
-        rows = torch.cat([nodes, filling]) + self._offsets
-        features = embedding_bag(rows, self._table, mode="sum")
-        logits = target_forward(self._architecture, self._weights, features)
-        return logits.squeeze(1).narrow(0, 0, len(nodes))
-
-
-class CellNodeLogits:
-    """The same of a network with cells: each node's by the network of its cell.
-
-    Parameters
-    ----------
-    architecture : Architecture
-        With a partition.
-    weights, coordinates, chunk, team
-        As of `NodeLogits`; the chunk is that of one cell.
-    """
-
-    def __init__(
-        self,
-        architecture: Architecture,
-        weights: TargetWeights,
-        coordinates: Sequence[torch.Tensor],
-        chunk: int,
-        team: ThreadTeam | None = None,
-    ) -> None:
+        columns = [axis.unsqueeze(1) for axis in coordinates]
+        # A point for each coordinate, the other axes' being 0.
+        points = fold_points(architecture, torch.block_diag(*columns))
+        own = torch.block_diag(*[torch.ones_like(column) for column in columns])
+        self._coordinates = points.sum(dim=1)
+        lengths = [len(axis) for axis in coordinates]
+        firsts = [sum(lengths[:d]) for d in range(len(lengths))]
+        self._firsts = torch.tensor(firsts, device=points.device)
+        # Feature j depends on axis j mod d alone; the others' zeros add up exactly.
+        mask = own.repeat(1, 1 + 2 * architecture.octaves)
         partition = architecture.partition
-        assert partition is not None
-        self._partition = partition
-        self._chunk = chunk
-        self._team = team or ThreadTeam()
-        folded = [
-            axis.abs() if d in architecture.mirrored else axis for d, axis in enumerate(coordinates)
-        ]
-        self._folded = [axis.cpu().numpy() for axis in folded]
-        self._cells = [
-            NodeLogits(
-                architecture.of_a_cell,
-                weights.of_cell(cell),
-                [
-                    (axis - float(centre)) / float(half)
-                    for axis, centre, half in zip(
-                        folded, partition.centres[cell], partition.half_sides[cell], strict=True
-                    )
-                ],
-                chunk,
-            )
+        self._tables = [
+            encode_places(architecture, place_in_cell(partition, points, cell)) * mask
             for cell in range(partition.cells)
         ]
+        self._layers = [weights.of_cell(cell) for cell in range(partition.cells)]
 
     def __call__(self, nodes: torch.Tensor) -> torch.Tensor:
         """(N,) float32 logits of (N, 3) int64 node indices."""
-        on_host = nodes.cpu().numpy()
-        points = np.stack([axis[on_host[:, d]] for d, axis in enumerate(self._folded)], axis=1)
-        cells = self._partition.cell_of(points)
-        order = np.argsort(cells, kind="stable")
-        ends = np.cumsum(np.bincount(cells, minlength=len(self._cells)))
-        logits = torch.empty(len(nodes), device=nodes.device)
+
+        def coordinates_along(axes: torch.Tensor) -> torch.Tensor:
+            return self._coordinates[self._firsts[axes] + take_along(nodes, axes)]
+
+        partition = self._architecture.partition
+        order = CellOrder.of(partition, descend(partition, nodes, coordinates_along))
         pieces = [
-            (network, torch.from_numpy(rows[first : first + self._chunk]).to(nodes.device))
-            for network, rows in zip(self._cells, np.split(order, ends[:-1]), strict=True)
-            for first in range(0, len(rows), self._chunk)
+            (cell, chunk)
+            for cell, own in enumerate(order.split(nodes))
+            if len(own)
+            for chunk in own.split(self._chunk)
         ]
+        logits = [self._coordinates.new_zeros(0)] * len(pieces)
 
         def evaluate(_: int, piece: int) -> None:
-            network, rows = pieces[piece]
-            logits[rows] = network.of_chunk(nodes[rows])
+            logits[piece] = self._of_chunk(*pieces[piece])
 
         self._team.run(evaluate, len(pieces))
-        return logits
+        return order.restore(torch.cat([self._coordinates.new_zeros(0), *logits]))
+
+    @torch.no_grad()
+    def _of_chunk(self, cell: int, nodes: torch.Tensor) -> torch.Tensor:
+        """(N,) logits of no more nodes than a chunk has, by one cell's network."""
+        filling = nodes.new_zeros(self._chunk - len(nodes), nodes.shape[1])
+        rows = torch.cat([nodes, filling]) + self._firsts
+        features = embedding_bag(rows, self._tables[cell], mode="sum")
+        logits = target_forward(self._architecture, self._layers[cell], features)
+        return logits.squeeze(1).narrow(0, 0, len(nodes))

@@ -1,5 +1,7 @@
 """Where one latent makes many small networks: cells of space, the leaves of a k-d tree. No torch.
 
+`doh3d.hypernetwork.cells` tells points' cells, and where in them they are.
+
 A wide network spends all its weights on every point, though most of them say nothing about the
 part of the shape at hand. Cells with a small network each (as in KiloNeRF: Reiser et al., ICCV
 2021) cost a point a fraction of that, so that a fit sees many times as many samples. Here their
@@ -24,10 +26,15 @@ CUT_STEPS = 64
 # Cuts leave at least this share of a cell on either side.
 _LEAST_SHARE = 0.125
 
+# Lowest and highest corner of what cells divide.
+Box = tuple[tuple[float, ...], tuple[float, ...]]
+
 
 @dataclass(frozen=True)
 class Partition:
     """A box cut in two again and again: a complete k-d tree.
+
+    Without any cut it is [-1, 1]^d, and a point's place in its one cell is the point itself.
 
     Attributes
     ----------
@@ -46,14 +53,19 @@ class Partition:
     def __post_init__(self) -> None:
         """Check the tree's shape and every cut."""
         levels = (len(self.cuts) + 1).bit_length() - 1
-        if len(self.cuts) != 2**levels - 1 or not 1 <= levels <= MAX_LEVELS:
+        if len(self.cuts) != 2**levels - 1 or levels > MAX_LEVELS:
             raise ConfigError(
-                f"the partition has {len(self.cuts)} cuts; it must have 2^levels - 1, of 1 to "
+                f"the partition has {len(self.cuts)} cuts; it must have 2^levels - 1, of 0 to "
                 f"{MAX_LEVELS} levels"
             )
+        if not levels and {*self.low} | {-side for side in self.high} != {-1.0}:
+            raise ConfigError(
+                f"the partition has no cuts, and its box is {self.low} to {self.high}; it must be "
+                "-1 to 1 along each axis"
+            )
         for axis, position in self.cuts:
-            if not 0 <= axis < len(self.low):
-                raise ConfigError(f"a cut's axis is {axis}; it must be 0 to {len(self.low) - 1}")
+            if not 0 <= axis < self.dims:
+                raise ConfigError(f"a cut's axis is {axis}; it must be 0 to {self.dims - 1}")
             if not 1 <= position < CUT_STEPS:
                 raise ConfigError(f"a cut's position is {position}; it must be 1 to 63")
         # Cut at one end over and over, a cell can become thinner than float32 tells.
@@ -61,6 +73,21 @@ class Partition:
         thin = (low >= high).any(axis=1)
         if thin.any():
             raise ConfigError(f"cell {int(thin.argmax())} is too thin: its corners meet in float32")
+
+    @classmethod
+    def whole(cls, dims: int) -> Partition:
+        """One cell, [-1, 1]^d."""
+        return cls((-1.0,) * dims, (1.0,) * dims, ())
+
+    @property
+    def dims(self) -> int:
+        """Axes of the space, d."""
+        return len(self.low)
+
+    @property
+    def box(self) -> Box:
+        """Lowest and highest corner."""
+        return self.low, self.high
 
     @property
     def levels(self) -> int:
@@ -85,14 +112,14 @@ class Partition:
             ]
         return np.array(boxes, dtype=np.float32).swapaxes(0, 1)
 
-    @property
+    @cached_property
     def centres(self) -> npt.NDArray[np.float32]:
         """(cells, d) float32."""
         low, high = self.corners.astype(np.float64)
         middle: npt.NDArray[np.float32] = ((low + high) / 2).astype(np.float32)
         return middle
 
-    @property
+    @cached_property
     def half_sides(self) -> npt.NDArray[np.float32]:
         """(cells, d) float32, above 0."""
         low, high = self.corners.astype(np.float64)
@@ -110,19 +137,6 @@ class Partition:
             found.append(lower[1][axis])
             boxes += [lower, upper]
         return np.array(found, dtype=np.float32)
-
-    def cell_of(self, points: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-        """(N,) cells of (N, d) float32 points: on the upper side where a coordinate is the cut's.
-
-        Beyond the box a point belongs to the cell that the cuts alone tell.
-        """
-        axes = np.array([axis for axis, _ in self.cuts])
-        node = np.zeros(len(points), dtype=np.int64)
-        rows = np.arange(len(points))
-        for _ in range(self.levels):
-            upper = points[rows, axes[node]] >= self.thresholds[node]
-            node = 2 * node + 1 + upper
-        return node - (self.cells - 1)
 
 
 def balanced_partition(
@@ -164,10 +178,10 @@ def balanced_partition(
     return Partition(tuple(low), tuple(high), tuple(cuts))
 
 
-_Box = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
+_Corners = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 
 
-def _halves(box: _Box, axis: int, position: int) -> tuple[_Box, _Box]:
+def _halves(box: _Corners, axis: int, position: int) -> tuple[_Corners, _Corners]:
     low, high = box
     cut = low[axis] + (high[axis] - low[axis]) * (position / CUT_STEPS)
     middle_high, middle_low = high.copy(), low.copy()

@@ -1,7 +1,7 @@
 """Lines between which a nonlinear function stays on an interval.
 
 They turn the target network into a linear map whose error is known, which is what
-`doh3d.hypernetwork.bounds` adds up.
+`doh3d.hypernetwork.cell_bounds` adds up.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def bent_encoding(
     architecture: Architecture,
     centres: torch.Tensor,
     half_side: float,
-    place: AxisPlace | None = None,
+    place: AxisPlace,
 ) -> Bends:
     """Bound one axis' part of the positional encoding over intervals of equal length.
 
@@ -133,21 +133,20 @@ def bent_encoding(
         Where the intervals have their centres.
     half_side : float
         Half their length; t in [-1, 1] runs over it.
-    place : AxisPlace, optional
-        Of the cell whose network it is; by default the coordinate is the axis' own.
+    place : AxisPlace
+        Of the cell whose network it is.
 
     Returns
     -------
     Bends
         Of x, and for each octave of sine and cosine, (n, 1 + 2 L).
     """
-    point_error, reach = _POINT_ERROR, 1.0
-    if place is not None:
-        centres = (centres - place.centre) / place.half_side
-        half_side = half_side / place.half_side
-        # The places of other cells' points, too, are at most 2 / half_side, and a subtraction and
-        # a division more are rounded.
-        point_error, reach = 4 * _POINT_ERROR / place.half_side, 3 / place.half_side
+    centres = (centres - place.centre) / place.half_side
+    half_side = half_side / place.half_side
+    # Places, of other cells' points too, are at most this. A subtraction and a division more are
+    # rounded, unless they change nothing.
+    reach = (1.0 + abs(place.centre)) / place.half_side
+    point_error = (1 if place == AxisPlace(0.0, 1.0) else 4) * _POINT_ERROR / place.half_side
     zero = torch.zeros_like(centres)
     columns = [(centres, zero + half_side, zero, zero + point_error)]
     for octave in range(architecture.octaves):
@@ -182,7 +181,7 @@ def mirrored_encoding(
     architecture: Architecture,
     centres: torch.Tensor,
     half_side: float,
-    place: AxisPlace | None = None,
+    place: AxisPlace,
 ) -> Bends:
     """Bound the encoding of |x| over intervals of equal length; otherwise as `bent_encoding`."""
     bends = bent_encoding(architecture, centres.abs(), half_side, place)

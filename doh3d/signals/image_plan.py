@@ -13,6 +13,7 @@ import numpy as np
 from doh3d.fitting.descent import ITERATIONS_EXPONENT
 from doh3d.fitting.plan import Plan, Preset
 from doh3d.hypernetwork.architecture import Architecture
+from doh3d.hypernetwork.partition import Partition
 from doh3d.limits import MAX_LEVELS
 
 # Bytes of an image's file that are neither latent nor biases.
@@ -77,7 +78,7 @@ def plan_for_image(
         width=4 * round(width / 4),
         depth=_DEPTH,
         octaves=round(octaves),
-        in_dim=2,
+        partition=Partition.whole(2),
         out_dim=channels,
     )
     effort = PRESETS[preset]

@@ -526,7 +526,7 @@ IDENTITY = NormalizingTransform((0.0, 0.0, 0.0), 1.0)
         {"transform": replace(IDENTITY, scale=0.0)},
         {"transform": replace(IDENTITY, scale=1e-300)},
         {"transform": NormalizingTransform((1.7e308, 0.0, 0.0), 1.7e308, double=True)},
-        {"architecture": Architecture(width=3, depth=2, octaves=1, in_dim=2)},
+        {"architecture": Architecture(width=3, depth=2, octaves=1, partition=Partition.whole(2))},
         {"architecture": Architecture(width=3, depth=2, octaves=1, out_dim=2)},
     ],
     ids=repr,

@@ -145,8 +145,7 @@ def assert_same_content(code, parsed):
     assert parsed["width"] == architecture.width
     assert (parsed["omega"] or 0) == architecture.omega
     assert parsed["shapes"] == architecture.layer_shapes
-    partition = architecture.partition
-    assert parsed["cuts"] == ([] if partition is None else list(partition.cuts))
+    assert parsed["cuts"] == list(architecture.partition.cuts)
     assert parsed["seed"] == code.seed
     if isinstance(code, ImageCode):
         assert (parsed["kind"], parsed["channels"]) == ("image", code.channels)
@@ -347,7 +346,6 @@ def test_values_of_images_with_cells_agree(reference, data, seed, grey):
         width=data.draw(st.integers(1, 5)),
         depth=data.draw(st.integers(1, 3)),
         octaves=data.draw(st.integers(0, 3)),
-        in_dim=2,
         out_dim=1 if grey else 3,
         partition=data.draw(partitions(box, st.integers(1, 3), (12, 52))),
     )

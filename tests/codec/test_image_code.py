@@ -36,7 +36,9 @@ def grouped(values, step, family, parameter):
 def image_code(**changes):
     """Five pixels by three, in colour."""
     code = ImageCode(
-        architecture=Architecture(width=3, depth=2, octaves=1, in_dim=2, out_dim=3),
+        architecture=Architecture(
+            width=3, depth=2, octaves=1, partition=Partition.whole(2), out_dim=3
+        ),
         dense_projection=False,
         seed=7,
         latent=grouped([3, -1, 0, 7], 165, Family.LAPLACE, 50),
@@ -93,7 +95,7 @@ def codes(draw):
         width=draw(st.integers(1, 5)),
         depth=draw(st.integers(1, 3)),
         octaves=draw(st.integers(0, 9)),
-        in_dim=2,
+        partition=Partition.whole(2),
         out_dim=draw(st.sampled_from([1, 3])),
     )
     sides = st.integers(1, 12) | st.integers(1, 65536)
@@ -137,7 +139,9 @@ def test_what_is_written_is_read(reference, code):
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_independent_decoder_gives_the_same_weights_and_pixels(reference, channels):
-    architecture = Architecture(width=6, depth=2, octaves=3, in_dim=2, out_dim=channels)
+    architecture = Architecture(
+        width=6, depth=2, octaves=3, partition=Partition.whole(2), out_dim=channels
+    )
     rng = np.random.default_rng(channels)
     latent = rng.integers(-20, 21, 30)
     biases = rng.integers(-9, 10, architecture.bias_count)

@@ -39,12 +39,12 @@ class GridCode(SignalCode):
             raise ConfigError(f"scale is {self.scale}; it must be above 0")
 
     def pack_fields(self):
-        flags = FLAG_SIGNED * self.signed | FLAG_CELLS * (self.architecture.partition is not None)
+        flags = FLAG_SIGNED * self.signed | FLAG_CELLS * (self.architecture.partition.levels > 0)
         return flags, bytes(self.sides), struct.pack("<d", self.scale)
 
     @classmethod
     def network_of_flags(cls, flags):
-        return {"in_dim": 3, "out_dim": 2 if flags & FLAG_SIGNED else 1}
+        return {"out_dim": 2 if flags & FLAG_SIGNED else 1}
 
     @classmethod
     def read_fields(cls, reader, flags, limits):
@@ -60,9 +60,9 @@ def a_third_kind(monkeypatch):
     monkeypatch.setitem(KINDS, GridCode.number, GridCode)
 
 
-def grid_code(*, signed, partition=None):
+def grid_code(*, signed, cuts=()):
     architecture = Architecture(
-        width=2, depth=1, octaves=0, out_dim=1 + signed, partition=partition
+        width=2, depth=1, octaves=0, out_dim=1 + signed, partition=Partition(*BOX, cuts)
     )
     model = SymbolModel(Family.GAUSSIAN, 40)
     return GridCode(
@@ -78,9 +78,9 @@ def grid_code(*, signed, partition=None):
 
 
 @pytest.mark.parametrize("signed", [False, True])
-@pytest.mark.parametrize("cuts", [None, ((1, 20),)])
+@pytest.mark.parametrize("cuts", [(), ((1, 20),)])
 def test_another_kind_is_written_and_read(signed, cuts):
-    code = grid_code(signed=signed, partition=cuts and Partition(*BOX, cuts))
+    code = grid_code(signed=signed, cuts=cuts)
     data = serialize(code)
     # The kind, its dense projection, and its own flags.
     assert data[4] == 0b110 | FLAG_SIGNED * signed | FLAG_CELLS * bool(cuts)

@@ -12,7 +12,7 @@ from doh3d.fitting.batches import ImportanceSampling, SlicesInTurn
 from doh3d.fitting.gradient import TargetBackward
 from doh3d.fitting.losses import LEAST_SQUARED_ERROR, LOSSES
 from doh3d.hypernetwork.architecture import Architecture
-from doh3d.hypernetwork.target import split_many, target_forward
+from doh3d.hypernetwork.target import split_weights, target_forward
 from doh3d.thread_team import ThreadTeam
 
 
@@ -214,10 +214,13 @@ def test_importance_weighs_the_gradient_and_errors_are_lengths_of_residuals(
     importance = torch.rand((2, 30, 1), generator=generator) * 3
     team = ThreadTeam(2)
     backward = TargetBackward(architecture, torch.ones((2, 1)), 30, LOSSES[loss], team)
-    target = split_many(architecture, weights, biases)
+    target = split_weights(architecture, weights, biases)
     found = backward(target, features, values, importance)
     leaf = weights.clone().requires_grad_()
-    outputs = target_forward(architecture, split_many(architecture, leaf, biases), features)
+    networks = split_weights(architecture, leaf, biases)
+    outputs = torch.stack(
+        [target_forward(architecture, networks.of_cell(k), features[k]) for k in range(2)]
+    )
     if loss == "cross-entropy":
         each = binary_cross_entropy_with_logits(outputs, values, reduction="none")
         total = (importance * each).mean(dim=(1, 2)).sum()

@@ -23,7 +23,8 @@ from doh3d.fitting.pool import Pool
 from doh3d.fitting.quantize_fit import quantize_fit
 from doh3d.geometry.sampling import OccupancySamples
 from doh3d.hypernetwork.architecture import Architecture
-from doh3d.hypernetwork.partition import balanced_partition
+from doh3d.hypernetwork.cells import cells_of
+from doh3d.hypernetwork.partition import Partition, balanced_partition
 from doh3d.hypernetwork.target import evaluate_points, split_weights, target_forward
 from doh3d.options import CompressOptions
 from doh3d.signals.shape import PreparedShape, prepare, shape_config
@@ -74,7 +75,7 @@ def test_samples_are_sorted_by_cell_and_keep_their_order(box):
     points = samples.points.copy()
     if architecture.mirrored:
         points[:, 0] = np.abs(points[:, 0])
-    cells = architecture.partition.cell_of(points)
+    cells = cells_of(architecture.partition, torch.from_numpy(points)).numpy()
     counts = np.bincount(cells)
     np.testing.assert_allclose(found.shares.numpy(), counts / 3000, rtol=1e-6)
     partition = architecture.partition
@@ -255,7 +256,7 @@ def test_training_step_and_file_make_the_same_networks():
 def test_a_configuration_and_its_plan():
     config = shape_config(latent=20_000)
     assert config.levels > 2
-    assert config.architecture.partition is None
+    assert config.architecture.partition == Partition.whole(3)
     one, sine = (
         shape_config(latent=20_000, levels=0),
         shape_config(latent=20_000, activation="sine"),

@@ -91,7 +91,6 @@ def test_training_step_and_file_round_alike():
     from doh3d.field import decode_weights
 
     decoded = decode_weights(code, CPU)
-    trained = trained.of_cell(0)
     pairs = zip(trained.matrices + trained.biases, decoded.matrices + decoded.biases, strict=True)
     for ours, theirs in pairs:
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)

@@ -7,7 +7,8 @@ from doh3d.fitting.losses import LEAST_SQUARED_ERROR, LOSSES
 from doh3d.fitting.rate import laplace_bits
 from doh3d.fitting.rounding import Rounded
 from doh3d.hypernetwork.architecture import Architecture
-from doh3d.hypernetwork.target import split_many, split_weights, target_forward
+from doh3d.hypernetwork.partition import Partition
+from doh3d.hypernetwork.target import split_weights, target_forward
 from doh3d.thread_team import ThreadTeam
 
 ALONE = torch.ones((1, 1))
@@ -29,13 +30,11 @@ def test_network_gradient_equals_autograd(architecture):
         biases = torch.randn(architecture.bias_count, generator=generator) / 4
         features = torch.randn((50, architecture.encoded_dim), generator=generator)
         labels = (torch.rand((50, 1), generator=generator) > 0.5).float()
-        found = backward(
-            split_many(architecture, weights, biases[None]), features[None], labels[None]
-        )
+        found = backward(split_weights(architecture, weights, biases), features[None], labels[None])
         weights.requires_grad_()
         biases.requires_grad_()
         target = split_weights(architecture, weights, biases)
-        logits = target_forward(architecture, target, features)
+        logits = target_forward(architecture, target.of_cell(0), features)
         binary_cross_entropy_with_logits(logits, labels).backward()
         torch.testing.assert_close(found.weights, weights.grad)
         torch.testing.assert_close(found.biases[0], biases.grad)
@@ -49,7 +48,7 @@ def test_tiles_and_threads_change_nothing(monkeypatch, cached, loss):
     generator = torch.Generator().manual_seed(0)
     weights = torch.randn(2 * architecture.weight_count, generator=generator) / 4
     biases = torch.randn((2, architecture.bias_count), generator=generator) / 4
-    networks = split_many(architecture, weights, biases)
+    networks = split_weights(architecture, weights, biases)
     features = torch.randn((2, 50, architecture.encoded_dim), generator=generator)
     values = (torch.rand((2, 50, 1), generator=generator) > 0.5).float()
     shares = torch.tensor([[0.3, 0.7]])
@@ -72,7 +71,9 @@ def test_tiles_and_threads_change_nothing(monkeypatch, cached, loss):
 
 @pytest.mark.parametrize("outputs", [1, 3])
 def test_gradient_of_the_logarithm_of_squared_errors_equals_autograd(outputs):
-    architecture = Architecture(width=12, depth=3, octaves=2, in_dim=2, out_dim=outputs)
+    architecture = Architecture(
+        width=12, depth=3, octaves=2, partition=Partition.whole(2), out_dim=outputs
+    )
     generator = torch.Generator().manual_seed(0)
     backward = TargetBackward(architecture, ALONE, 50, LOSSES["log-squared-error"])
     weights = (torch.randn(architecture.weight_count, generator=generator) / 4).requires_grad_()
@@ -80,8 +81,8 @@ def test_gradient_of_the_logarithm_of_squared_errors_equals_autograd(outputs):
     features = torch.randn((50, architecture.encoded_dim), generator=generator)
     values = torch.rand((50, outputs), generator=generator)
     target = split_weights(architecture, weights, biases)
-    found = backward(split_many(architecture, weights, biases[None]), features[None], values[None])
-    error = mse_loss(target_forward(architecture, target, features), values)
+    found = backward(split_weights(architecture, weights, biases), features[None], values[None])
+    error = mse_loss(target_forward(architecture, target.of_cell(0), features), values)
     (error + LEAST_SQUARED_ERROR).log().backward()
     torch.testing.assert_close(found.weights, weights.grad)
     torch.testing.assert_close(found.biases[0], biases.grad)
@@ -90,7 +91,9 @@ def test_gradient_of_the_logarithm_of_squared_errors_equals_autograd(outputs):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_gradients_of_several_signals_are_those_of_their_logarithms(weighted):
     """Two signals of two cells each, which have nothing to do with each other."""
-    architecture = Architecture(width=9, depth=2, octaves=1, in_dim=2, out_dim=3)
+    architecture = Architecture(
+        width=9, depth=2, octaves=1, partition=Partition.whole(2), out_dim=3
+    )
     generator = torch.Generator().manual_seed(0)
     shares = torch.tensor([[0.3, 0.7], [0.6, 0.4]])
     weights = (torch.randn(4 * architecture.weight_count, generator=generator) / 4).requires_grad_()
@@ -100,7 +103,7 @@ def test_gradients_of_several_signals_are_those_of_their_logarithms(weighted):
     values[2:] *= 30
     importance = 3 * torch.rand((4, 50, 1), generator=generator) if weighted else None
     backward = TargetBackward(architecture, shares, 50, LOSSES["log-squared-error"])
-    networks = split_many(architecture, weights, biases)
+    networks = split_weights(architecture, weights, biases)
     found = backward(networks, features, values, importance)
     loss = torch.zeros(())
     for signal in range(2):
@@ -119,11 +122,11 @@ def test_gradients_of_several_signals_are_those_of_their_logarithms(weighted):
 
 
 def test_no_error_at_all_has_no_gradient():
-    architecture = Architecture(width=4, depth=1, octaves=0, in_dim=2)
+    architecture = Architecture(width=4, depth=1, octaves=0, partition=Partition.whole(2))
     backward = TargetBackward(architecture, ALONE, 5, LOSSES["log-squared-error"])
     zeros = torch.zeros(architecture.weight_count), torch.zeros(architecture.bias_count)
     weights, biases = zeros
-    network = split_many(architecture, weights, biases[None])
+    network = split_weights(architecture, weights, biases)
     found = backward(network, torch.ones(1, 5, 2), torch.zeros(1, 5, 1))
     assert not found.weights.any()
     assert not found.biases.any()

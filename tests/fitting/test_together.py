@@ -22,7 +22,7 @@ from doh3d.fitting.resumable import fit_signal
 from doh3d.fitting.together import fit_latents
 from doh3d.geometry.sampling import OccupancySamples
 from doh3d.hypernetwork.architecture import Architecture
-from doh3d.hypernetwork.target import split_many, target_forward
+from doh3d.hypernetwork.target import split_weights, target_forward
 from doh3d.options import CompressOptions
 from doh3d.signals.shape import PreparedShape, prepare
 from doh3d.signals.shape_plan import PRESETS, Preset
@@ -115,10 +115,10 @@ def test_gradients_of_many_networks_equal_autograd(monkeypatch, activation, at_o
         biases = torch.randn((count, architecture.bias_count), generator=generator) / 4
         features = torch.randn((count, batch, architecture.encoded_dim), generator=generator)
         labels = (torch.rand((count, batch, 1), generator=generator) > 0.5).float()
-        found = backward(split_many(architecture, weights, biases), features, labels)
+        found = backward(split_weights(architecture, weights, biases), features, labels)
         weights.requires_grad_()
         biases.requires_grad_()
-        split = split_many(architecture, weights, biases)
+        split = split_weights(architecture, weights, biases)
         for k in range(count):
             logits = target_forward(architecture, split.of_cell(k), features[k])
             torch.testing.assert_close(backward.outputs[k], logits.detach())

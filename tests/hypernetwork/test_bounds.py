@@ -6,15 +6,12 @@ import torch
 
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.bounds import LogitBounds
-from doh3d.hypernetwork.cell_bounds import CellBounds
 from doh3d.hypernetwork.decoder import weight_gains
 from doh3d.hypernetwork.partition import Partition, balanced_partition
 from doh3d.hypernetwork.target import (
     TargetWeights,
-    encode_points,
     evaluate_points,
     split_weights,
-    target_forward,
 )
 
 ARCHITECTURES = [
@@ -70,7 +67,7 @@ def test_no_point_of_a_box_is_beyond_its_planes(architecture, half_side):
         offsets[:200] = offsets[:200].sign()
         offsets[200:300, :, 0] = offsets[200:300, :, 0].sign()
         points = (centres + offsets * torch.tensor(half)).reshape(-1, 3)
-        logits = target_forward(architecture, weights, encode_points(architecture, points))
+        logits = evaluate_points(architecture, weights, points, 10**6)
         below, below_negated = values_of_planes(planes, offsets)
         assert bool((logits.reshape(400, 60) >= below).all())
         assert bool((-logits.reshape(400, 60) >= below_negated).all())
@@ -106,16 +103,20 @@ def test_bounds_allow_for_rounding():
     first = torch.randn(64, 3, generator=generator) * 1e-3
     second = torch.randn(64, 64, generator=generator)
     weights = TargetWeights(
-        (first, second - second.mean(dim=1, keepdim=True), torch.randn(1, 64, generator=generator)),
-        (torch.full((64,), 1e4), torch.full((64,), 1e2), torch.zeros(1)),
+        (
+            first[None],
+            (second - second.mean(dim=1, keepdim=True))[None],
+            torch.randn(1, 1, 64, generator=generator),
+        ),
+        (torch.full((1, 64), 1e4), torch.full((1, 64), 1e2), torch.zeros(1, 1)),
     )
     centres, planes = planes_of_boxes(architecture, weights, [1e-6] * 3)
     exact = TargetWeights(
         tuple(matrix.double() for matrix in weights.matrices),
         tuple(bias.double() for bias in weights.biases),
     )
-    rounded = target_forward(architecture, weights, centres).squeeze(1)
-    true = target_forward(architecture, exact, centres.double()).squeeze(1)
+    rounded = evaluate_points(architecture, weights, centres, 10**6).squeeze(1)
+    true = evaluate_points(architecture, exact, centres.double(), 10**6).squeeze(1)
     assert float((rounded - true).abs().max()) > 1e-3
     for logits in (rounded, true):
         assert bool((planes[0, :, 0] <= logits).all())
@@ -160,7 +161,7 @@ def test_no_point_of_a_box_of_cells_is_beyond_its_planes(architecture, half_side
         boxes = torch.from_numpy(
             np.stack([rng.integers(0, len(axis), 100) for axis in axes], axis=1)
         )
-        planes = CellBounds(own, weights, axes, half).planes(boxes)
+        planes = LogitBounds(own, weights, axes, half).planes(boxes)
         centres = torch.stack([axis[boxes[:, d]] for d, axis in enumerate(axes)], dim=1)
         offsets = torch.from_numpy(rng.uniform(-1, 1, (300, 100, 3)).astype(np.float32))
         offsets[:150] = offsets[:150].sign()
@@ -209,11 +210,15 @@ def test_planes_of_a_box_within_a_cell_are_those_of_its_network():
     # A box in the middle of each cell; as places in their cells all of them are the same.
     axes = [torch.tensor([-0.5, 0.5])] * 3
     boxes = torch.cartesian_prod(*[torch.arange(2)] * 3)
-    planes = CellBounds(architecture, weights, axes, [0.1] * 3).planes(boxes)
+    planes = LogitBounds(architecture, weights, axes, [0.1] * 3).planes(boxes)
     for cell in range(8):
-        alone = LogitBounds(
-            architecture.of_a_cell, weights.of_cell(cell), [torch.zeros(1)] * 3, [0.2] * 3
-        ).planes(torch.zeros((1, 3), dtype=torch.int64))
+        own = TargetWeights(
+            tuple(matrix[cell : cell + 1] for matrix in weights.matrices),
+            tuple(bias[cell : cell + 1] for bias in weights.biases),
+        )
+        alone = LogitBounds(architecture.of_a_cell, own, [torch.zeros(1)] * 3, [0.2] * 3).planes(
+            torch.zeros((1, 3), dtype=torch.int64)
+        )
         torch.testing.assert_close(planes[:, cell], alone[:, 0], rtol=1e-4, atol=1e-5)
 
 
@@ -222,7 +227,7 @@ def test_cells_that_overflow_prove_nothing():
     weights = random_weights(architecture, 0, scale=1e20)
     axes = [torch.linspace(-1, 1, 9)] * 3
     boxes = torch.cartesian_prod(*[torch.arange(9)] * 3)
-    planes = CellBounds(architecture, weights, axes, [0.125] * 3).planes(boxes)
+    planes = LogitBounds(architecture, weights, axes, [0.125] * 3).planes(boxes)
     assert not bool((planes[:, :, 0] > planes[:, :, 1:].abs().sum(dim=2)).any())
 
 
@@ -239,5 +244,5 @@ def test_the_thinnest_cells_are_bounded(cut):
     weights = random_weights(architecture, 0)
     axes = [torch.linspace(-1, 1, 9)] * 3
     boxes = torch.cartesian_prod(*[torch.arange(9)] * 3)
-    planes = CellBounds(architecture, weights, axes, [0.125] * 3).planes(boxes)
+    planes = LogitBounds(architecture, weights, axes, [0.125] * 3).planes(boxes)
     assert bool(torch.isfinite(planes).all())

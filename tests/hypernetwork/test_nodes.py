@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from doh3d.hypernetwork.architecture import Architecture
-from doh3d.hypernetwork.nodes import CellNodeLogits, NodeLogits
+from doh3d.hypernetwork.nodes import NodeLogits
 from doh3d.hypernetwork.partition import Partition
 from doh3d.hypernetwork.target import (
-    encode_points,
+    encode_places,
     evaluate_points,
+    fold_points,
     split_weights,
     target_forward,
 )
@@ -42,8 +43,10 @@ def test_nodes_have_the_logits_of_their_points_to_the_bit(architecture):
     points = torch.stack([axis[nodes[:, d]] for d, axis in enumerate(axes)], dim=1)
     expected = torch.cat(
         [
-            target_forward(architecture, weights, encode_points(architecture, chunk)).squeeze(1)
-            for chunk in points.split(CHUNK)
+            target_forward(
+                architecture, weights.of_cell(0), encode_places(architecture, chunk)
+            ).squeeze(1)
+            for chunk in fold_points(architecture, points).split(CHUNK)
         ]
     )
     logits = NodeLogits(architecture, weights, axes, CHUNK)
@@ -85,7 +88,7 @@ def test_nodes_of_cells_have_the_logits_of_their_points(architecture, levels):
     nodes = torch.from_numpy(np.stack([rng.integers(0, len(axis), 4096) for axis in axes], axis=1))
     points = torch.stack([axis[nodes[:, d]] for d, axis in enumerate(axes)], dim=1)
     expected = evaluate_points(architecture, weights, points, 64).squeeze(1)
-    logits = CellNodeLogits(architecture, weights, axes, 64)
+    logits = NodeLogits(architecture, weights, axes, 64)
     found = logits(nodes)
     # Not to the bit: chunks of points are as long as their cells leave them.
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)

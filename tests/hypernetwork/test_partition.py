@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
+import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from doh3d.errors import ConfigError
+from doh3d.hypernetwork import cells as torch_cells
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.partition import Partition, balanced_partition
 
@@ -32,6 +34,10 @@ def partitions(draw, max_levels=6):
         raise
 
 
+def cells_of(partition, points):
+    return torch_cells.cells_of(partition, torch.from_numpy(points)).numpy()
+
+
 def points_in(partition, seed, count=200):
     """Points all over the box, on cuts, and beside them by one unit in the last place."""
     rng = np.random.default_rng(seed)
@@ -46,7 +52,7 @@ def points_in(partition, seed, count=200):
 @given(partition=partitions(), seed=st.integers(0, 2**32 - 1))
 def test_every_point_is_in_one_cell_whose_corners_hold_it(partition, seed):
     points = points_in(partition, seed)
-    cells = partition.cell_of(points)
+    cells = cells_of(partition, points)
     low, high = partition.corners
     # The box's own upper faces belong to the cells that they bound.
     closed = high == np.array(partition.high, np.float32)
@@ -77,7 +83,7 @@ def test_points_beyond_the_box_are_in_the_cell_of_the_nearest_point_in_it(partit
     points = rng.uniform(-3, 3, (100, len(partition.low))).astype(np.float32)
     low, high = (np.array(corner, np.float32) for corner in (partition.low, partition.high))
     nearest = np.clip(points, low, high)
-    assert np.array_equal(partition.cell_of(points), partition.cell_of(nearest))
+    assert np.array_equal(cells_of(partition, points), cells_of(partition, nearest))
 
 
 def test_a_known_tree():
@@ -91,7 +97,7 @@ def test_a_known_tree():
         [[-0.6, -0.1, 0], [-0.6, 0, 0], [-0.5, 0, -1], [-0.5, 0, 0], [2, 2, -2], [-2, -2, 2]],
         np.float32,
     )
-    assert partition.cell_of(points).tolist() == [0, 1, 2, 3, 2, 0]
+    assert cells_of(partition, points).tolist() == [0, 1, 2, 3, 2, 0]
     assert partition.centres[2].tolist() == [0.25, 0, -1 + 1 / 64]
     assert partition.half_sides[2].tolist() == [0.75, 1, 1 / 64]
 
@@ -102,7 +108,7 @@ def test_a_point_on_a_cut_is_on_the_upper_side_as_float32_has_it():
     # In double precision the point would be below it.
     assert float(cut) < 1 / 3 * (5 / 64)
     points = np.array([[np.nextafter(cut, np.float32(0))], [cut]])
-    assert partition.cell_of(points).tolist() == [0, 1]
+    assert cells_of(partition, points).tolist() == [0, 1]
 
 
 @given(
@@ -117,7 +123,7 @@ def test_cells_are_balanced(box, levels, seed):
     points = low + (high - low) * rng.random((4096, len(low))) ** 1.5
     partition = balanced_partition(*box, points, levels)
     assert (partition.low, partition.high, partition.levels) == (*box, levels)
-    counts = np.bincount(partition.cell_of(points.astype(np.float32)), minlength=2**levels)
+    counts = np.bincount(cells_of(partition, points.astype(np.float32)), minlength=2**levels)
     mean = 4096 / 2**levels
     # A cut misses the median by up to half a step of 64, which of the densest part is a few percent
     # of the points, level after level.
@@ -147,8 +153,7 @@ def test_cells_at_a_crowd_keep_an_eighth_of_what_is_cut():
 @pytest.mark.parametrize(
     ("cuts", "message"),
     [
-        ((), r"has 0 cuts; it must have 2\^levels - 1, of 1 to 6 levels"),
-        (((0, 32),) * 2, "has 2 cuts"),
+        (((0, 32),) * 2, r"has 2 cuts; it must have 2\^levels - 1, of 0 to 6 levels"),
         (((0, 32),) * 127, "has 127 cuts"),
         (((3, 32),), "a cut's axis is 3; it must be 0 to 2"),
         (((-1, 32),), "a cut's axis is -1"),
@@ -160,6 +165,23 @@ def test_cells_at_a_crowd_keep_an_eighth_of_what_is_cut():
 def test_other_trees_are_refused(cuts, message):
     with pytest.raises(ConfigError, match=message):
         Partition(*UNIT, cuts)
+
+
+def test_space_without_cuts_is_one_cell_and_places_in_it_are_points():
+    for dims in (2, 3):
+        whole = Partition.whole(dims)
+        assert (whole.levels, whole.cells, whole.dims) == (0, 1, dims)
+        points = np.random.default_rng(0).uniform(-3, 3, (100, dims)).astype(np.float32)
+        points[:3] = [[-0.0], [1e-45], [-1e30]]
+        places = torch_cells.place_in_cell(whole, torch.from_numpy(points), 0).numpy()
+        assert np.array_equal(places.view(np.uint32), points.view(np.uint32))
+        assert not cells_of(whole, points).any()
+
+
+@pytest.mark.parametrize("box", [((-1.0, -0.5), (1.0, 0.5)), ((0.0, -1.0), (1.0, 1.0))])
+def test_cells_without_cuts_are_of_no_other_box(box):
+    with pytest.raises(ConfigError, match=r"no cuts, and its box is .*; it must be -1 to 1"):
+        Partition(*box, ())
 
 
 def test_thin_cells_at_the_origin_are_told_apart():
@@ -182,7 +204,5 @@ def test_an_architecture_with_cells():
     assert architecture.layer_gains == one.layer_gains
     assert architecture.evaluation_cost == one.weight_count
     assert architecture.of_a_cell == Architecture(width=10, depth=2, octaves=1)
-    with pytest.raises(ConfigError, match="the partition must be of 2 axes"):
-        Architecture(in_dim=2, partition=partition)
     with pytest.raises(ConfigError, match="have 3678208 weights; at most 941568 are allowed"):
         Architecture(width=256, depth=8, octaves=0, partition=partition)

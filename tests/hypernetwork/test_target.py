@@ -6,7 +6,7 @@ import torch
 
 from doh3d.errors import ConfigError
 from doh3d.hypernetwork.architecture import Architecture
-from doh3d.hypernetwork.target import encode_points, split_weights, target_forward
+from doh3d.hypernetwork.target import encode_places, fold_points, split_weights, target_forward
 
 
 def slow_forward(architecture, flat, biases, point):
@@ -55,9 +55,8 @@ def test_forward_equals_a_network_written_out(architecture):
     biases = rng.normal(size=architecture.bias_count)
     points = rng.uniform(-1, 1, (20, 3))
     weights = split_weights(architecture, torch.from_numpy(flat), torch.from_numpy(biases))
-    logits = target_forward(
-        architecture, weights, encode_points(architecture, torch.from_numpy(points))
-    )
+    places = fold_points(architecture, torch.from_numpy(points))
+    logits = target_forward(architecture, weights.of_cell(0), encode_places(architecture, places))
     expected = [slow_forward(architecture, flat, biases, point) for point in points]
     np.testing.assert_allclose(logits.numpy(), expected, rtol=1e-9)
 

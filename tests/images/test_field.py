@@ -7,6 +7,7 @@ from doh3d.codec.image_code import ImageCode
 from doh3d.codec.signal_code import ParameterGroup
 from doh3d.errors import ConfigError
 from doh3d.hypernetwork.architecture import Architecture
+from doh3d.hypernetwork.partition import Partition
 from doh3d.hypernetwork.target import TargetWeights
 from doh3d.images.field import (
     ImageField,
@@ -18,7 +19,9 @@ from doh3d.images.field import (
 
 def plain_field(width, height, channels=3):
     """A field whose every value is 0, to put other weights into."""
-    architecture = Architecture(width=2, depth=1, octaves=0, in_dim=2, out_dim=channels)
+    architecture = Architecture(
+        width=2, depth=1, octaves=0, partition=Partition.whole(2), out_dim=channels
+    )
     zeros = np.zeros(architecture.bias_count, np.int64)
     group = ParameterGroup(zeros, 100, choose_model(zeros))
     code = ImageCode(
@@ -37,8 +40,8 @@ def test_a_known_network_gives_known_pixels():
     field = plain_field(4, 2, channels=1)
     # relu(x) - relu(-x) is x itself.
     field.weights = TargetWeights(
-        (torch.tensor([[1.0, 0.0], [-1.0, 0.0]]), torch.tensor([[1.0, -1.0]])),
-        (torch.zeros(2), torch.zeros(1)),
+        (torch.tensor([[[1.0, 0.0], [-1.0, 0.0]]]), torch.tensor([[[1.0, -1.0]]])),
+        (torch.zeros(1, 2), torch.zeros(1, 1)),
     )
     expected = np.rint(127.5 + 127.5 * np.array([-0.75, -0.25, 0.25, 0.75]))
     assert field.pixels()[:, :, 0].tolist() == [expected.tolist()] * 2

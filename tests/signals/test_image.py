@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import doh3d
@@ -12,6 +13,7 @@ from doh3d.api.compress import compress_image
 from doh3d.errors import ConfigError, ImageError, TargetError
 from doh3d.evaluation.image import psnr
 from doh3d.fitting.plan import Preset
+from doh3d.hypernetwork.cells import cells_of
 from doh3d.images.field import pixel_points, pixels_to_values
 from doh3d.limits import DEFAULT_LIMITS
 from doh3d.options import MAX_BYTES, MIN_BYTES
@@ -109,7 +111,7 @@ def test_every_cell_has_pixels(width, height, levels):
     assert adapted.architecture.cells == 2**levels
     if levels:
         points = pixel_points(width, height, np.arange(width * height))
-        cells = adapted.architecture.partition.cell_of(points)
+        cells = cells_of(adapted.architecture.partition, torch.from_numpy(points))
         assert set(cells.tolist()) == set(range(2**levels))
     assert prepared.adapt(dataclasses.replace(config, levels=0)) == dataclasses.replace(
         config, levels=0
