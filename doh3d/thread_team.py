@@ -1,4 +1,4 @@
-"""Threads that share the pieces of a step's work."""
+"""Threads that share the tasks of a step's work."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MOST_THREADS = 4
 class ThreadTeam:
     """The calling thread and its helpers.
 
-    Each takes the next piece when it has done with one, so that a core that other processes keep
+    Each takes the next task when it has done with one, so that a core that other processes keep
     busy holds nobody up. Unlike OpenMP's threads none waits actively.
 
     Parameters
@@ -33,13 +33,13 @@ class ThreadTeam:
         )
 
     def run(self, work: Callable[[int, int], None], count: int) -> None:
-        """Call ``work(thread, piece)`` for `count` pieces, with threads numbered from 0."""
-        pieces = iter(range(count))
+        """Call ``work(thread, task)`` for `count` tasks, with threads numbered from 0."""
+        tasks = iter(range(count))
 
         def take(thread: int) -> None:
             # What the last call of `next` gives away is whole: the interpreter's lock sees to it.
-            for piece in pieces:
-                work(thread, piece)
+            for task in tasks:
+                work(thread, task)
 
         helping = []
         if self._helpers is not None:
@@ -49,7 +49,7 @@ class ThreadTeam:
             take(0)
         finally:
             # Whatever happened here, nobody works on the buffers after this.
-            for _ in pieces:
+            for _ in tasks:
                 pass
             wait(helping)
         for one in helping:

@@ -29,7 +29,7 @@ from doh3d.geometry.lattice import Lattice, index_grid
 from doh3d.geometry.sampling import OccupancySamples
 from doh3d.geometry.transform import NormalizingTransform
 from doh3d.hypernetwork.architecture import Architecture
-from doh3d.hypernetwork.target import encode_places, fold_points, target_forward
+from doh3d.hypernetwork.target import encode_coordinates, fold_points, target_forward
 
 
 def sample_directly(
@@ -54,7 +54,7 @@ def query_at_once(field: OccupancyField, points: np.ndarray) -> np.ndarray:
     code = field.code
     weights = decode_weights(code, torch.device("cpu"))
     normalized = torch.from_numpy(code.transform.to_normalized(points).astype(np.float32))
-    features = encode_places(code.architecture, fold_points(code.architecture, normalized))
+    features = encode_coordinates(code.architecture, fold_points(code.architecture, normalized))
     return target_forward(code.architecture, weights.of_cell(0), features)[:, 0].numpy()
 
 

@@ -10,8 +10,8 @@ import torch
 from doh3d.errors import ConfigError
 from doh3d.fitting.signal import Samples
 from doh3d.hypernetwork.architecture import Architecture
-from doh3d.hypernetwork.cells import CellOrder, cells_of, place_in_cell
-from doh3d.hypernetwork.target import encode_places, fold_points
+from doh3d.hypernetwork.cells import CellOrder, cells_of, to_cell_coordinates
+from doh3d.hypernetwork.target import encode_coordinates, fold_points
 
 # Points encoded at a time.
 _CHUNK = 2**16
@@ -23,14 +23,14 @@ class Pool:
 
     Attributes
     ----------
-    places : C tensors of (N, d) float32
-        Places in the cells, see `place_in_cell`.
+    coordinates : C tensors of (N, d) float32
+        In the cells, see `to_cell_coordinates`.
     values : (C, N, out_dim) float32
     shares : (C,) float32
         What each cell had of all samples; their sum is 1.
     """
 
-    places: list[torch.Tensor]
+    coordinates: list[torch.Tensor]
     values: torch.Tensor
     shares: torch.Tensor
 
@@ -55,7 +55,7 @@ class Pool:
             )
         some, values = slice(min(counts)), order.split(torch.from_numpy(samples.values))
         return cls(
-            [place_in_cell(partition, own[some], cell) for cell, own in enumerate(by_cell)],
+            [to_cell_coordinates(partition, own[some], cell) for cell, own in enumerate(by_cell)],
             torch.stack([own[some] for own in values]),
             (torch.tensor(counts, dtype=torch.float64) / len(samples)).to(torch.float32),
         )
@@ -87,10 +87,10 @@ class EncodedPools:
             Of each network.
         """
         length = min(pool.values.shape[1] for pool in pools)
-        places = [place[:length] for pool in pools for place in pool.places]
-        features = torch.empty((len(places), length, cell.encoded_dim), device=device)
-        for target, place in zip(features, places, strict=True):
-            for rows, part in zip(target.split(_CHUNK), place.split(_CHUNK), strict=True):
-                rows.copy_(encode_places(cell, part.to(device)))
+        coordinates = [own[:length] for pool in pools for own in pool.coordinates]
+        features = torch.empty((len(coordinates), length, cell.encoded_dim), device=device)
+        for target, own in zip(features, coordinates, strict=True):
+            for rows, part in zip(target.split(_CHUNK), own.split(_CHUNK), strict=True):
+                rows.copy_(encode_coordinates(cell, part.to(device)))
         values = torch.cat([pool.values[:, :length] for pool in pools]).to(device)
         return cls(features, values, torch.cat([pool.shares for pool in pools]).to(device))

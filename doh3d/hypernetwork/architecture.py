@@ -45,9 +45,9 @@ class Architecture:
     mirrored : tuple of int
         The mirrored axes, 0 to d - 1, ascending.
     partition : Partition
-        Cells of space that have a network of these layers each. It sees a point by its place in
-        the cell, -1 to 1 along each axis; of mirrored axes |x| is what lies in the cells. The
-        default is one cell of three axes.
+        Cells of space that have a network of these layers each. It sees a point by its
+        coordinates in the cell, -1 to 1 along each axis; of mirrored axes |x| is what lies in the
+        cells. The default is one cell of three axes.
     """
 
     width: int = 32

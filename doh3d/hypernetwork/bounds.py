@@ -84,24 +84,24 @@ class LogitBounds:
             dim=0
         )
         shared = (touching.sum(dim=1) > 1).nonzero().squeeze(1)
-        pieces = [
+        tasks = [
             (bounds, rows)
             for cell, bounds in enumerate(self._cells)
             for rows in touching.select(1, cell).nonzero().squeeze(1).split(bounds.chunk)
             if len(rows)
         ]
         planes = self._touching[0].new_zeros((2, len(boxes), 4), dtype=torch.float32)
-        of_pieces = [planes] * len(pieces)
+        of_tasks = [planes] * len(tasks)
 
-        def bound(_: int, piece: int) -> None:
-            bounds, rows = pieces[piece]
-            of_pieces[piece] = bounds.planes(boxes.index_select(0, rows), for_signs=for_signs)
+        def bound(_: int, task: int) -> None:
+            bounds, rows = tasks[task]
+            of_tasks[task] = bounds.planes(boxes.index_select(0, rows), for_signs=for_signs)
 
-        self._team.run(bound, len(pieces))
-        for (_, rows), of_piece in zip(pieces, of_pieces, strict=True):
-            planes.index_copy_(1, rows, of_piece)
+        self._team.run(bound, len(tasks))
+        for (_, rows), of_task in zip(tasks, of_tasks, strict=True):
+            planes.index_copy_(1, rows, of_task)
         if len(shared):
-            lowest = _lowest([rows for _, rows in pieces], of_pieces, len(boxes))
+            lowest = _lowest([rows for _, rows in tasks], of_tasks, len(boxes))
             planes[:, shared, 0] = lowest[:, shared]
             planes[:, shared, 1:] = 0.0
         return planes

@@ -26,7 +26,7 @@ from torch.nn.functional import embedding_bag, one_hot
 
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.relaxation import (
-    AxisPlace,
+    CellAxis,
     Lines,
     bent_encoding,
     mirrored_encoding,
@@ -78,7 +78,7 @@ class CellBounds:
     ) -> None:
         partition, layers = architecture.partition, weights.of_cell(cell)
         numbers = partition.centres[cell].tolist(), partition.half_sides[cell].tolist()
-        self._places = [AxisPlace(*pair) for pair in zip(*numbers, strict=True)]
+        self._cell_axes = [CellAxis(*pair) for pair in zip(*numbers, strict=True)]
         self._architecture = architecture
         self._matrices = [matrix for matrix, _ in layers]
         self._biases = [bias for _, bias in layers]
@@ -118,7 +118,7 @@ class CellBounds:
         features, layer, sizes = [], [], []
         for d in range(dims):
             bend = mirrored_encoding if d in self._architecture.mirrored else bent_encoding
-            bends = bend(self._architecture, centres[d], half_sides[d], self._places[d])
+            bends = bend(self._architecture, centres[d], half_sides[d], self._cell_axes[d])
             size = bends.centre.abs() + bends.slope.abs() + bends.bend.abs() + bends.error
             size = size.amax(dim=0)
             sizes.append(size)

@@ -75,7 +75,7 @@ class CellOrder:
         return torch.empty_like(rows).index_copy(0, self.order, rows)
 
 
-def place_in_cell(partition: Partition, points: torch.Tensor, cell: int) -> torch.Tensor:
-    """Places of folded (N, d) points in a cell, whose corners are at -1 and 1."""
+def to_cell_coordinates(partition: Partition, points: torch.Tensor, cell: int) -> torch.Tensor:
+    """Coordinates of folded (N, d) points in a cell, whose corners are at -1 and 1."""
     centre = torch.from_numpy(partition.centres[cell]).to(points.device)
     return (points - centre) / torch.from_numpy(partition.half_sides[cell]).to(points.device)

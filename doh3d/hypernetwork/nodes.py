@@ -8,8 +8,8 @@ import torch
 from torch.nn.functional import embedding_bag
 
 from doh3d.hypernetwork.architecture import Architecture
-from doh3d.hypernetwork.cells import CellOrder, descend, place_in_cell, take_along
-from doh3d.hypernetwork.target import TargetWeights, encode_places, fold_points, target_forward
+from doh3d.hypernetwork.cells import CellOrder, descend, take_along, to_cell_coordinates
+from doh3d.hypernetwork.target import TargetWeights, encode_coordinates, fold_points, target_forward
 from doh3d.thread_team import ThreadTeam
 
 
@@ -51,7 +51,7 @@ class NodeLogits:
         mask = own.repeat(1, 1 + 2 * architecture.octaves)
         partition = architecture.partition
         self._tables = [
-            encode_places(architecture, place_in_cell(partition, points, cell)) * mask
+            encode_coordinates(architecture, to_cell_coordinates(partition, points, cell)) * mask
             for cell in range(partition.cells)
         ]
         self._layers = [weights.of_cell(cell) for cell in range(partition.cells)]
@@ -64,18 +64,18 @@ class NodeLogits:
 
         partition = self._architecture.partition
         order = CellOrder.of(partition, descend(partition, nodes, coordinates_along))
-        pieces = [
+        tasks = [
             (cell, chunk)
             for cell, own in enumerate(order.split(nodes))
             if len(own)
             for chunk in own.split(self._chunk)
         ]
-        logits = [self._coordinates.new_zeros(0)] * len(pieces)
+        logits = [self._coordinates.new_zeros(0)] * len(tasks)
 
-        def evaluate(_: int, piece: int) -> None:
-            logits[piece] = self._of_chunk(*pieces[piece])
+        def evaluate(_: int, task: int) -> None:
+            logits[task] = self._of_chunk(*tasks[task])
 
-        self._team.run(evaluate, len(pieces))
+        self._team.run(evaluate, len(tasks))
         return order.restore(torch.cat([self._coordinates.new_zeros(0), *logits]))
 
     @torch.no_grad()

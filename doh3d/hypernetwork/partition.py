@@ -34,7 +34,7 @@ Box = tuple[tuple[float, ...], tuple[float, ...]]
 class Partition:
     """A box cut in two again and again: a complete k-d tree.
 
-    Without any cut it is [-1, 1]^d, and a point's place in its one cell is the point itself.
+    Without any cut it is [-1, 1]^d, and a point's coordinates in its one cell are its own.
 
     Attributes
     ----------

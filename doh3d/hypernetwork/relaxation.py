@@ -108,7 +108,7 @@ class Bends:
 
 
 @dataclass(frozen=True)
-class AxisPlace:
+class CellAxis:
     """Where a network's coordinate of an axis is -1 and 1: at ``centre -+ half_side``."""
 
     centre: float
@@ -119,7 +119,7 @@ def bent_encoding(
     architecture: Architecture,
     centres: torch.Tensor,
     half_side: float,
-    place: AxisPlace,
+    cell: CellAxis,
 ) -> Bends:
     """Bound one axis' part of the positional encoding over intervals of equal length.
 
@@ -133,7 +133,7 @@ def bent_encoding(
         Where the intervals have their centres.
     half_side : float
         Half their length; t in [-1, 1] runs over it.
-    place : AxisPlace
+    cell : CellAxis
         Of the cell whose network it is.
 
     Returns
@@ -141,12 +141,12 @@ def bent_encoding(
     Bends
         Of x, and for each octave of sine and cosine, (n, 1 + 2 L).
     """
-    centres = (centres - place.centre) / place.half_side
-    half_side = half_side / place.half_side
-    # Places, of other cells' points too, are at most this. A subtraction and a division more are
-    # rounded, unless they change nothing.
-    reach = (1.0 + abs(place.centre)) / place.half_side
-    point_error = (1 if place == AxisPlace(0.0, 1.0) else 4) * _POINT_ERROR / place.half_side
+    centres = (centres - cell.centre) / cell.half_side
+    half_side = half_side / cell.half_side
+    # Coordinates, of other cells' points too, are at most this. A subtraction and a division more
+    # are rounded, unless they change nothing.
+    reach = (1.0 + abs(cell.centre)) / cell.half_side
+    point_error = (1 if cell == CellAxis(0.0, 1.0) else 4) * _POINT_ERROR / cell.half_side
     zero = torch.zeros_like(centres)
     columns = [(centres, zero + half_side, zero, zero + point_error)]
     for octave in range(architecture.octaves):
@@ -181,16 +181,16 @@ def mirrored_encoding(
     architecture: Architecture,
     centres: torch.Tensor,
     half_side: float,
-    place: AxisPlace,
+    cell: CellAxis,
 ) -> Bends:
     """Bound the encoding of |x| over intervals of equal length; otherwise as `bent_encoding`."""
-    bends = bent_encoding(architecture, centres.abs(), half_side, place)
+    bends = bent_encoding(architecture, centres.abs(), half_side, cell)
     bends.slope.mul_(torch.where(centres < 0, -1.0, 1.0).unsqueeze(1))
     # On an interval around 0, two at the most, |x| is no smooth function of t.
     around = centres.abs() < half_side + _POINT_ERROR
     for index in around.nonzero().flatten().tolist():
         half = 0.5 * (float(centres[index].abs()) + half_side + _POINT_ERROR)
-        whole = bent_encoding(architecture, centres.new_full((1,), half), half, place)
+        whole = bent_encoding(architecture, centres.new_full((1,), half), half, cell)
         bends.centre[index] = whole.centre[0]
         bends.error[index] = whole.error[0] + whole.slope[0].abs() + whole.bend[0].abs()
         bends.slope[index] = bends.bend[index] = 0.0

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from doh3d.hypernetwork.architecture import Architecture
-from doh3d.hypernetwork.cells import CellOrder, cells_of, place_in_cell
+from doh3d.hypernetwork.cells import CellOrder, cells_of, to_cell_coordinates
 
 # A layer's (fan_out, fan_in) matrix and (fan_out,) biases.
 Layer = tuple[torch.Tensor, torch.Tensor]
@@ -68,15 +68,15 @@ def fold_points(architecture: Architecture, points: torch.Tensor) -> torch.Tenso
     return points
 
 
-def encode_places(architecture: Architecture, places: torch.Tensor) -> torch.Tensor:
-    """Encode (N, d) places in a cell, see `place_in_cell`, as (N, d (1 + 2 L)) features.
+def encode_coordinates(architecture: Architecture, coordinates: torch.Tensor) -> torch.Tensor:
+    """Encode (N, d) coordinates in a cell, see `to_cell_coordinates`, as (N, d (1 + 2 L)) features.
 
     The features are grouped as in `Architecture`: x, then for each octave sine and cosine.
     (Positional encoding as in Mildenhall et al., NeRF, ECCV 2020, with x itself.)
     """
-    features = [places]
+    features = [coordinates]
     for octave in range(architecture.octaves):
-        angle = places * (math.pi * 2**octave)
+        angle = coordinates * (math.pi * 2**octave)
         features += [torch.sin(angle), torch.cos(angle)]
     return torch.cat(features, dim=1)
 
@@ -124,6 +124,6 @@ def evaluate_points(
     for cell, own in enumerate(order.split(points)):
         layers = weights.of_cell(cell)
         for some in own.split(chunk):
-            features = encode_places(architecture, place_in_cell(partition, some, cell))
+            features = encode_coordinates(architecture, to_cell_coordinates(partition, some, cell))
             parts.append(target_forward(architecture, layers, features))
     return order.restore(torch.cat(parts))

@@ -79,11 +79,11 @@ def test_samples_are_sorted_by_cell_and_keep_their_order(box):
     counts = np.bincount(cells)
     np.testing.assert_allclose(found.shares.numpy(), counts / 3000, rtol=1e-6)
     partition = architecture.partition
-    for cell, places in enumerate(found.places):
+    for cell, coordinates in enumerate(found.coordinates):
         own = np.flatnonzero(cells == cell)[: counts.min()]
         wanted = (points[own] - partition.centres[cell]) / partition.half_sides[cell]
-        np.testing.assert_allclose(places.numpy(), wanted, rtol=1e-6)
-        assert np.abs(places.numpy()).max() <= 1 + 1e-6
+        np.testing.assert_allclose(coordinates.numpy(), wanted, rtol=1e-6)
+        assert np.abs(coordinates.numpy()).max() <= 1 + 1e-6
         assert np.array_equal(found.values[cell].numpy(), samples.values[own])
 
 

@@ -8,7 +8,7 @@ from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.nodes import NodeLogits
 from doh3d.hypernetwork.partition import Partition
 from doh3d.hypernetwork.target import (
-    encode_places,
+    encode_coordinates,
     evaluate_points,
     fold_points,
     split_weights,
@@ -44,7 +44,7 @@ def test_nodes_have_the_logits_of_their_points_to_the_bit(architecture):
     expected = torch.cat(
         [
             target_forward(
-                architecture, weights.of_cell(0), encode_places(architecture, chunk)
+                architecture, weights.of_cell(0), encode_coordinates(architecture, chunk)
             ).squeeze(1)
             for chunk in fold_points(architecture, points).split(CHUNK)
         ]

@@ -173,7 +173,7 @@ def test_space_without_cuts_is_one_cell_and_places_in_it_are_points():
         assert (whole.levels, whole.cells, whole.dims) == (0, 1, dims)
         points = np.random.default_rng(0).uniform(-3, 3, (100, dims)).astype(np.float32)
         points[:3] = [[-0.0], [1e-45], [-1e30]]
-        places = torch_cells.place_in_cell(whole, torch.from_numpy(points), 0).numpy()
+        places = torch_cells.to_cell_coordinates(whole, torch.from_numpy(points), 0).numpy()
         assert np.array_equal(places.view(np.uint32), points.view(np.uint32))
         assert not cells_of(whole, points).any()
 

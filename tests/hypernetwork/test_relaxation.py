@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.relaxation import (
-    AxisPlace,
+    CellAxis,
     bent_encoding,
     relu_lines,
     sine_lines,
@@ -94,8 +94,8 @@ def test_no_lines_are_closer(name, radius, gap):
 
 def test_the_place_in_all_of_space_is_rounded_no_further():
     architecture, centres = Architecture(octaves=2), torch.tensor([0.3])
-    whole = bent_encoding(architecture, centres, 0.1, AxisPlace(0.0, 1.0))
-    nearly = bent_encoding(architecture, centres, 0.1, AxisPlace(2.0**-30, 1.0))
+    whole = bent_encoding(architecture, centres, 0.1, CellAxis(0.0, 1.0))
+    nearly = bent_encoding(architecture, centres, 0.1, CellAxis(2.0**-30, 1.0))
     assert torch.equal(whole.centre[:, 0], centres)
     assert float(whole.error[0, 0]) == 2.0**-22
     assert bool((nearly.error > whole.error).all())

@@ -6,7 +6,7 @@ import torch
 
 from doh3d.errors import ConfigError
 from doh3d.hypernetwork.architecture import Architecture
-from doh3d.hypernetwork.target import encode_places, fold_points, split_weights, target_forward
+from doh3d.hypernetwork.target import encode_coordinates, fold_points, split_weights, target_forward
 
 
 def slow_forward(architecture, flat, biases, point):
@@ -56,7 +56,9 @@ def test_forward_equals_a_network_written_out(architecture):
     points = rng.uniform(-1, 1, (20, 3))
     weights = split_weights(architecture, torch.from_numpy(flat), torch.from_numpy(biases))
     places = fold_points(architecture, torch.from_numpy(points))
-    logits = target_forward(architecture, weights.of_cell(0), encode_places(architecture, places))
+    logits = target_forward(
+        architecture, weights.of_cell(0), encode_coordinates(architecture, places)
+    )
     expected = [slow_forward(architecture, flat, biases, point) for point in points]
     np.testing.assert_allclose(logits.numpy(), expected, rtol=1e-9)
 
