@@ -27,8 +27,8 @@ _log = logging.getLogger(__name__)
 _AIMED_SHARE = 0.99
 
 # Cutting seven bytes of 3,000 has made an error two thirds larger (lucy). Where a fit came out too
-# large the next is asked for this share of the size, and takes a coarser step from the start: 3% are
-# 0.16 bits a number, and steps an eighth of a bit apart.
+# large the next is asked for this share of the size, and takes a coarser step from the start: 3%
+# are 0.16 bits a number, and steps an eighth of a bit apart.
 _ASKED_AFTER_A_CUT = 0.97
 
 # A file uses at least this share of the bytes allowed.
