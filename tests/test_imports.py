@@ -163,7 +163,7 @@ def test_the_layers_lie_one_above_the_other():
     [
         ("field.py", "doh3d.view.comparison", "field must not need view"),
         ("codec/container.py", "doh3d.field", "codec must not need field"),
-        ("evaluation/image.py", "doh3d.compress", "evaluation must not need fitting"),
+        ("evaluation/image.py", "doh3d.compress", "evaluation must not need api"),
         ("evaluation/image.py", "doh3d.fitting.compress.compress", "must not need fitting"),
         ("files.py", "doh3d.limits.Limits", "files must not need limits"),
         ("interop/notebook.py", "doh3d.field", "interop/notebook must not need field"),

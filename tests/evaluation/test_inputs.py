@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
-from doh3d.fitting.preparation import prepare
 
 import doh3d
 from doh3d.errors import ConfigError, MeshError
 from doh3d.geometry.reading import read_shape
+from doh3d.signals.shape import prepare
 
 QUICK = {"resolution": 32, "points": 4096, "device": "cpu"}
 
