@@ -1,12 +1,14 @@
 """What the seed study asks of images: rounding in training or after, latent and target sizes.
 
-    python scripts/study_images.py IMAGE... [--study quantization,sizes] [--seeds 3]
+    python scripts/study_images.py IMAGE... [--study quantization,sizes,sampling] [--seeds 3]
                                    [--preset fast] [--report]
 
 `quantization`: training that sees the quantiser against rounding after training, at 4, 5, 6, 8 and
 16 bits of a latent's range, with the same entropy coder. What is rounded after training is one fit
 for all bits, without the rate term; a third variant trains with the quantiser and without it.
 `sizes`: latents of 16, 32 and 64 numbers and of 1,200, and 512 to 8,192 generated weights.
+`sampling`: batches drawn by the pixels' errors against slices in turn, and slices for as long as
+the draws take (11% more steps), at about 0.15 and 0.3 bits a pixel of a Kodak image.
 
 Rows go to results/<version>/image-STUDY.tsv as they are measured, and a second run goes on where
 the first stopped. Then prints means over images and seeds, with 95% intervals over seeds (Student's
@@ -49,6 +51,7 @@ BITS = (4, 5, 6, 8, 16)
 QUANTIZED_LATENT = 2400
 
 SMALL_LATENTS, SMALL_WEIGHTS = (16, 32, 64), (512, 1024, 2048)
+SAMPLED_LATENTS = (12_247, 24_534)
 FIXED_LATENT, TARGET_WEIGHTS = 1200, (512, 1024, 2048, 4096, 8192)
 
 Variants = dict[str, FitConfig]
@@ -81,7 +84,22 @@ def size_variants(preset: str, channels: int) -> Variants:
     return found
 
 
-STUDIES = {"quantization": quantization_variants, "sizes": size_variants}
+def sampling_variants(preset: str, channels: int) -> Variants:
+    found = {}
+    for latent in SAMPLED_LATENTS:
+        base = image_config(latent=latent, preset=preset, channels=channels)
+        slices = replace(base, importance_sampling=False)
+        found[f"n {latent}, by error"] = replace(base, importance_sampling=True)
+        found[f"n {latent}, slices"] = slices
+        found[f"n {latent}, slices for as long"] = replace(slices, steps=round(1.11 * base.steps))
+    return found
+
+
+STUDIES = {
+    "quantization": quantization_variants,
+    "sizes": size_variants,
+    "sampling": sampling_variants,
+}
 
 
 def measure(path: Path, study: str, preset: str, seeds: int, table: ResultTable) -> None:
@@ -95,7 +113,7 @@ def measure(path: Path, study: str, preset: str, seeds: int, table: ResultTable)
         for variant, config in STUDIES[study](preset, channels).items():
             if (path.stem, preset, variant, str(seed)) in done:
                 continue
-            config = replace(config, seed=seed)
+            config = image.adapt(replace(config, seed=seed))
             after = config.quantizer == "ptq"
             if after and shared is not None:
                 result, seconds = shared

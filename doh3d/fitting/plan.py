@@ -50,7 +50,7 @@ class Plan:
         At its peak.
     effort : Preset
         For this latent.
-    solver_effort, loss, importance_sampling, surface_sampling
+    solver_effort, loss, surface_sampling
         See `doh3d.fitting.config.FitConfig`.
     """
 
@@ -62,7 +62,6 @@ class Plan:
     effort: Preset
     solver_effort: float = 1.0
     loss: LossName = "cross-entropy"
-    importance_sampling: bool = True
     surface_sampling: SurfaceSampling | None = None
 
 
@@ -122,6 +121,5 @@ def make_config(
         rate_weight=plan.rate_weight,
         solver_effort=plan.solver_effort,
         loss=plan.loss,
-        importance_sampling=plan.importance_sampling,
         surface_sampling=plan.surface_sampling,
     )

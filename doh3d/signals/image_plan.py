@@ -95,7 +95,6 @@ def plan_for_image(
         effort=replace(effort, steps=round(effort.steps * min(longer, _MOST_STEPS))),
         solver_effort=min(1.0, _SOLVER_LATENT / latent) ** ITERATIONS_EXPONENT,
         loss="log-squared-error",
-        importance_sampling=False,
     )
 
 
