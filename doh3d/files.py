@@ -86,6 +86,8 @@ def check_output(path: str | Path) -> None:
         raise ConfigError(f"{path}: the folder {folder} does not exist; create it first")
     if not folder.is_dir():
         raise ConfigError(f"{path}: {folder} is not a folder")
+    if not target.name:
+        raise ConfigError(f"{path}: is a folder; name a file to write")
     excess = len(os.fsencode(_temporary(target).name)) - os.pathconf(folder, "PC_NAME_MAX")
     if excess > 0:
         raise ConfigError(f"{path}: the name is {excess} bytes too long")

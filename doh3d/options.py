@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
+from functools import cache, wraps
+from numbers import Integral, Real
+from typing import Annotated, Any, Literal, TypeVar, cast, get_args, get_type_hints
 
 from doh3d.errors import ConfigError
 from doh3d.hypernetwork.architecture import Activation, ProjectionKind
@@ -34,20 +37,20 @@ class Told:
     Attributes
     ----------
     help : str
-    default : str, optional
-        What None stands for.
+    default, image_default : str, optional
+        What None stands for; for images, if that is something else.
     only : "shape" or "image", optional
         The kind of signal whose option it is; of all kinds without it.
     """
 
     help: str
     default: str | None = None
+    image_default: str | None = None
     only: SignalKind | None = None
 
-    @property
-    def text(self) -> str:
-        """Help and default together."""
-        return self.help + ("" if self.default is None else f" Unless given: {self.default}.")
+    def default_of(self, kind: SignalKind) -> str | None:
+        """Return what None stands for, of a kind of signal."""
+        return self.image_default if kind == "image" and self.image_default else self.default
 
 
 @dataclass(frozen=True)
@@ -88,14 +91,16 @@ class CompressOptions:
         int | None,
         Told(
             "Numbers in the latent, in place of a size or a quality; the file's size follows it.",
-            default="1370 for a shape",
+            default="1370",
+            image_default="as many as 0.15 bits a pixel take",
         ),
     ] = None
     bits: Annotated[
         int | None,
         Told(
             "Bits of a latent's range, 2 to 16, before entropy coding; 32 keeps float32.",
-            default="6; 7 for a shape in cells, from 2937 numbers on",
+            default="6; 7 in cells, from 2937 numbers on",
+            image_default="6",
         ),
     ] = None
     quantizer: Annotated[
@@ -105,20 +110,22 @@ class CompressOptions:
         int | None, Told("Neurons in a hidden layer, 1 to 256.", default="follows the latent")
     ] = None
     depth: Annotated[
-        int | None, Told("Hidden layers, 1 to 15.", default="3 for a shape, 5 for an image")
+        int | None, Told("Hidden layers, 1 to 15.", default="3", image_default="5")
     ] = None
     octaves: Annotated[
         int | None,
         Told(
             "Octaves of positional encoding, 0 to 15.",
-            default="3 for a shape; an image's follow the latent; 0 with sine",
+            default="3; 0 with sine",
+            image_default="follows the latent; 0 with sine",
         ),
     ] = None
     activation: Annotated[
         Activation | None,
         Told(
             "smooth (a ReLU with a rounded corner), relu or sine.",
-            default="smooth for a shape, relu for an image",
+            default="smooth",
+            image_default="relu",
         ),
     ] = None
     omega: Annotated[
@@ -137,7 +144,9 @@ class CompressOptions:
     ] = 0
 
     def __post_init__(self) -> None:
-        """Check the targets, and the preset's name."""
+        """Check types, the targets, and the preset's name."""
+        for option in options_of():
+            object.__setattr__(self, option.name, option.checked(getattr(self, option.name)))
         if self.preset not in PRESET_NAMES:
             raise ConfigError(
                 f"preset is {self.preset!r}; it must be one of {', '.join(PRESET_NAMES)}"
@@ -165,15 +174,6 @@ class CompressOptions:
         """IoU or PSNR that is to be reached, if one is."""
         return self.min_iou if self.min_iou is not None else self.min_psnr
 
-    def check_kind(self, kind: SignalKind) -> None:
-        """Raise ConfigError where an option is given that this kind of signal does not have."""
-        for option in _OPTIONS:
-            given = getattr(self, option.name) != option.default
-            if given and option.told.only not in (None, kind):
-                raise ConfigError(
-                    f"{option.name} is an option of {option.told.only}s; this is to be of {kind}s"
-                )
-
     def to_dict(self) -> dict[str, Any]:
         """Keyword arguments that make the same options again, ready for JSON."""
         return asdict(self)
@@ -188,34 +188,67 @@ class Option:
     default: Any
     told: Told
 
+    @property
+    def plain(self) -> Any:
+        """The type but for None: int, float, bool, str or a Literal."""
+        inner = get_args(self.type)
+        # A Literal's arguments are names.
+        return inner[0] if type(None) in inner else self.type
 
-def _options() -> list[Option]:
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """Names that the value is one of, if there are such."""
+        return get_args(self.plain)
+
+    def checked(self, value: Any) -> Any:
+        """Return the value as its type; ConfigError where it is of another."""
+        if value is None and self.default is None:
+            return value
+        if self.choices:
+            right, needed = value in self.choices, _listed(self.choices)
+        elif self.plain is bool:
+            right, needed = isinstance(value, bool), "True or False"
+        elif self.plain is str:
+            right, needed = isinstance(value, str), "a name"
+        else:
+            whole = self.plain is int
+            number = Integral if whole else Real
+            right = isinstance(value, number) and not isinstance(value, bool)
+            needed = "a whole number" if whole else "a number"
+        if not right:
+            raise ConfigError(f"{self.name} is {value!r}; it must be {needed}")
+        return value if self.choices else self.plain(value)
+
+
+def _listed(names: Sequence[str]) -> str:
+    *others, last = map(repr, names)
+    return f"{', '.join(others)} or {last}"
+
+
+@cache
+def _options() -> tuple[Option, ...]:
     hints = get_type_hints(CompressOptions, include_extras=True)
     options = []
     for own in fields(CompressOptions):
         type_, told = get_args(hints[own.name])
         options.append(Option(own.name, type_, own.default, told))
-    return options
+    return tuple(options)
 
 
-_OPTIONS = _options()
+def options_of(kind: SignalKind | None = None) -> list[Option]:
+    """Return the options that a kind of signal has, or all, in their order."""
+    return [option for option in _options() if kind is None or option.told.only in (None, kind)]
 
 
-def options_of(kind: SignalKind) -> list[Option]:
-    """Return the options that a kind of signal has, in their order."""
-    return [option for option in _OPTIONS if option.told.only in (None, kind)]
-
-
-def takes_options(kind: SignalKind) -> Callable[[FunctionT], FunctionT]:
+def takes_options(
+    kind: SignalKind, without: Sequence[str] = ()
+) -> Callable[[FunctionT], FunctionT]:
     """Make a function that takes ``**options`` name them in its signature and documentation.
 
-    A line of its docstring that is ``**options`` becomes a description of each.
+    A line of its docstring that is ``**options`` becomes a description of each. Others, and those
+    `without`, are refused as Python refuses unknown arguments.
     """
-    options = options_of(kind)
-    told = "\n".join(
-        f"    {option.name} : {inspect.formatannotation(option.type)}\n        {option.told.text}"
-        for option in options
-    )
+    options = [option for option in options_of(kind) if option.name not in without]
 
     def decorate(function: FunctionT) -> FunctionT:
         signature = inspect.signature(function)
@@ -230,8 +263,33 @@ def takes_options(kind: SignalKind) -> Callable[[FunctionT], FunctionT]:
             for option in options
         ]
         parameters = [signal, *named, *(p for p in others if p.kind is not p.VAR_KEYWORD)]
-        function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-        function.__doc__ = (function.__doc__ or "").replace("    **options", told)
-        return function
+        known = {parameter.name for parameter in parameters}
+
+        @wraps(function)
+        def checked(*arguments: Any, **values: Any) -> Any:
+            for name in values:
+                if name not in known:
+                    raise TypeError(
+                        f"{function.__name__}() got an unexpected keyword argument {name!r}"
+                    )
+            return function(*arguments, **values)
+
+        checked.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        checked.__doc__ = (function.__doc__ or "").replace(
+            "    **options", _described(options, kind)
+        )
+        return cast(FunctionT, checked)
 
     return decorate
+
+
+def _described(options: Sequence[Option], kind: SignalKind) -> str:
+    """Lines of a docstring, numpy's style."""
+    lines = []
+    for option in options:
+        type_ = _listed(option.choices) if option.choices else option.plain.__name__
+        lines.append(f"    {option.name} : {type_}{', optional' * (option.default is None)}")
+        text, default = option.told.help, option.told.default_of(kind)
+        text += "" if default is None else f" Unless given: {default}."
+        lines += textwrap.wrap(text, 96, initial_indent=" " * 8, subsequent_indent=" " * 8)
+    return "\n".join(lines)

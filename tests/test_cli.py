@@ -438,7 +438,7 @@ def bad_inputs(folder, mesh, file):
         ),
         "a checkpoint that is none": (
             ["compress", mesh, "-o", out, "--checkpoint", folder / "plain"],
-            "no checkpoint; delete it",
+            "no checkpoint, or a damaged one; name another file",
         ),
         "the output as checkpoint": (
             ["compress", mesh, "-o", out, "--checkpoint", out],

@@ -19,7 +19,7 @@ from doh3d.geometry.inputs import MeshInput
 from doh3d.geometry.reading import Reading
 from doh3d.images.files import ImageInput
 from doh3d.options import CompressOptions, takes_options
-from doh3d.signals.image import PreparedImage, prepare_image
+from doh3d.signals.image import PreparedImage, check_image_options, prepare_image
 from doh3d.signals.shape import PreparedShape, check_shape_options, prepare
 
 CompressedT = TypeVar("CompressedT", bound=Compressed)
@@ -102,14 +102,14 @@ def compress_image(
         If no file of at most 64,000 bytes reaches `min_psnr`; it carries the best one.
     """
     asked = CompressOptions(**options)
-    asked.check_kind("image")
+    check_image_options(asked)
     if checkpoint is not None:
         check_output(checkpoint)
     resolve_device(device)
     return _compressed(CompressedImage, prepare_image(image), asked, device, progress, checkpoint)
 
 
-@takes_options("shape")
+@takes_options("shape", without=("min_iou",))
 def fit_many(
     meshes: Iterable[MeshInput | Reading | PreparedShape],
     *,
@@ -149,8 +149,6 @@ def fit_many(
     """
     asked = CompressOptions(**options)
     check_shape_options(asked)
-    if asked.min_iou is not None:
-        raise ConfigError("min_iou is not for many shapes at once: each takes sizes of its own")
     torch_device = resolve_device(device)
     if isinstance(meshes, str | Path):
         raise ConfigError(f"meshes is {str(meshes)!r}; it must be a list of meshes")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from doh3d.codec.container import parse, parse_signal
 from doh3d.codec.image_code import ImageCode
@@ -38,6 +39,10 @@ class Compressed:
     config: FitConfig
     checkpoint: Path | None = None
     together: int = 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the file, and not what has been read of it."""
+        return type(self), (self.data, self.config, self.checkpoint, self.together)
 
     def save(self, path: str | Path) -> None:
         """Write the file, whole or not at all, and remove the checkpoint.

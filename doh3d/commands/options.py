@@ -6,7 +6,7 @@ import inspect
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
@@ -56,7 +56,7 @@ def with_compress_options(
         parameters: list[inspect.Parameter] = []
         for parameter in inspect.signature(command).parameters.values():
             if parameter.name == "options":
-                parameters += [_as_parameter(own) for own in options_of(kind)]
+                parameters += [_as_parameter(own, kind) for own in options_of(kind)]
             else:
                 parameters.append(parameter.replace(annotation=hints[parameter.name]))
         names = [own.name for own in options_of(kind)]
@@ -73,18 +73,18 @@ def with_compress_options(
     return decorate
 
 
-def _as_parameter(option: Option) -> inspect.Parameter:
-    inner = get_args(option.type)
+def _as_parameter(option: Option, kind: SignalKind) -> inspect.Parameter:
     # Names to choose from are plain text here.
-    type_: Any = next((each for each in (option.type, *inner) if each in (int, float, bool)), str)
-    if type(None) in inner:
+    type_: Any = str if option.choices else option.plain
+    if option.default is None:
         type_ = type_ | None
+    default = option.told.default_of(kind)
     return inspect.Parameter(
         option.name,
         inspect.Parameter.KEYWORD_ONLY,
         default=option.default,
         annotation=Annotated[
-            type_, typer.Option(help=option.told.help, show_default=option.told.default or True)
+            type_, typer.Option(help=option.told.help, show_default=default or True)
         ],
     )
 

@@ -124,7 +124,8 @@ class Checkpoint:
                 self._states[kind].setdefault(name, {})[key] = array
         except _DAMAGE as error:
             raise ConfigError(
-                f"{self.path}: is damaged, or no checkpoint; delete it, or name another file"
+                f"{self.path}: is no checkpoint, or a damaged one; name another file, or delete it "
+                "if it is one"
             ) from error
         for name in self._identity | identity:
             was, now = identity.get(name), self._identity.get(name)

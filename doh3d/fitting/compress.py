@@ -17,7 +17,7 @@ from doh3d.fitting.rate_control import Encoded, encode, fit_to_bytes, fit_to_qua
 from doh3d.fitting.results import ProgressFunction
 from doh3d.fitting.signal import Signal
 from doh3d.fitting.together import fit_together
-from doh3d.options import CompressOptions
+from doh3d.options import DEFAULT_LATENT, CompressOptions
 
 
 def compress_signal(
@@ -35,9 +35,12 @@ def compress_signal(
     kept = None
     if checkpoint is not None:
         check_output(checkpoint)
-        versions = {name: version(name) for name in ("doh3d", "torch")}
-        follows_from = versions | {"device": device.type} | signal.identity() | options.to_dict()
-        kept = Checkpoint(checkpoint, follows_from)
+        follows_from = {name: version(name) for name in ("doh3d", "torch")}
+        follows_from |= {"device": device.type} | signal.identity()
+        # What no latent changes is told by its value: to ask for a default is to ask for nothing.
+        network = signal.config(options, options.latent or DEFAULT_LATENT).architecture
+        told = {"depth": network.depth, "activation": network.activation}
+        kept = Checkpoint(checkpoint, follows_from | options.to_dict() | told)
 
     def config_for_latent(latent: int) -> FitConfig:
         return signal.config(options, latent)

@@ -103,7 +103,7 @@ def make_config(
         width=network.width if options.width is None else options.width,
         depth=network.depth if options.depth is None else options.depth,
         octaves=octaves if options.octaves is None else options.octaves,
-        activation=options.activation or network.activation,
+        activation=network.activation if options.activation is None else options.activation,
         omega=_SINE_OMEGA * sine if options.omega is None else options.omega,
     )
     return FitConfig(

@@ -39,7 +39,7 @@ _PNG_PASSED_OVER = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
 
 
 # A file, or pixels: (height, width), (height, width, 1) or (height, width, 3) uint8.
-ImageInput: TypeAlias = "str | Path | npt.NDArray[np.uint8]"
+ImageInput: TypeAlias = str | Path | npt.NDArray[np.uint8]
 
 
 def load_pixels(image: ImageInput) -> npt.NDArray[np.uint8]:

@@ -168,6 +168,11 @@ def image_config(*, channels: int = 3, levels: int | None = None, **options: Any
     return make_config(CompressOptions(**options), plan_for, levels=levels)
 
 
+def check_image_options(options: CompressOptions) -> None:
+    """Raise ConfigError where no image can be fitted with these options."""
+    make_config(options, plan_for_image)
+
+
 def prepare_image(image: ImageInput | PreparedImage) -> PreparedImage:
     """Read an image, unless it has been prepared; pixels in memory are not changed.
 

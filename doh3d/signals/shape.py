@@ -219,7 +219,6 @@ def shape_config(*, levels: int | None = None, **options: Any) -> FitConfig:
 
 def check_shape_options(options: CompressOptions) -> None:
     """Raise ConfigError where no shape can be fitted with these options."""
-    options.check_kind("shape")
     make_config(options, plan_for_shape)
 
 

@@ -19,9 +19,11 @@ from doh3d import __version__
 from doh3d.codec.container import section_sizes, serialize
 from doh3d.errors import ConfigError, Doh3dError, MeshError
 from doh3d.evaluation.evaluate import field_iou
+from doh3d.evaluation.inputs import Prepared
 from doh3d.evaluation.protocols import Protocol
 from doh3d.files import other_kind, utf8_name, write_atomically
 from doh3d.geometry.inputs import MeshInput, to_trimesh
+from doh3d.geometry.reading import Reading
 from doh3d.limits import MAX_SEED, Limits
 from doh3d.sweep.table import SweepFolder, SweepIdentity, SweepRow, summarize
 
@@ -96,7 +98,7 @@ def parse_numbers(name: str, text: str) -> tuple[int, ...]:
 
 
 def run_sweep(
-    mesh: MeshInput | PreparedShape,
+    mesh: MeshInput | Reading | PreparedShape,
     folder: str | Path,
     *,
     latents: Sequence[int] = DEFAULT_LATENTS,
@@ -235,21 +237,19 @@ def _label(served: Sequence[FitConfig]) -> str:
 class _Source:
     """The mesh of a sweep: what it is called, what tells it apart, and its file if it has one."""
 
-    mesh: MeshInput | PreparedShape
+    mesh: MeshInput | Reading | PreparedShape
     name: str
     sha256: str
     path: Path | None
 
     @classmethod
-    def of(cls, mesh: MeshInput | PreparedShape) -> _Source:
-        from doh3d.signals.shape import PreparedShape
-
+    def of(cls, mesh: MeshInput | Reading | PreparedShape) -> _Source:
         if isinstance(mesh, str | Path):
             name = " ".join(utf8_name(Path(mesh).name).split())
             return cls(mesh, name, hashlib.sha256(_file_bytes(mesh)).hexdigest(), Path(mesh))
-        if not isinstance(mesh, PreparedShape):
-            mesh = to_trimesh(mesh)
-        raw = mesh.reading.raw if isinstance(mesh, PreparedShape) else mesh
+        if isinstance(mesh, Prepared):
+            mesh = mesh.reading
+        raw = mesh.raw if isinstance(mesh, Reading) else to_trimesh(mesh)
         digest = hashlib.sha256(np.asarray(raw.vertices, "<f8").tobytes())
         digest.update(np.asarray(raw.faces, "<i8").tobytes())
         return cls(mesh, "mesh", digest.hexdigest(), None)

@@ -299,3 +299,28 @@ def test_a_disk_that_is_full_costs_the_checkpoint_and_not_the_fit(
 def test_a_checkpoint_that_cannot_be_written_is_said_before_any_work(tmp_path):
     with pytest.raises(ConfigError, match="does not exist"):
         compress("never-read.ply", checkpoint=tmp_path / "none" / "c")
+
+
+def test_a_default_that_is_asked_for_is_the_same_compression(torus, tmp_path):
+    path = tmp_path / "c"
+    first = compress(torus, checkpoint=path, preset="fast", latent=150, device="cpu")
+    named = {"depth": 3, "activation": "smooth", "preset": "fast", "latent": 150}
+    again = compress(torus, checkpoint=path, device="cpu", **named)
+    assert again.data == first.data
+    with pytest.raises(ConfigError, match="belongs to a compression with depth 3 and not 2"):
+        compress(torus, checkpoint=path, device="cpu", **named | {"depth": 2})
+
+
+def test_a_folder_is_no_checkpoint(torus, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in (".", tmp_path):
+        with pytest.raises(ConfigError, match="is a folder; name a file to write"):
+            compress(torus, checkpoint=path, **OPTIONS)
+
+
+def test_what_has_been_read_of_a_file_is_not_pickled_with_it(torus):
+    shape = compress(torus, **OPTIONS)
+    size = len(pickle.dumps(shape))
+    assert shape.code is shape.code
+    assert len(pickle.dumps(shape)) == size
+    assert pickle.loads(pickle.dumps(shape)) == shape
