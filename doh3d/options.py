@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import textwrap
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import cache, wraps
 from numbers import Integral, Real
 from typing import Annotated, Any, Literal, TypeVar, cast, get_args, get_type_hints
@@ -162,7 +162,7 @@ class CompressOptions:
         if self.min_iou is not None and not 0 < self.min_iou < 1:
             raise ConfigError(f"min_iou is {self.min_iou}; it must be above 0 and below 1")
         if self.min_psnr is not None and not self.min_psnr > 0:
-            raise ConfigError(f"min_psnr is {self.min_psnr}; it must be above 0 dB")
+            raise ConfigError(f"min_psnr is {self.min_psnr:g}; it must be above 0 dB")
         rounded_otherwise = self.bits is not None or self.quantizer != "qat"
         if given and self.latent is None and rounded_otherwise:
             raise ConfigError(
@@ -174,9 +174,9 @@ class CompressOptions:
         """IoU or PSNR that is to be reached, if one is."""
         return self.min_iou if self.min_iou is not None else self.min_psnr
 
-    def to_dict(self) -> dict[str, Any]:
-        """Keyword arguments that make the same options again, ready for JSON."""
-        return asdict(self)
+    def of_kind(self, kind: SignalKind) -> dict[str, Any]:
+        """Return the options that a kind of signal has, by name, ready for JSON."""
+        return {option.name: getattr(self, option.name) for option in options_of(kind)}
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def compress(
         prepared = prepare(mesh)
         shape = doh3d.compress(
             prepared,
-            **options.to_dict(),
+            **options.of_kind("shape"),
             device=device,
             checkpoint=checkpoint,
             progress=progress,

@@ -68,7 +68,7 @@ def compress(
     with fit_progress() as progress:
         compressed = doh3d.compress_image(
             image,
-            **options.to_dict(),
+            **options.of_kind("image"),
             device=device,
             checkpoint=checkpoint,
             progress=progress,

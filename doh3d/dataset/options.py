@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from doh3d.errors import ConfigError
-from doh3d.options import CompressOptions, options_of
+from doh3d.options import CompressOptions
 
 # A worker holds the meshes of so many shapes at once; beyond a dozen more bring little.
 MOST_TOGETHER = 64
@@ -20,7 +20,7 @@ _TOLD_WHERE_GIVEN = ("omega",)
 
 def config_of(options: CompressOptions) -> dict[str, Any]:
     """Return the options of shapes by name, ready for JSON."""
-    config = {own.name: getattr(options, own.name) for own in options_of("shape")}
+    config = options.of_kind("shape")
     for name, value in _TOLD_BY_VALUE.items():
         if config[name] is None:
             config[name] = value

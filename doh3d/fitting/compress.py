@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def compress_signal(
         # What no latent changes is told by its value: to ask for a default is to ask for nothing.
         network = signal.config(options, options.latent or DEFAULT_LATENT).architecture
         told = {"depth": network.depth, "activation": network.activation}
-        kept = Checkpoint(checkpoint, follows_from | options.to_dict() | told)
+        kept = Checkpoint(checkpoint, follows_from | asdict(options) | told)
 
     def config_for_latent(latent: int) -> FitConfig:
         return signal.config(options, latent)

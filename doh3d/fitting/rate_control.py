@@ -205,7 +205,8 @@ def fit_to_quality(
     if rung is None:
         encoded, reached = max(tried.values(), key=lambda entry: entry[1])
         raise TargetError(
-            f"{scale.name} {wanted} was not reached: {len(encoded.data)} bytes reach {reached:.4f}",
+            f"{scale.name} {wanted:g} was not reached: "
+            f"{len(encoded.data)} bytes reach {reached:.4f}",
             encoded.data,
             reached,
         )
