@@ -9,16 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from doh3d.commands.engines import (
-    AddressOption,
-    EngineOption,
-    GpusOption,
-    RetriesOption,
-    TimeoutOption,
-    WorkersOption,
-    make_engine,
-)
-from doh3d.commands.options import DeviceOption, JsonOption, with_compress_options
+from doh3d.commands.engines import ENGINE, EngineOptions
+from doh3d.commands.options import DeviceOption, JsonOption, compress_options, with_groups
 from doh3d.console import batch_progress, print_json, spinner
 from doh3d.options import CompressOptions
 
@@ -36,7 +28,7 @@ EXAMPLES = (
 SOME_FAILED = 4
 
 
-@with_compress_options("shape")
+@with_groups(options=compress_options("shape"), engine=ENGINE)
 def batch(
     collection: Annotated[
         str,
@@ -64,12 +56,7 @@ def batch(
         int,
         typer.Option(help="Shapes that are fitted together, 1 to 64: faster for small files."),
     ] = 1,
-    workers: WorkersOption = None,
-    engine: EngineOption = "local",
-    address: AddressOption = None,
-    gpus_per_shape: GpusOption = None,
-    retries: RetriesOption = 2,
-    timeout: TimeoutOption = None,
+    engine: EngineOptions,
     shard: Annotated[
         str | None,
         typer.Option(help="I/N: only this one of N parts of the collection, such as 1/4."),
@@ -103,16 +90,8 @@ def batch(
 
     with spinner("loading"):
         check_options(options, batch_fit)
-    runner = make_engine(
-        engine,
-        workers=workers,
-        address=address,
-        gpus=gpus_per_shape,
-        retries=retries,
-        timeout=timeout,
-        device=device,
-    )
-    if engine == "local":
+    runner = engine.make(device)
+    if engine.engine == "local":
         from doh3d.devices import resolve_device
 
         with spinner("loading"):
@@ -121,7 +100,7 @@ def batch(
         summary = run_batch(
             collection,
             output,
-            CompressTask(options, device, retries),
+            CompressTask(options, device, engine.retries),
             options,
             runner,
             batch_fit=batch_fit,

@@ -10,16 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from doh3d.commands.batch import SOME_FAILED
-from doh3d.commands.engines import (
-    AddressOption,
-    EngineOption,
-    GpusOption,
-    RetriesOption,
-    TimeoutOption,
-    WorkersOption,
-    make_engine,
-)
-from doh3d.commands.options import DeviceOption, JsonOption, ResolutionOption
+from doh3d.commands.engines import ENGINE, EngineOptions
+from doh3d.commands.options import DeviceOption, JsonOption, ResolutionOption, with_groups
 from doh3d.console import batch_progress, print_json, print_tables, spinner
 from doh3d.errors import ConfigError
 
@@ -32,6 +24,7 @@ EXAMPLES = (
 )
 
 
+@with_groups(engine=ENGINE)
 def batch_eval(
     datasets: Annotated[
         list[Path], typer.Argument(help="Datasets' folders: a row of the table each.")
@@ -59,12 +52,8 @@ def batch_eval(
     ] = None,
     resolution: ResolutionOption = 256,
     figures: Annotated[bool, typer.Option(help="Draw histograms; needs matplotlib.")] = True,
-    workers: WorkersOption = None,
-    engine: EngineOption = "local",
-    address: AddressOption = None,
-    gpus_per_shape: GpusOption = None,
-    retries: RetriesOption = 2,
-    timeout: TimeoutOption = None,
+    *,
+    engine: EngineOptions,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
@@ -86,20 +75,12 @@ def batch_eval(
         points=points,
         resolution=resolution,
         device=device,
-        retries=retries,
+        retries=engine.retries,
     )
     task.check()
     if figures:
         check_figures()
-    runner = make_engine(
-        engine,
-        workers=workers,
-        address=address,
-        gpus=gpus_per_shape,
-        retries=retries,
-        timeout=timeout,
-        device=device,
-    )
+    runner = engine.make(device)
     for dataset in datasets:
         if not len(ShapeSet(dataset)):
             raise ConfigError(f"{dataset}: holds no shape that succeeded")

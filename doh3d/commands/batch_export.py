@@ -9,21 +9,14 @@ from typing import Annotated
 import typer
 
 from doh3d.commands.batch import SOME_FAILED
-from doh3d.commands.engines import (
-    AddressOption,
-    EngineOption,
-    GpusOption,
-    RetriesOption,
-    TimeoutOption,
-    WorkersOption,
-    make_engine,
-)
+from doh3d.commands.engines import ENGINE, EngineOptions
 from doh3d.commands.options import (
     AllowLargeOption,
     DeviceOption,
     JsonOption,
     ResolutionOption,
     limits_for,
+    with_groups,
 )
 from doh3d.console import batch_progress, print_json
 from doh3d.errors import ConfigError
@@ -34,6 +27,7 @@ EXAMPLES = (
 )
 
 
+@with_groups(engine=ENGINE)
 def batch_export(
     dataset: Annotated[str, typer.Argument(help="A dataset's folder, or its URL.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder for the files.")],
@@ -47,12 +41,8 @@ def batch_export(
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="Leave files that are there as they are.")
     ] = False,
-    workers: WorkersOption = None,
-    engine: EngineOption = "local",
-    address: AddressOption = None,
-    gpus_per_shape: GpusOption = None,
-    retries: RetriesOption = 2,
-    timeout: TimeoutOption = None,
+    *,
+    engine: EngineOptions,
     device: DeviceOption = "auto",
     allow_large: AllowLargeOption = False,
     as_json: JsonOption = False,
@@ -69,15 +59,7 @@ def batch_export(
     if output.exists() and not output.is_dir():
         raise ConfigError(f"{output}: is not a folder; name one for the files")
     check_resolution(resolution)
-    runner = make_engine(
-        engine,
-        workers=workers,
-        address=address,
-        gpus=gpus_per_shape,
-        retries=retries,
-        timeout=timeout,
-        device=device,
-    )
+    runner = engine.make(device)
     task = ExportTask(output.resolve(), format_, resolution, device, limits_for(allow_large))
     with closing(runner), batch_progress() as show:
         summary = export(

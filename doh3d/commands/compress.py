@@ -16,8 +16,9 @@ from doh3d.commands.options import (
     ForceOption,
     JsonOption,
     check_checkpoint,
+    compress_options,
     output_for,
-    with_compress_options,
+    with_groups,
 )
 from doh3d.console import fit_progress, print_json, spinner
 from doh3d.errors import FormatError
@@ -31,7 +32,7 @@ EXAMPLES = (
 )
 
 
-@with_compress_options("shape")
+@with_groups(options=compress_options("shape"))
 def compress(
     mesh: Annotated[Path, typer.Argument(help="PLY, OBJ, STL, OFF, GLB, glTF or 3MF file.")],
     output: Annotated[

@@ -3,66 +3,73 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from doh3d.commands.options import group_of
 from doh3d.errors import ConfigError
 
 if TYPE_CHECKING:
     from doh3d.dataset.engine import Engine
 
-WorkersOption = Annotated[
-    int | None,
-    typer.Option(help="Worker processes; one for each processor unless given."),
-]
-EngineOption = Annotated[
-    str, typer.Option(help="local (processes of this machine) or ray (a cluster).")
-]
-AddressOption = Annotated[
-    str | None,
-    typer.Option(help="Of a running Ray cluster, or auto; a fresh local one unless given."),
-]
-GpusOption = Annotated[
-    float | None,
-    typer.Option(help="Share of a GPU that Ray gives a shape; 1 with --device cuda."),
-]
-RetriesOption = Annotated[
-    int, typer.Option(help="How often a shape is tried again whose worker has died.")
-]
-TimeoutOption = Annotated[
-    float | None, typer.Option(help="Seconds after which a shape is given up.")
-]
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """Where tasks run, and how often they are tried; of the commands that run many."""
+
+    workers: Annotated[
+        int | None, typer.Option(help="Worker processes; one for each processor unless given.")
+    ] = None
+    engine: Annotated[
+        str, typer.Option(help="local (processes of this machine) or ray (a cluster).")
+    ] = "local"
+    address: Annotated[
+        str | None,
+        typer.Option(help="Of a running Ray cluster, or auto; a fresh local one unless given."),
+    ] = None
+    gpus_per_shape: Annotated[
+        float | None,
+        typer.Option(help="Share of a GPU that Ray gives a shape; 1 with --device cuda."),
+    ] = None
+    retries: Annotated[
+        int, typer.Option(help="How often a shape is tried again whose worker has died.")
+    ] = 2
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds after which a shape is given up.")
+    ] = None
+
+    def make(self, device: str) -> Engine:
+        """Make the engine that is asked for; ConfigError where options contradict."""
+        if self.engine == "local":
+            for option, value in (
+                ("--address", self.address),
+                ("--gpus-per-shape", self.gpus_per_shape),
+            ):
+                if value is not None:
+                    raise ConfigError(f"{option} is for --engine ray; leave it out, or add that")
+            from doh3d.dataset.local import LocalEngine
+
+            count = _processors() if self.workers is None else self.workers
+            return LocalEngine(count, retries=self.retries, timeout=self.timeout)
+        if self.engine == "ray":
+            from doh3d.dataset.ray_engine import RayEngine
+
+            gpus = self.gpus_per_shape
+            if gpus is None:
+                gpus = 1.0 if device.startswith("cuda") else 0.0
+            return RayEngine(
+                address=self.address,
+                workers=self.workers,
+                gpus=gpus,
+                retries=self.retries,
+                timeout=self.timeout,
+            )
+        raise ConfigError(f"engine is {self.engine!r}; it must be local or ray")
 
 
-def make_engine(
-    name: str,
-    *,
-    workers: int | None,
-    address: str | None = None,
-    gpus: float | None = None,
-    retries: int,
-    timeout: float | None,
-    device: str = "auto",
-) -> Engine:
-    """Make the engine that the options ask for; ConfigError where they contradict."""
-    if name == "local":
-        for option, value in (("--address", address), ("--gpus-per-shape", gpus)):
-            if value is not None:
-                raise ConfigError(f"{option} is for --engine ray; leave it out, or add that")
-        from doh3d.dataset.local import LocalEngine
-
-        count = _processors() if workers is None else workers
-        return LocalEngine(count, retries=retries, timeout=timeout)
-    if name == "ray":
-        from doh3d.dataset.ray_engine import RayEngine
-
-        if gpus is None:
-            gpus = 1.0 if device.startswith("cuda") else 0.0
-        return RayEngine(
-            address=address, workers=workers, gpus=gpus, retries=retries, timeout=timeout
-        )
-    raise ConfigError(f"engine is {name!r}; it must be local or ray")
+ENGINE = group_of(EngineOptions)
 
 
 def _processors() -> int:

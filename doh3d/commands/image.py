@@ -16,9 +16,10 @@ from doh3d.commands.options import (
     ForceOption,
     JsonOption,
     check_checkpoint,
+    compress_options,
     limits_for,
     output_for,
-    with_compress_options,
+    with_groups,
 )
 from doh3d.console import fit_progress, print_json, print_tables, spinner
 from doh3d.limits import Limits
@@ -36,7 +37,7 @@ EVAL_EXAMPLES = "Example:  doh3d image eval photo.doh --reference photo.png --js
 
 
 @app.command("compress", epilog=COMPRESS_EXAMPLES)
-@with_compress_options("image")
+@with_groups(options=compress_options("image"))
 def compress(
     image: Annotated[Path, typer.Argument(help="PNG, JPEG or WebP of 8 bits, grey or RGB.")],
     output: Annotated[

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -12,7 +13,7 @@ import typer
 
 from doh3d.errors import ConfigError
 from doh3d.limits import DEFAULT_LIMITS, Limits
-from doh3d.options import CompressOptions, Option, SignalKind, options_of
+from doh3d.options import CompressOptions, SignalKind, options_of
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
 AllowLargeOption = Annotated[
@@ -43,26 +44,39 @@ ElevationOption = Annotated[
 UpOption = Annotated[str, typer.Option(help="The vertical axis: x, y or z.")]
 
 
-def with_compress_options(
-    kind: SignalKind,
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Make a command that takes `options`, `CompressOptions`, one that has an option for each.
+@dataclass(frozen=True)
+class Group:
+    """Options of a command that stand for one argument.
 
-    They take the place of `options`. Values are checked by `CompressOptions` and `FitConfig`.
+    Attributes
+    ----------
+    parameters : list of inspect.Parameter
+        As Typer takes them, by keyword only.
+    make : callable
+        From their values, by name, to the argument.
     """
+
+    parameters: list[inspect.Parameter]
+    make: Callable[..., Any]
+
+
+def with_groups(**groups: Group) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make a command of which some arguments are groups one that has all their options instead."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         hints = get_type_hints(command, include_extras=True)
         parameters: list[inspect.Parameter] = []
         for parameter in inspect.signature(command).parameters.values():
-            if parameter.name == "options":
-                parameters += [_as_parameter(own, kind) for own in options_of(kind)]
+            if parameter.name in groups:
+                parameters += groups[parameter.name].parameters
             else:
                 parameters.append(parameter.replace(annotation=hints[parameter.name]))
-        names = [own.name for own in options_of(kind)]
 
         def run(**values: Any) -> None:
-            command(options=CompressOptions(**{n: values.pop(n) for n in names}), **values)
+            for argument, group in groups.items():
+                own = {each.name: values.pop(each.name) for each in group.parameters}
+                values[argument] = group.make(**own)
+            command(**values)
 
         # Typer looks at these.
         run.__name__, run.__doc__ = command.__name__, command.__doc__
@@ -73,20 +87,31 @@ def with_compress_options(
     return decorate
 
 
-def _as_parameter(option: Option, kind: SignalKind) -> inspect.Parameter:
-    # Names to choose from are plain text here.
-    type_: Any = str if option.choices else option.plain
-    if option.default is None:
-        type_ = type_ | None
-    default = option.told.default_of(kind)
-    return inspect.Parameter(
-        option.name,
-        inspect.Parameter.KEYWORD_ONLY,
-        default=option.default,
-        annotation=Annotated[
-            type_, typer.Option(help=option.told.help, show_default=default or True)
-        ],
-    )
+def compress_options(kind: SignalKind) -> Group:
+    """Group the options of a compression; `CompressOptions` and `FitConfig` check their values."""
+    parameters = []
+    for option in options_of(kind):
+        # Names to choose from are plain text here.
+        type_: Any = str if option.choices else option.plain
+        if option.default is None:
+            type_ = type_ | None
+        told = typer.Option(
+            help=option.told.help, show_default=option.told.default_of(kind) or True
+        )
+        parameters.append(_by_keyword(option.name, Annotated[type_, told], option.default))
+    return Group(parameters, CompressOptions)
+
+
+def group_of(options: type[Any]) -> Group:
+    """Group the fields of a dataclass whose types are annotated for Typer."""
+    hints = get_type_hints(options, include_extras=True)
+    parameters = [_by_keyword(own.name, hints[own.name], own.default) for own in fields(options)]
+    return Group(parameters, options)
+
+
+def _by_keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=default, annotation=annotation)
 
 
 def limits_for(allow_large: bool) -> Limits:

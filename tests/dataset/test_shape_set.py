@@ -10,6 +10,7 @@ import pytest
 
 import doh3d
 from doh3d import cli
+from doh3d.commands.engines import EngineOptions
 from doh3d.dataset import store as store_module
 from doh3d.dataset.batch import run_batch
 from doh3d.dataset.options import config_id
@@ -44,11 +45,7 @@ def dataset(tmp_path_factory, meshes_folder, quick_module, this_process):
 def run(monkeypatch, capsys, this_process):
     """Run the command with tasks in this process; its exit status, output and error output."""
 
-    def make_engine(name, **options):
-        return this_process
-
-    for command in ("batch", "batch_eval", "batch_export"):
-        monkeypatch.setattr(f"doh3d.commands.{command}.make_engine", make_engine)
+    monkeypatch.setattr(EngineOptions, "make", lambda options, device: this_process)
 
     def run_command(*arguments):
         monkeypatch.setattr("sys.argv", ["doh3d", *map(str, arguments)])
@@ -339,12 +336,10 @@ def test_wrong_options_are_named_and_nothing_is_written(dataset, tmp_path, run, 
 
 
 def test_engines_take_their_options(monkeypatch):
-    from doh3d.commands.engines import make_engine
-
     with pytest.raises(ConfigError, match="engine is 'dask'; it must be local or ray"):
-        make_engine("dask", workers=1, retries=0, timeout=None)
+        EngineOptions(engine="dask").make("cpu")
     with pytest.raises(ConfigError, match="--address is for --engine ray"):
-        make_engine("local", workers=1, retries=0, timeout=None, address="auto")
+        EngineOptions(address="auto").make("cpu")
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     with pytest.raises(ConfigError, match=r"engine ray needs Ray; install doh3d\[ray\]"):
-        make_engine("ray", workers=1, retries=0, timeout=None)
+        EngineOptions(engine="ray").make("cpu")
