@@ -7,26 +7,41 @@ import json
 from typing import Any
 
 from doh3d.errors import ConfigError
-from doh3d.options import CompressOptions
+from doh3d.options import CompressOptions, options_of
 
 # A worker holds the meshes of so many shapes at once; beyond a dozen more bring little.
 MOST_TOGETHER = 64
 
-# Rows have always told these by their values, and these not at all where they are not given: the
-# same options have the same id in every dataset.
+# The first datasets' rows told these options, given or not, and two of them by their values. Others
+# have been added since, and are told where they are given: so the same options have the same id in
+# every dataset.
+_ALWAYS_TOLD = frozenset(
+    [
+        "max_bytes",
+        "min_iou",
+        "preset",
+        "latent",
+        "bits",
+        "quantizer",
+        "width",
+        "depth",
+        "octaves",
+        "activation",
+        "projection",
+        "mirror",
+        "seed",
+    ]
+)
 _TOLD_BY_VALUE = {"depth": 3, "activation": "smooth"}
-_TOLD_WHERE_GIVEN = ("omega",)
 
 
 def config_of(options: CompressOptions) -> dict[str, Any]:
     """Return the options of shapes by name, ready for JSON."""
-    config = options.of_kind("shape")
-    for name, value in _TOLD_BY_VALUE.items():
-        if config[name] is None:
-            config[name] = value
-    for name in _TOLD_WHERE_GIVEN:
-        if config[name] is None:
-            del config[name]
+    config = {}
+    for option in options_of("shape"):
+        value = getattr(options, option.name)
+        if option.name in _ALWAYS_TOLD or value != option.default:
+            config[option.name] = _TOLD_BY_VALUE.get(option.name) if value is None else value
     return config
 
 

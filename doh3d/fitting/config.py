@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from doh3d.codec.quantization import GRADES, nearest_step_index
 from doh3d.codec.signal_code import check_dense_size
@@ -160,10 +160,9 @@ class FitConfig:
             raise ConfigError(f"rate_weight is {self.rate_weight}; it must be at least 0")
         if self.optimizer not in ("curvature", "adam"):
             raise ConfigError(f"optimizer is {self.optimizer!r}; it must be curvature or adam")
-        if self.loss not in ("cross-entropy", "log-squared-error"):
-            raise ConfigError(
-                f"loss is {self.loss!r}; it must be cross-entropy or log-squared-error"
-            )
+        losses = get_args(LossName)
+        if self.loss not in losses:
+            raise ConfigError(f"loss is {self.loss!r}; it must be {' or '.join(losses)}")
         if self.loss == "cross-entropy" and self.architecture.out_dim != 1:
             raise ConfigError(
                 f"the network gives {self.architecture.out_dim} numbers; cross-entropy takes 1"
