@@ -16,7 +16,7 @@ from doh3d.hypernetwork.architecture import Activation, ProjectionKind
 Quantizer = Literal["qat", "ptq"]
 SignalKind = Literal["shape", "image"]
 
-PRESET_NAMES = ("fast", "default", "best")
+PresetName = Literal["fast", "default", "best"]
 
 # Numbers in the latent where neither it nor a size is asked for: a file of about a kilobyte.
 DEFAULT_LATENT = 1370
@@ -86,7 +86,7 @@ class CompressOptions:
         float | None,
         Told("Make the smallest file that reaches this PSNR in dB; several fits.", only="image"),
     ] = None
-    preset: Annotated[str, Told("fast, default or best: how long to fit.")] = "default"
+    preset: Annotated[PresetName, Told("fast, default or best: how long to fit.")] = "default"
     latent: Annotated[
         int | None,
         Told(
@@ -144,13 +144,9 @@ class CompressOptions:
     ] = 0
 
     def __post_init__(self) -> None:
-        """Check types, the targets, and the preset's name."""
+        """Check types and the targets."""
         for option in options_of():
             object.__setattr__(self, option.name, option.checked(getattr(self, option.name)))
-        if self.preset not in PRESET_NAMES:
-            raise ConfigError(
-                f"preset is {self.preset!r}; it must be one of {', '.join(PRESET_NAMES)}"
-            )
         targets = ("max_bytes", "bpp", "min_iou", "min_psnr", "latent")
         given = [name for name in targets if getattr(self, name) is not None]
         if len(given) > 1:
@@ -190,7 +186,7 @@ class Option:
 
     @property
     def plain(self) -> Any:
-        """The type but for None: int, float, bool, str or a Literal."""
+        """The type but for None: int, float, bool or a Literal."""
         inner = get_args(self.type)
         # A Literal's arguments are names.
         return inner[0] if type(None) in inner else self.type
@@ -208,8 +204,6 @@ class Option:
             right, needed = value in self.choices, _listed(self.choices)
         elif self.plain is bool:
             right, needed = isinstance(value, bool), "True or False"
-        elif self.plain is str:
-            right, needed = isinstance(value, str), "a name"
         else:
             whole = self.plain is int
             number = Integral if whole else Real

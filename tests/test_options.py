@@ -95,7 +95,7 @@ def test_what_a_function_does_not_name_it_does_not_take(function, name):
         ({"seed": None}, "seed is None; it must be a whole number"),
         ({"min_iou": "high"}, "min_iou is 'high'; it must be a number"),
         ({"mirror": "no"}, "mirror is 'no'; it must be True or False"),
-        ({"preset": None}, "preset is None; it must be a name"),
+        ({"preset": None}, "preset is None; it must be 'fast', 'default' or 'best'"),
         ({"activation": ""}, "activation is ''; it must be 'relu', 'smooth' or 'sine'"),
         ({"quantizer": "vq"}, "quantizer is 'vq'; it must be 'qat' or 'ptq'"),
     ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -62,13 +62,9 @@ def compress(
     TargetError
         If no file of at most 64,000 bytes reaches `min_iou`; it carries the best one.
     """
-    # Bad options are to be known before the mesh is read.
     asked = CompressOptions(**options)
     check_shape_options(asked)
-    if checkpoint is not None:
-        check_output(checkpoint)
-    resolve_device(device)
-    return _compressed(CompressedShape, prepare(mesh), asked, device, progress, checkpoint)
+    return _compressed(CompressedShape, lambda: prepare(mesh), asked, device, progress, checkpoint)
 
 
 @takes_options("image")
@@ -103,10 +99,9 @@ def compress_image(
     """
     asked = CompressOptions(**options)
     check_image_options(asked)
-    if checkpoint is not None:
-        check_output(checkpoint)
-    resolve_device(device)
-    return _compressed(CompressedImage, prepare_image(image), asked, device, progress, checkpoint)
+    return _compressed(
+        CompressedImage, lambda: prepare_image(image), asked, device, progress, checkpoint
+    )
 
 
 @takes_options("shape", without=("min_iou",))
@@ -163,14 +158,18 @@ def fit_many(
 
 def _compressed(
     kind: type[CompressedT],
-    signal: Signal[SignalCode],
+    prepared: Callable[[], Signal[SignalCode]],
     options: CompressOptions,
     device: str,
     progress: ProgressFunction | None,
     checkpoint: str | Path | None,
 ) -> CompressedT:
+    """Compress what is read last, so that bad arguments are known before it."""
+    if checkpoint is not None:
+        check_output(checkpoint)
+    torch_device = resolve_device(device)
     encoded = compress_signal(
-        signal, options, device=resolve_device(device), progress=progress, checkpoint=checkpoint
+        prepared(), options, device=torch_device, progress=progress, checkpoint=checkpoint
     )
     return _of(kind, encoded, checkpoint)
 

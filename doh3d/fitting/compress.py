@@ -11,7 +11,6 @@ import torch
 
 from doh3d.codec.signal_code import SignalCode
 from doh3d.errors import Doh3dError, TargetError
-from doh3d.files import check_output
 from doh3d.fitting.checkpoint import Checkpoint
 from doh3d.fitting.config import FitConfig
 from doh3d.fitting.rate_control import Encoded, encode, fit_to_bytes, fit_to_quality
@@ -35,7 +34,6 @@ def compress_signal(
     """
     kept = None
     if checkpoint is not None:
-        check_output(checkpoint)
         follows_from = {name: version(name) for name in ("doh3d", "torch")}
         follows_from |= {"device": device.type} | signal.identity()
         # What no latent changes is told by its value: to ask for a default is to ask for nothing.

@@ -105,8 +105,8 @@ class PreparedImage(Signal[ImageCode]):
         """Order the pixels, and keep as many as the configuration's pool holds.
 
         Each slice is spread evenly over the image (the R2 sequence; Roberts, "The unreasonable
-        effectiveness of quasirandom sequences", 2018): its gradient scatters less than that of
-        as many random pixels. The seed says where the order begins.
+        effectiveness of quasirandom sequences", 2018), and so are the pixels that are kept of a
+        large one. The seed says where the order begins.
         """
         height, width, channels = self.pixels.shape
         generator = np.random.Generator(np.random.PCG64(config.seed))

@@ -118,7 +118,7 @@ def run_sweep(
 
     Parameters
     ----------
-    mesh : path, mesh, (vertices, faces) or PreparedShape
+    mesh : path, mesh, (vertices, faces), Reading or PreparedShape
         As `doh3d.compress` takes it. Two in memory are the same sweep's where their vertices and
         faces are the same.
     folder : path

@@ -226,7 +226,7 @@ def test_one_cycle_rises_and_falls():
         ({"width": 999}, "width is 999"),
         ({"quantizer": "vq"}, "'qat' or 'ptq'"),
         ({"projection": "sparse"}, "hadamard"),
-        ({"preset": "slow"}, "fast, default, best"),
+        ({"preset": "slow"}, "'fast', 'default' or 'best'"),
         ({"projection": "dense", "latent": 2**17}, "dense.*hadamard"),
         ({"device": "tpu"}, "auto, cpu, cuda, mps"),
     ],
