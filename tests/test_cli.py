@@ -424,7 +424,10 @@ def bad_inputs(folder, mesh, file):
         "bits": (["compress", mesh, "-o", out, "--bits", 99], "2 to 16"),
         "bits that are no number": (["compress", mesh, "-o", out, "--bits", "x"], "--bits"),
         "latent": (["compress", mesh, "-o", out, "--latent", 0], "latent is 0"),
-        "preset": (["compress", mesh, "-o", out, "--preset", "slow"], "fast, default, best"),
+        "preset": (
+            ["compress", mesh, "-o", out, "--preset", "slow"],
+            "'fast', 'default' or 'best'",
+        ),
         "too few bytes": (["compress", mesh, "-o", out, "--max-bytes", 299], "300 to 64000"),
         "too high an IoU": (["compress", mesh, "-o", out, "--min-iou", 1], "below 1"),
         "size and latent": (

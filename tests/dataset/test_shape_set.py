@@ -321,7 +321,7 @@ def test_a_batch_fits_shapes_together_and_goes_on(dataset, tmp_path, run):
         (["--batch-fit", 0], "batch_fit is 0; it must be 1 to 64"),
         (["--batch-fit", 65], "batch_fit is 65; it must be 1 to 64"),
         (["--batch-fit", 2, "--min-iou", 0.9], "batch_fit 2 and min_iou contradict each other"),
-        (["--preset", "slow"], "fast, default, best"),
+        (["--preset", "slow"], "'fast', 'default' or 'best'"),
         (["--shard", "0/2"], "shard is 0/2; it must be I/N"),
         (["--device", "tpu"], "auto, cpu, cuda, mps"),
         (["--json-log", "/nowhere/log"], "/nowhere/log: cannot be written: No such file"),

@@ -272,7 +272,7 @@ def test_progress_counts_the_steps_of_the_missing_fits(mesh, tmp_path):
         ({"bits": (4, 8, 4)}, "bits names 4 more than once"),
         ({"seeds": 0}, "seeds is 0; it must be 1 to 65536"),
         ({"points": 0}, "points is 0"),
-        ({"preset": "slow"}, "fast, default, best"),
+        ({"preset": "slow"}, "'fast', 'default' or 'best'"),
         ({"quantizer": "vq"}, "'qat' or 'ptq'"),
         ({"device": "tpu"}, "auto, cpu, cuda, mps"),
     ],
