@@ -46,6 +46,11 @@ class BurstWatch:
         return self._smoothed > self._factor * self._lowest
 
     @property
+    def spoilt(self) -> npt.NDArray[np.bool_]:
+        """(S,) whether each smoothed loss is further above its lowest than rounding raises it."""
+        return self._smoothed > self._factor**2 * self._lowest
+
+    @property
     def healthy(self) -> npt.NDArray[np.bool_]:
         """(S,) whether each smoothed loss is near its lowest; so it is as long as none is known."""
         return ~(self._smoothed > (1 + _HEALTHY_SHARE * (self._factor - 1)) * self._lowest)

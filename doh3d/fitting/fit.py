@@ -34,8 +34,8 @@ def fit_latent(
     """Optimise a latent and biases so that the target network gives the samples' values.
 
     A fit that ends no better than a constant, or whose loss is not finite, is repeated at a lower
-    learning rate. So is, once, one that rounding has made far worse; a warning says where that does
-    not help.
+    learning rate. So is, once, one that ends far worse than it was on its way; a warning says where
+    that does not help.
 
     Parameters
     ----------
@@ -70,10 +70,10 @@ def fit_latent(
             worsened = fitted and optimisation.worsened[0]
             if fitted and not (worsened and rate == rates[0]):
                 if worsened:
-                    _log.warning("rounding has made the fit far worse; use more bits")
+                    _log.warning("the fit ended far worse than it was on its way; use more bits")
                 _log.info("fitted in %.1f s", time.perf_counter() - started)
                 return optimisation.results()[0]
-        what = "has become far worse by rounding" if worsened else "diverged"
+        what = "ended far worse than it was on its way" if worsened else "diverged"
         _log.warning("the fit %s at learning rate %.2g; trying a lower one", what, rate)
     tried = ", ".join(f"{rate:.2g}" for rate in rates)
     raise Doh3dError(

@@ -80,7 +80,8 @@ class Optimisation:
     parameters : Parameters
     sizes : SizeControl
     worsened : list of S bool
-        Whether a signal that has come to its end errs far more than it did before it was rounded.
+        Whether a signal that has come to its end errs far more than it did before it was rounded,
+        or its loss is far above the lowest that it has had.
     pools : EncodedPools
     batch_size : int
         Samples of each network in a step.
@@ -198,7 +199,9 @@ class Optimisation:
                 loss, size = sum(each) / len(each), float(bits) / 8
                 progress(FitProgress(reported, self.config.steps, loss, size))
         before, after = self._errors_before_rounding, self._errors(self.config.latent)
-        self.worsened = (after > _WORSE_FACTOR * before + TOLERATED_ERROR).tolist()
+        worse = after > _WORSE_FACTOR * before + TOLERATED_ERROR
+        # Where rounding began amid a burst, what was before it is no measure.
+        self.worsened = (worse | self._watch.spoilt).tolist()
         _log.info("errors %s before rounding, %s after", before.round(5), after.round(5))
         return [
             sound and not burst for sound, burst in zip(self._are_sound(), had_burst, strict=True)

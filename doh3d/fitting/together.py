@@ -130,8 +130,8 @@ def fit_latents(
     Returns
     -------
     list of FitResult or None
-        None for a signal whose fit has diverged: it is constant, not finite, has had a burst, or
-        errs far more than before it was rounded. It is to be fitted alone.
+        None for a signal that is to be fitted alone: it has become constant, is not finite, has
+        had a burst, or ends far worse than it was on its way.
     """
     if not samples:
         return []
