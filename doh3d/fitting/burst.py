@@ -52,8 +52,9 @@ class BurstWatch:
 
     @property
     def healthy(self) -> npt.NDArray[np.bool_]:
-        """(S,) whether each smoothed loss is near its lowest; so it is as long as none is known."""
-        return ~(self._smoothed > (1 + _HEALTHY_SHARE * (self._factor - 1)) * self._lowest)
+        """(S,) whether the last and the smoothed loss are near the lowest; so they are at first."""
+        limit = (1 + _HEALTHY_SHARE * (self._factor - 1)) * self._lowest
+        return ~((self._smoothed > limit) | (self._recent[-1] > limit))
 
     @property
     def _smoothed(self) -> npt.NDArray[np.float64]:

@@ -41,6 +41,9 @@ def test_a_loss_that_rises_and_stays_is_a_burst_and_one_that_comes_back_is_none(
     assert not seen(BurstWatch(1, 1.3), *falling).in_burst[0]
     assert not seen(BurstWatch(1, 1.3), *falling, [0.9], [0.2], [0.9]).healthy[0]
     assert not seen(BurstWatch(1, 1.3), *falling, [0.9], [0.2]).in_burst[0]
+    # What may be the beginning of a burst is nothing to go back to.
+    assert not seen(BurstWatch(1, 1.3), *falling, [0.9]).healthy[0]
+    assert seen(BurstWatch(1, 1.3), *falling, [0.9], [0.2]).healthy[0]
     # The lowest median of three is 0.3.
     assert not seen(BurstWatch(1, 1.3), *falling, [0.38], [0.38]).in_burst[0]
     assert seen(BurstWatch(1, 1.3), *falling, [0.4], [0.4]).in_burst[0]
