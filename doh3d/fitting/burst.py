@@ -54,7 +54,8 @@ class BurstWatch:
     def healthy(self) -> npt.NDArray[np.bool_]:
         """(S,) whether the last and the smoothed loss are near the lowest; so they are at first."""
         limit = (1 + _HEALTHY_SHARE * (self._factor - 1)) * self._lowest
-        return ~((self._smoothed > limit) | (self._recent[-1] > limit))
+        risen: npt.NDArray[np.bool_] = (self._smoothed > limit) | (self._recent[-1] > limit)
+        return ~risen
 
     @property
     def _smoothed(self) -> npt.NDArray[np.float64]:
