@@ -13,9 +13,7 @@ file's error; how it ended. A second run goes on where the first stopped.
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
-import datetime
 import itertools
 import logging
 import time
@@ -31,10 +29,11 @@ from doh3d.errors import Doh3dError
 from doh3d.fitting.fit import fit_latent
 from doh3d.fitting.quantize_fit import quantize_fit
 from doh3d.signals.shape import PreparedShape, prepare, shape_config
+from result_table import ResultTable
 
 COLUMNS = """
 shape rate seed worst burst undone error_before error_after file_error end seconds losses version
-date
+commit date
 """.split()  # noqa: SIM905
 
 FOLDER = Path(__file__).parent.parent / "meshes"
@@ -139,8 +138,6 @@ def measure(shape: PreparedShape, rate: float, seed: int) -> dict[str, object]:
         "end": ended,
         "seconds": f"{seconds:.1f}",
         "losses": "; ".join(",".join(f"{loss:.3f}" for loss in losses) for losses in attempts),
-        "version": doh3d.__version__,
-        "date": datetime.date.today().isoformat(),
     }
 
 
@@ -150,22 +147,15 @@ def main() -> None:
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
     output = arguments.output or Path(f"results/{doh3d.__version__}/soundness.tsv")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    if not output.exists():
-        output.write_text("\t".join(COLUMNS) + "\n")
+    table = ResultTable(output, COLUMNS)
+    done = {(row["shape"], row["rate"], row["seed"]) for row in table.rows()}
     paths = [*(FOLDER / name for name in FILES), *arguments.meshes]
-    shapes = FORMULAS | {path.stem: path for path in paths}
-    for name, source in shapes.items():
-        with output.open() as file:
-            rows = list(csv.DictReader(file, delimiter="\t"))
-        done = {(row["shape"], row["rate"], row["seed"]) for row in rows}
+    for name, source in (FORMULAS | {path.stem: path for path in paths}).items():
         shape = prepare(source() if callable(source) else source)
         for rate, seed in itertools.product(RATES, range(SEEDS)):
             if (name, str(rate), str(seed)) in done:
                 continue
-            row = {"shape": name, "rate": rate, "seed": seed} | measure(shape, rate, seed)
-            with output.open("a") as file:
-                file.write("\t".join(str(row[column]) for column in COLUMNS) + "\n")
+            row = table.add(shape=name, rate=rate, seed=seed, **measure(shape, rate, seed))
             print(*(row[column] for column in COLUMNS if column != "losses"), flush=True)
 
 
