@@ -34,7 +34,8 @@ def fit_latent(
     """Optimise a latent and biases so that the target network gives the samples' values.
 
     A fit that ends no better than a constant, or whose loss is not finite, is repeated at a lower
-    learning rate.
+    learning rate. So is, once, one that ends far worse than it was on its way; a warning says where
+    that does not help.
 
     Parameters
     ----------
@@ -65,10 +66,15 @@ def fit_latent(
     for rate in rates:
         with team_of_all_threads() as team:
             optimisation = Optimisation([samples], config, rate, device, team=team)
-            if _is_fitted(optimisation, payload_bits, progress, work):
+            fitted = _is_fitted(optimisation, payload_bits, progress, work)
+            worsened = fitted and optimisation.worsened[0]
+            if fitted and not (worsened and rate == rates[0]):
+                if worsened:
+                    _log.warning("the fit ended far worse than it was on its way; use more bits")
                 _log.info("fitted in %.1f s", time.perf_counter() - started)
                 return optimisation.results()[0]
-        _log.warning("the fit diverged at learning rate %.2g; trying a lower one", rate)
+        what = "ended far worse than it was on its way" if worsened else "diverged"
+        _log.warning("the fit %s at learning rate %.2g; trying a lower one", what, rate)
     tried = ", ".join(f"{rate:.2g}" for rate in rates)
     raise Doh3dError(
         f"the fit became {LOSSES[config.loss].failure} at learning rates {tried}: "

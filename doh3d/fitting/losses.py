@@ -18,8 +18,9 @@ from doh3d.fitting.config import LossName
 # [-1, 1]. Below it nothing is to be gained.
 LEAST_SQUARED_ERROR = 5e-6
 
-# A fit is never refused for a squared error below this, of values in [-1, 1].
-_TOLERATED_SQUARED_ERROR = 1e-3
+# A fit is never refused for an error below this: a share of wrong occupancies, or a squared error
+# of values in [-1, 1].
+TOLERATED_ERROR = 1e-3
 
 
 class Loss(ABC):
@@ -31,10 +32,14 @@ class Loss(ABC):
         The derivative of a mean over M numbers by one output is scale * residual / M.
     failure : str
         What a fit that is not sound has become.
+    burst_factor : float
+        A mean this many times the lowest that a fit has had tells of a burst, see `BurstWatch`.
+        Those of sound fits rise by a tenth at most before they are rounded, squared errors by two.
     """
 
     scale: float
     failure: str
+    burst_factor: float
 
     @abstractmethod
     def residual(self, outputs: torch.Tensor, values: torch.Tensor, out: torch.Tensor) -> None:
@@ -47,6 +52,10 @@ class Loss(ABC):
     @abstractmethod
     def is_sound(self, outputs: torch.Tensor, values: torch.Tensor) -> bool:
         """Whether one signal's (C, N, out_dim) outputs are finite and tell more than a constant."""
+
+    @abstractmethod
+    def error(self, outputs: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        """Error of each output, in the unit of `TOLERATED_ERROR` and of the outputs' shape."""
 
     def means(
         self, outputs: torch.Tensor, values: torch.Tensor, importance: torch.Tensor | None = None
@@ -74,6 +83,7 @@ class CrossEntropy(Loss):
 
     scale = 1.0
     failure = "empty or full"
+    burst_factor = 1.3
 
     def residual(self, outputs: torch.Tensor, values: torch.Tensor, out: torch.Tensor) -> None:
         """Write probabilities less occupancies."""
@@ -82,6 +92,10 @@ class CrossEntropy(Loss):
     def each(self, outputs: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
         """Return the cross-entropies."""
         return binary_cross_entropy_with_logits(outputs, values, reduction="none")
+
+    def error(self, outputs: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        """Return 1 where an output is on the wrong side of the surface, and 0 elsewhere."""
+        return ((outputs > 0) != (values > 0.5)).to(outputs.dtype)
 
     def is_sound(self, outputs: torch.Tensor, values: torch.Tensor) -> bool:
         """Whether the occupancy is finite and neither empty nor full."""
@@ -98,6 +112,7 @@ class LogSquaredError(Loss):
 
     scale = 2.0
     failure = "worse than one colour"
+    burst_factor = 1.7
 
     def residual(self, outputs: torch.Tensor, values: torch.Tensor, out: torch.Tensor) -> None:
         """Write outputs less values."""
@@ -107,12 +122,16 @@ class LogSquaredError(Loss):
         """Return the squared errors."""
         return (outputs - values).square()
 
+    def error(self, outputs: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        """Return the squared errors."""
+        return self.each(outputs, values)
+
     def is_sound(self, outputs: torch.Tensor, values: torch.Tensor) -> bool:
         """Whether outputs are finite, and err no more than the values' mean would."""
         outputs, values = outputs.flatten(0, 1), values.flatten(0, 1)
         constant = mse_loss(values.mean(dim=0).expand_as(values), values)
         # A comparison with an error that is not a number is false.
-        return bool(mse_loss(outputs, values) <= constant + _TOLERATED_SQUARED_ERROR)
+        return bool(mse_loss(outputs, values) <= constant + TOLERATED_ERROR)
 
     def divisors(
         self,

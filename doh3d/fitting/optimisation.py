@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from doh3d.fitting.adam import Adam
 from doh3d.fitting.batches import batches_of
+from doh3d.fitting.burst import BurstWatch
 from doh3d.fitting.checkpoint import State, Work
 from doh3d.fitting.config import FitConfig
 from doh3d.fitting.curvature import WeightCurvature
 from doh3d.fitting.descent import LatentDescent
 from doh3d.fitting.gradient import TargetBackward
-from doh3d.fitting.losses import LOSSES
+from doh3d.fitting.losses import LOSSES, TOLERATED_ERROR
 from doh3d.fitting.parameters import Parameters, to_numpy
 from doh3d.fitting.pool import EncodedPools, Pool
 from doh3d.fitting.rate import rate_curvature
 from doh3d.fitting.results import FitProgress, FitResult, ProgressFunction
-from doh3d.fitting.schedule import one_cycle
+from doh3d.fitting.schedule import one_cycle, rounded_count
 from doh3d.fitting.signal import Samples
 from doh3d.fitting.size_control import SizeControl
 from doh3d.hypernetwork.projection import Projection
 from doh3d.hypernetwork.target import target_forward
 from doh3d.thread_team import ThreadTeam
+
+_log = logging.getLogger(__name__)
 
 _MAX_GRADIENT_NORM = 1.0
 
@@ -35,8 +41,16 @@ _BIAS_LEARNING_RATE = 0.01
 # Steps between progress reports and checkpoints, which wait for the device.
 REPORT_INTERVAL = 50
 
-# Points on which a finished fit is checked for having become constant.
-_CHECK_POINTS = 2**16
+# A fit goes back from a burst so often at most. A sixteenth of the rate makes none any more: what
+# raises the loss then is something else, and the fit goes on.
+_MOST_HALVINGS = 4
+
+# Numbers rounded one by one leave an error below this many times what it was before.
+_WORSE_FACTOR = 2.0
+
+# Points on which a finished fit is checked for having become constant, and on which its error is
+# measured, before rounding and after it: fewer tell that one error is twice the other.
+_CHECK_POINTS, _ERROR_POINTS = 2**16, 2**14
 
 
 class Optimisation:
@@ -66,6 +80,9 @@ class Optimisation:
     ----------
     parameters : Parameters
     sizes : SizeControl
+    worsened : list of S bool
+        Whether a signal that has come to its end errs far more than it did before it was rounded,
+        or its loss is far above the lowest that it has had.
     pools : EncodedPools
     batch_size : int
         Samples of each network in a step.
@@ -92,7 +109,10 @@ class Optimisation:
         self._descent = self._make_descent(descent, device)
         by_adam = [self.parameters.latents] if self._descent is None else []
         self._adam = Adam([*by_adam, self.parameters.biases])
-        self._next_step = 0
+        self._watch = BurstWatch(self._signals, self._loss.burst_factor)
+        self._next_step = self._halvings = 0
+        self._errors_before_rounding = np.full(self._signals, np.nan)
+        self.worsened = [False] * self._signals
         self.pools = EncodedPools.of(
             config.architecture.of_a_cell,
             [Pool.of(own.architecture, each) for own, each in zip(configs, samples, strict=True)],
@@ -138,6 +158,10 @@ class Optimisation:
     ) -> list[bool]:
         """Take all remaining steps, or stop where no signal is finite any more.
 
+        A signal alone whose loss tells of a burst goes back to where it was healthy last, and on
+        from there at half the rate. Rounding may raise the loss of a sound fit as much, so that
+        nothing is undone once it has begun: its rates are low, and the end tells what it has cost.
+
         Parameters
         ----------
         progress : callable, optional
@@ -149,52 +173,99 @@ class Optimisation:
         Returns
         -------
         list of bool
-            Whether each signal's end is sound: finite, and not constant.
+            Whether each signal's end is sound: finite, not constant, and, of several signals,
+            reached without a burst.
         """
-        config, numbers = self.config, self.parameters.numbers
-        alive = True
-        for step in range(self._next_step, config.steps):
+        had_burst = np.zeros(self._signals, dtype=bool)
+        healthy = self._state(torch.clone)
+        while self._next_step < self.config.steps:
+            if not self._step_to_report(payload_bits):
+                return [False] * self._signals
+            losses, bits = self.last_loss()
+            each = losses.tolist()
+            if self._signals == 1 and not math.isfinite(each[0]):
+                return [False]
+            self._watch.see(each)
+            reported, rounding = self._next_step, self.parameters.fixed > 0
+            in_burst = self._watch.in_burst & (not rounding)
+            if self._signals > 1:
+                had_burst |= in_burst
+            elif in_burst[0] and self._halvings < _MOST_HALVINGS:
+                self._go_back(healthy)
+            elif self._batches.begins_at(reported) and (rounding or self._watch.healthy[0]):
+                healthy = self._state(torch.clone)
+                if work is not None and work.due:
+                    work.keep(self.state())
+            if progress is not None:
+                loss, size = sum(each) / len(each), float(bits) / 8
+                progress(FitProgress(reported, self.config.steps, loss, size))
+        before, after = self._errors_before_rounding, self._errors(self.config.latent)
+        worse = after > _WORSE_FACTOR * before + TOLERATED_ERROR
+        # Where rounding began amid a burst, what was before it is no measure.
+        self.worsened = (worse | self._watch.spoilt).tolist()
+        _log.info("errors %s before rounding, %s after", before.round(5), after.round(5))
+        return [
+            sound and not burst for sound, burst in zip(self._are_sound(), had_burst, strict=True)
+        ]
+
+    @torch.no_grad()
+    def _step_to_report(self, payload_bits: Sequence[float] | None) -> bool:
+        """Take the steps up to the next report; whether any signal is still finite."""
+        alive, numbers = True, self.parameters.numbers
+        end = min(self._next_step + REPORT_INTERVAL, self.config.steps)
+        for step in range(self._next_step, end):
             if payload_bits is not None and self.sizes.is_choice_due(step):
                 alive = self.sizes.choose_deltas(numbers(), payload_bits)
                 self.parameters.use(self.sizes)
+            if not self.parameters.fixed and rounded_count(self.config, step):
+                self._errors_before_rounding = self._errors(0)
             self.step(step, *self._batches.take(step, self._measure))
             self._batches.learn(self._backward.errors)
             if payload_bits is not None and self.sizes.is_update_due(step):
                 alive = self.sizes.update(step, numbers(), payload_bits)
                 self.parameters.use(self.sizes)
             if not alive:
-                return [False] * self._signals
-            if (step + 1) % REPORT_INTERVAL == 0 or step + 1 == config.steps:
-                self._next_step = step + 1
-                loss, bits = self.last_loss()
-                value = float(loss)
-                if not math.isfinite(value) and self._signals == 1:
-                    return [False]
-                if work is not None and work.due and self._batches.begins_at(step + 1):
-                    work.keep(self.state())
-                if progress is not None:
-                    progress(FitProgress(step + 1, config.steps, value, float(bits) / 8))
-        return self._are_sound()
+                break
+        self._next_step = end
+        return alive
+
+    def _go_back(self, healthy: dict[str, Any]) -> None:
+        """Go back to a state that was healthy, and on at half the rate that led into a burst."""
+        _log.info(
+            "steps grew too long before step %d; going back, at half the rate", self._next_step
+        )
+        halvings = self._halvings + 1
+        self.restore(healthy)
+        self._halvings = halvings
 
     def state(self) -> State:
         """Copy all that the steps taken have changed."""
-        state = {
+        return self._state(to_numpy)
+
+    def _state(self, copy: Callable[[torch.Tensor], Any]) -> dict[str, Any]:
+        """Copy all that the steps taken have changed, each tensor by a function."""
+        numbers = {
             "learning_rate": np.array(self.learning_rate),
             "next_step": np.array(self._next_step),
+            "halvings": np.array(self._halvings),
             "fixed": np.array(self.parameters.fixed),
+            "errors before rounding": self._errors_before_rounding,
         }
-        state |= self.sizes.state()
-        return state | {name: to_numpy(values) for name, values in self._tensors().items()}
+        tensors = {name: copy(values) for name, values in self._tensors().items()}
+        return numbers | self.sizes.state() | self._watch.state() | tensors
 
     @torch.no_grad()
-    def restore(self, state: State) -> None:
+    def restore(self, state: dict[str, Any]) -> None:
         """Go back to where `state` was taken, of the same samples and configuration."""
         self._next_step = int(state["next_step"])
+        self._halvings = int(state["halvings"])
         self.parameters.fixed = int(state["fixed"])
+        self._errors_before_rounding = state["errors before rounding"]
         self.sizes.restore(state)
+        self._watch.restore(state)
         self.parameters.use(self.sizes)
         for name, values in self._tensors().items():
-            values.copy_(torch.from_numpy(state[name]))
+            values.copy_(torch.as_tensor(state[name]))
         self._adam.updates = self._next_step
         if self._descent is not None:
             self._descent.updates = self._curvature.updates = self._next_step
@@ -225,7 +296,8 @@ class Optimisation:
         """
         parameters = self.parameters
         rate_weights = parameters.rate_weights
-        learning_rate = self.learning_rate * one_cycle(step / self.config.steps)
+        peak = self.learning_rate * 0.5**self._halvings
+        learning_rate = peak * one_cycle(step / self.config.steps)
         parameters.round_due(step)
         latents, biases = parameters.rounded(parameters.fixed)
         networks = parameters.networks(latents, biases)
@@ -260,10 +332,10 @@ class Optimisation:
 
     @torch.no_grad()
     def last_loss(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean cross-entropy or squared error of the last batch, and a signal's estimated bits."""
+        """(S,) mean losses of the last batch, not their logarithms, and mean estimated bits."""
         latents, biases, values, importance = self._last
-        loss = self._loss.means(self._backward.outputs, values, importance).mean()
-        return loss, self.parameters.bits(latents, biases)
+        means = self._loss.means(self._backward.outputs, values, importance)
+        return means.view(self._signals, -1).mean(dim=1), self.parameters.bits(latents, biases)
 
     def results(self) -> list[FitResult]:
         """Copy each signal's latent and biases as they stand."""
@@ -275,16 +347,29 @@ class Optimisation:
     @torch.no_grad()
     def _are_sound(self) -> list[bool]:
         """Whether each signal, quantised, tells something of its samples; see `Loss.is_sound`."""
-        weights = self.parameters.networks(*self.parameters.rounded(self.config.latent))
-        features = self.pools.features[:, : _CHECK_POINTS // self._cells]
-        networks = [
-            target_forward(self.config.architecture, weights.of_cell(network), own)
-            for network, own in enumerate(features)
+        return [
+            self._loss.is_sound(*each) for each in self._outputs(self.config.latent, _CHECK_POINTS)
         ]
-        sound = []
+
+    @torch.no_grad()
+    def _errors(self, fixed: int) -> npt.NDArray[np.float64]:
+        """(S,) errors with the latents' first `fixed` numbers rounded; see `Loss.error`."""
+        shares = self.pools.shares.view(self._signals, -1)
+        means = [
+            self._loss.error(*each).mean(dim=(1, 2)) for each in self._outputs(fixed, _ERROR_POINTS)
+        ]
+        errors = (torch.stack(means) * shares).sum(dim=1)
+        return to_numpy(errors).astype(np.float64)
+
+    def _outputs(self, fixed: int, points: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Each signal's (C, N, out_dim) outputs for its first samples, C N points, and values."""
+        parameters = self.parameters
+        weights = parameters.networks(*parameters.rounded(fixed))
+        features = self.pools.features[:, : points // self._cells]
         for signal in range(self._signals):
             own = slice(signal * self._cells, (signal + 1) * self._cells)
-            outputs = torch.stack(networks[own])
-            values = self.pools.values[own, : outputs.shape[1]]
-            sound.append(self._loss.is_sound(outputs, values))
-        return sound
+            outputs = [
+                target_forward(self.config.architecture, weights.of_cell(own.start + cell), rows)
+                for cell, rows in enumerate(features[own])
+            ]
+            yield torch.stack(outputs), self.pools.values[own, : features.shape[1]]

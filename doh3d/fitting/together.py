@@ -130,15 +130,16 @@ def fit_latents(
     Returns
     -------
     list of FitResult or None
-        None for a signal whose fit has diverged: it is constant, or not finite.
+        None for a signal that is to be fitted alone: it has become constant, is not finite, has
+        had a burst, or ends far worse than it was on its way.
     """
     if not samples:
         return []
     with team_of_all_threads() as team:
         optimisation = Optimisation(samples, config, config.learning_rate, device, team=team)
         sound = optimisation.run(progress, payload_bits=payload_bits)
-        results = optimisation.results()
-        return [result if each else None for result, each in zip(results, sound, strict=True)]
+        ends = zip(optimisation.results(), sound, optimisation.worsened, strict=True)
+        return [result if fine and not worse else None for result, fine, worse in ends]
 
 
 def _signals_at_once(config: FitConfig) -> int:

@@ -88,3 +88,11 @@ def test_a_squared_error_fit_is_sound_unless_a_constant_errs_less():
         outputs = values.clone()
         outputs[1, 2, 0] = harm
         assert not is_sound(outputs, values)
+
+
+def test_errors_are_known():
+    logits, occupancy = torch.tensor([-1.0, 0.5, 2.0, -3.0]), torch.tensor([0.2, 0.1, 0.9, 1.0])
+    wrong = LOSSES["cross-entropy"].error(logits, occupancy)
+    assert wrong.tolist() == [0, 1, 0, 1]
+    squared = LOSSES["log-squared-error"].error(torch.tensor([0.5, -1.0]), torch.tensor([0.0, 1.0]))
+    assert squared.tolist() == [0.25, 4]
