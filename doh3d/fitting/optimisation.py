@@ -45,8 +45,9 @@ REPORT_INTERVAL = 50
 # raises the loss then is something else, and the fit goes on.
 _MOST_HALVINGS = 4
 
-# Numbers rounded one by one leave an error below this many times what it was before.
-_WORSE_FACTOR = 2.0
+# Numbers of so many bits or more, rounded one by one, leave an error below twice what it was before.
+# What coarser steps add grows with the step.
+_USUAL_BITS = 6
 
 # Points on which a finished fit is checked for having become constant, and on which its error is
 # measured, before rounding and after it: fewer tell that one error is twice the other.
@@ -200,7 +201,8 @@ class Optimisation:
                 loss, size = sum(each) / len(each), float(bits) / 8
                 progress(FitProgress(reported, self.config.steps, loss, size))
         before, after = self._errors_before_rounding, self._errors(self.config.latent)
-        worse = after > _WORSE_FACTOR * before + TOLERATED_ERROR
+        factor = 1 + 2.0 ** max(0, _USUAL_BITS - self.config.bits)
+        worse = after > factor * before + TOLERATED_ERROR
         # Where rounding began amid a burst, what was before it is no measure.
         self.worsened = (worse | self._watch.spoilt).tolist()
         _log.info("errors %s before rounding, %s after", before.round(5), after.round(5))

@@ -123,7 +123,7 @@ def sample_occupancy(
         near_surface = np.flatnonzero(generator.random(size) < near_surface_fraction)
         pending = near_surface
         for _ in range(1 + _REDRAWS):
-            near = surface.draw(len(pending), generator)
+            near, _ = surface.draw(len(pending), generator)
             near += generator.normal(0.0, near_surface_std, near.shape)
             chunk[pending] = near
             pending = pending[(np.abs(near) > half).any(axis=1)]
@@ -142,8 +142,10 @@ def sample_occupancy(
     return OccupancySamples(points, occupancy)
 
 
-def surface_points(mesh: trimesh.Trimesh, count: int, generator: np.random.Generator) -> FloatArray:
-    """Draw (count, 3) points on the surface, uniformly in area."""
+def surface_points(
+    mesh: trimesh.Trimesh, count: int, generator: np.random.Generator
+) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+    """Draw (count, 3) points on the surface, uniformly in area, and the (count,) faces they are on."""
     triangles = np.asarray(mesh.vertices, dtype=np.float64)[np.asarray(mesh.faces)]
     return _Surface.of(triangles).draw(count, generator)
 
@@ -162,8 +164,10 @@ class _Surface:
         area = np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1)
         return cls(triangles[:, 0], edges, np.cumsum(area))
 
-    def draw(self, count: int, generator: np.random.Generator) -> FloatArray:
-        """Draw (count, 3) points."""
+    def draw(
+        self, count: int, generator: np.random.Generator
+    ) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+        """Draw (count, 3) points, each with the number of its triangle."""
         at = generator.random(count) * self.cumulative_area[-1]
         face = np.searchsorted(self.cumulative_area, at, side="right")
         face = np.minimum(face, len(self.corner) - 1)
@@ -172,4 +176,4 @@ class _Surface:
         beyond = weights.sum(axis=1) > 1
         weights[beyond] = 1 - weights[beyond]
         points: FloatArray = self.corner[face] + np.einsum("nk,nkj->nj", weights, self.edges[face])
-        return points
+        return points, face

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -19,6 +19,7 @@ from doh3d.field import OccupancyField
 from doh3d.fitting.config import FitConfig
 from doh3d.fitting.plan import make_config
 from doh3d.fitting.signal import QualityScale, Signal
+from doh3d.geometry.flatness import flat_share
 from doh3d.geometry.inputs import MeshInput
 from doh3d.geometry.occupancy import InsideTest, inside_test
 from doh3d.geometry.reading import Reading, read_shape
@@ -27,7 +28,12 @@ from doh3d.geometry.transform import NormalizingTransform
 from doh3d.hypernetwork.partition import Partition, balanced_partition
 from doh3d.limits import Limits
 from doh3d.options import CompressOptions
-from doh3d.signals.shape_plan import OVERHEAD_BYTES, latent_for_bytes, plan_for_shape
+from doh3d.signals.shape_plan import (
+    FLAT_SHARE,
+    OVERHEAD_BYTES,
+    latent_for_bytes,
+    plan_for_shape,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -103,8 +109,8 @@ class PreparedShape(Signal[ShapeCode]):
         return latent_for_bytes(size)
 
     def config(self, options: CompressOptions, latent: int | None = None) -> FitConfig:
-        """Configure a fit, for this shape's mirror planes and with its cells."""
-        config = make_config(options, plan_for_shape, latent)
+        """Configure a fit, for this shape's flat area and mirror planes, and with its cells."""
+        config = make_config(options, partial(plan_for_shape, flat=self.flat), latent)
         return self.adapt(config, mirror=options.mirror)
 
     def code(self, config: FitConfig, latent: ParameterGroup, biases: ParameterGroup) -> ShapeCode:
@@ -135,6 +141,11 @@ class PreparedShape(Signal[ShapeCode]):
     def inside(self) -> InsideTest:
         """Inside test of the normalised mesh."""
         return inside_test(self.normalized)
+
+    @cached_property
+    def flat(self) -> bool:
+        """Whether much of the surface is flat: the plan of its fits is then another."""
+        return flat_share(self.normalized) >= FLAT_SHARE
 
     @cached_property
     def mirrored(self) -> tuple[int, ...]:
@@ -169,7 +180,7 @@ class PreparedShape(Signal[ShapeCode]):
         generator = np.random.Generator(np.random.PCG64(0))
         low, high = shape_box(self.extents, mirrored)
         half = domain_half_sides(self.extents)
-        surface = surface_points(self.normalized, _SURFACE_POINTS, generator)
+        surface, _ = surface_points(self.normalized, _SURFACE_POINTS, generator)
         # As samples are: some near the surface, some all over the box.
         points = np.concatenate([surface, generator.uniform(-half, half, surface.shape)])
         for axis in mirrored:

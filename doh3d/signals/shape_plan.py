@@ -7,6 +7,7 @@ a start, not an optimum. `scripts/calibrate_plan.py` measures them again.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -49,9 +50,31 @@ _RATE_WEIGHT_LATENT = 1100
 _RATE_WEIGHT = 1.4e-5
 _RATE_WEIGHT_EXPONENTS = (-0.75, -1.4)
 
-# Space is cut into about (n / 2200)^1.2 cells, to the nearest power of two: more are faster, and
-# networks of longer latents come to their end later.
-_LATENT_OF_A_CELL, _CELLS_EXPONENT = 2200, 1.2
+
+@dataclass(frozen=True)
+class _Suited:
+    """What suits a sort of shapes.
+
+    Attributes
+    ----------
+    latent_of_a_cell : int
+        A latent of n numbers is for about (n / latent_of_a_cell)^1.2 cells, to the nearest power of
+        two: more are faster, and networks of longer latents come to their end later.
+    weights, steps : float
+        Shares of the table's weights and of the preset's steps.
+    """
+
+    latent_of_a_cell: int
+    weights: float = 1.0
+    steps: float = 1.0
+
+
+# A surface is told to be flat by `doh3d.geometry.flatness.flat_share`. Flat faces are waves added
+# up to nothing: networks of few weights come nearer to it, and each of their steps costs less.
+FLAT_SHARE = 0.3
+_CURVED, _FLAT = _Suited(2200), _Suited(4800, weights=0.45, steps=1.4)
+
+_CELLS_EXPONENT = 1.2
 _OCTAVES, _DEPTH = 3, 3
 
 # Of a latent's range; with cells the best step is about half as large.
@@ -80,16 +103,20 @@ _EFFORT_LATENT = 1500
 _STEPS_EXPONENT, _BATCH_EXPONENT = -0.54, 0.5
 
 
-def plan_for_shape(latent: int, preset: str = "default", levels: int | None = None) -> Plan:
+def plan_for_shape(
+    latent: int, preset: str = "default", levels: int | None = None, *, flat: bool = False
+) -> Plan:
     """Plan the fit of a shape to a latent of n numbers, between the measured lengths.
 
     With `levels` the cells are 2^levels, and have as many weights together as the plan's own.
+    Shapes whose surface is `flat` by a share of at least `FLAT_SHARE` have another plan.
     """
+    suited = _FLAT if flat else _CURVED
     position = math.log(latent)
     log_weights = np.interp(position, _LOG_LATENTS, [math.log(row[1]) for row in _PLAN])
-    weights = math.exp(float(log_weights))
+    weights = suited.weights * math.exp(float(log_weights))
     if levels is None:
-        levels = round(_CELLS_EXPONENT * math.log2(latent / _LATENT_OF_A_CELL))
+        levels = round(_CELLS_EXPONENT * math.log2(latent / suited.latent_of_a_cell))
         levels = min(max(levels, 0), MAX_LEVELS)
     features = Architecture(octaves=_OCTAVES).encoded_dim
     # Of w neurons in each layer, 2 w^2 + (features + 1) w weights.
@@ -107,7 +134,7 @@ def plan_for_shape(latent: int, preset: str = "default", levels: int | None = No
         bits=_BITS + (levels > 0),
         rate_weight=_RATE_WEIGHT * growth ** _RATE_WEIGHT_EXPONENTS[growth > 1],
         learning_rate=_LEARNING_RATE_OF_CELLS if levels else _LEARNING_RATE,
-        effort=effort_for_latent(PRESETS[preset], latent),
+        effort=effort_for_latent(PRESETS[preset], latent, suited.steps),
         surface_sampling=SurfaceSampling(
             near_fraction=float(np.interp(position, _NEAR_LATENTS, _NEAR_FRACTIONS)),
             near_std=float(np.interp(position, _STD_LATENTS, _STDS)),
@@ -115,10 +142,13 @@ def plan_for_shape(latent: int, preset: str = "default", levels: int | None = No
     )
 
 
-def effort_for_latent(preset: Preset, latent: int) -> Preset:
-    """Scale a preset to a latent: long ones pay more for a step, and make use of more samples."""
+def effort_for_latent(preset: Preset, latent: int, share: float = 1.0) -> Preset:
+    """Scale a preset to a latent: long ones pay more for a step, and make use of more samples.
+
+    `share` is of the preset's steps.
+    """
     long = max(1.0, latent / _EFFORT_LATENT)
-    steps = max(1, round(preset.steps * math.pow(long, _STEPS_EXPONENT)))
+    steps = max(1, round(share * preset.steps * math.pow(long, _STEPS_EXPONENT)))
     batch_size = round(preset.batch_size * math.pow(long, _BATCH_EXPONENT))
     pool_factor = min(max(latent / _POOL_LATENT, 1.0), _MAX_POOL_FACTOR)
     # The pool is no larger than the steps make use of.

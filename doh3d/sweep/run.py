@@ -25,13 +25,13 @@ from doh3d.files import other_kind, utf8_name, write_atomically
 from doh3d.geometry.inputs import MeshInput, to_trimesh
 from doh3d.geometry.reading import Reading
 from doh3d.limits import MAX_SEED, Limits
+from doh3d.options import CompressOptions, Quantizer
 from doh3d.sweep.table import SweepFolder, SweepIdentity, SweepRow, summarize
 
 if TYPE_CHECKING:
     from doh3d.codec.shape_code import ShapeCode
     from doh3d.fitting.config import FitConfig
     from doh3d.fitting.results import FitProgress, ProgressFunction
-    from doh3d.options import Quantizer
     from doh3d.signals.shape import PreparedShape
 
 _log = logging.getLogger(__name__)
@@ -158,16 +158,16 @@ def run_sweep(
     out.check(identity)
     measuring = _Measuring(out, source.name, preset, points, device)
     finished = {row.key for row in out.read()}
-    missing = [rest for served in plan if (rest := [c for c in served if _key(c) not in finished])]
-    steps_done, steps_in_all = 0, sum(served[0].steps for served in missing)
+    missing = [rest for served in plan if (rest := [o for o in served if _key(o) not in finished])]
     failures = []
-    shape: PreparedShape | None = None
-    for served in missing:
-        if shape is None:
-            shape = source.prepared()
-            # Only now, so that a mesh that is none leaves nothing behind.
-            out.create(identity, source.path)
-        served = [shape.adapt(config) for config in served]
+    fits: list[list[FitConfig]] = []
+    if missing:
+        shape = source.prepared()
+        # Only now, so that a mesh that is none leaves nothing behind.
+        out.create(identity, source.path)
+        fits = [[shape.config(options) for options in served] for served in missing]
+    steps_done, steps_in_all = 0, sum(served[0].steps for served in fits)
+    for served in fits:
         # Any of them: what differs, the bits of "ptq", does not enter the fit.
         config = served[0]
         started = time.perf_counter()
@@ -200,9 +200,9 @@ def _plan(
     seeds: int,
     preset: str,
     points: int,
-) -> list[list[FitConfig]]:
-    """List every fit as the configurations that it serves, seed by seed; all are checked."""
-    from doh3d.signals.shape import shape_config
+) -> list[list[CompressOptions]]:
+    """List every fit as the options that it serves, seed by seed; all are checked."""
+    from doh3d.signals.shape import check_shape_options
 
     for name, values in (("latent", latents), ("bits", bits)):
         if not values:
@@ -216,16 +216,18 @@ def _plan(
         raise ConfigError(f"points is {points}; it must be 1 or more")
     plan = []
     for seed, latent in itertools.product(range(seeds), latents):
-        configs = [
-            shape_config(preset=preset, latent=latent, bits=b, quantizer=quantizer, seed=seed)
+        served = [
+            CompressOptions(preset=preset, latent=latent, bits=b, quantizer=quantizer, seed=seed)
             for b in bits
         ]
-        plan.extend([configs] if quantizer == "ptq" else [[config] for config in configs])
+        for options in served:
+            check_shape_options(options)
+        plan.extend([served] if quantizer == "ptq" else [[options] for options in served])
     return plan
 
 
-def _key(config: FitConfig) -> tuple[int, int, int]:
-    return config.latent, config.bits, config.seed
+def _key(options: CompressOptions) -> tuple[int | None, int | None, int]:
+    return options.latent, options.bits, options.seed
 
 
 def _label(served: Sequence[FitConfig]) -> str:
@@ -299,7 +301,7 @@ class _Measuring:
         """Write one file, and measure what it decodes to."""
         from doh3d.field import load
 
-        file = self.out.file_path(*_key(config))
+        file = self.out.file_path(config.latent, config.bits, config.seed)
         write_atomically(file, serialize(code))
         field = load(file, self.device, limits=Limits.of_format())
         iou = field_iou(shape.reading, field, protocol=_PROTOCOL, points=self.points)
