@@ -45,8 +45,8 @@ REPORT_INTERVAL = 50
 # raises the loss then is something else, and the fit goes on.
 _MOST_HALVINGS = 4
 
-# Numbers of so many bits or more, rounded one by one, leave an error below twice what it was before.
-# What coarser steps add grows with the step.
+# Numbers of so many bits or more, rounded one by one, leave an error below twice what it was
+# before. What coarser steps add grows with the step.
 _USUAL_BITS = 6
 
 # Points on which a finished fit is checked for having become constant, and on which its error is

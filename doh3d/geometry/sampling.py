@@ -145,7 +145,7 @@ def sample_occupancy(
 def surface_points(
     mesh: trimesh.Trimesh, count: int, generator: np.random.Generator
 ) -> tuple[FloatArray, npt.NDArray[np.int64]]:
-    """Draw (count, 3) points on the surface, uniformly in area, and the (count,) faces they are on."""
+    """Draw (count, 3) points on the surface, uniformly in area, each with its face's number."""
     triangles = np.asarray(mesh.vertices, dtype=np.float64)[np.asarray(mesh.faces)]
     return _Surface.of(triangles).draw(count, generator)
 
