@@ -17,7 +17,7 @@ from doh3d.evaluation.draco import decode_draco, encode_draco
 from doh3d.evaluation.evaluate import mesh_iou
 from doh3d.evaluation.metrics import BoolArray, Inside, IouCount
 from doh3d.evaluation.protocols import BOX_MARGIN, FloatArray, iou_points
-from doh3d.evaluation.simplification import simplify
+from doh3d.evaluation.simplification import Simplifier, simplify
 from doh3d.geometry.mesh import clean_mesh
 from doh3d.geometry.occupancy import inside_test
 from doh3d.geometry.transform import NormalizingTransform
@@ -38,6 +38,12 @@ _LEAST_BYTES_PER_FACE = 1.25
 _MOST_FACES = 500_000
 # A mesh is brought to this many times the most faces once, and to fewer from there.
 _REDUCTION = 4
+# Where each simplifier works well.
+_SCALES: dict[Simplifier, float] = {
+    "fast_simplification": 100.0,
+    "meshoptimizer": 1.0,
+    "open3d_qem": 1000.0,
+}
 # The search ends where two numbers of faces differ by less than this factor.
 _CLOSE = 1.1
 
@@ -169,7 +175,7 @@ def _search(mesh: trimesh.Trimesh, occupancy: Inside, size: int, most: int) -> T
     reference = trimesh.Trimesh(
         transform.to_normalized(mesh.vertices), mesh.faces.copy(), process=False
     )
-    reduced = _reduced(reference, _REDUCTION * most)
+    reduced, simplifiers = _reduced(reference, _REDUCTION * most)
     # The same file is told the same.
     judge = MeshJudge(reference, _POINTS, seed=0, reproducible=True)
 
@@ -182,16 +188,17 @@ def _search(mesh: trimesh.Trimesh, occupancy: Inside, size: int, most: int) -> T
     best: Triangles | None = None
     too_few, enough, faces = 3, most, most
     while faces > too_few:
-        found = _least(simplify(reduced, faces, "fast_simplification"), quality, judge)
-        if found is None and best is None:
+        simpler = [simplify(reduced, faces, each, scale=_SCALES[each]) for each in simplifiers]
+        found = [each for each in (_least(one, quality, judge) for one in simpler) if each]
+        if not found and best is None:
             return None
-        if found is None:
+        if not found:
             too_few = faces
         else:
             enough = faces
-            left, bits, length = found
+            length, left, bits = min(found)
             if best is None or length < best.bytes:
-                best = Triangles(left, len(mesh.faces), bits, length, size)
+                best = Triangles(left, len(reference.faces), bits, length, size)
         if enough < _CLOSE * too_few:
             break
         faces = round(math.sqrt(too_few * enough))
@@ -199,7 +206,7 @@ def _search(mesh: trimesh.Trimesh, occupancy: Inside, size: int, most: int) -> T
 
 
 def _least(mesh: trimesh.Trimesh, quality: float, judge: MeshJudge) -> tuple[int, int, int] | None:
-    """Return faces, fewest bits and bytes with which a mesh has at least a quality, if it can."""
+    """Return bytes, faces and fewest bits with which a mesh has at least a quality, if it can."""
     found = None
     if not len(mesh.faces) or not np.isfinite(mesh.vertices).all():
         return None
@@ -212,17 +219,20 @@ def _least(mesh: trimesh.Trimesh, quality: float, judge: MeshJudge) -> tuple[int
         # What sticks out of the box is not seen, of the file's field neither.
         if judge.iou_in_box(inside_test(decoded)) < quality:
             break
-        found = len(mesh.faces), bits, len(data)
+        found = len(data), len(mesh.faces), bits
     return found
 
 
-def _reduced(mesh: trimesh.Trimesh, faces: int) -> trimesh.Trimesh:
-    """Bring a mesh to about so many faces, quickly, for what follows to be quick."""
+def _reduced(mesh: trimesh.Trimesh, faces: int) -> tuple[trimesh.Trimesh, tuple[Simplifier, ...]]:
+    """Bring a mesh to about so many faces, quickly, and tell what may simplify it from there.
+
+    On flat parts of slivers fast-simplification gives up, or leaves a ruin.
+    """
     try:
-        return simplify(mesh, faces, "meshoptimizer")
+        return simplify(mesh, faces, "meshoptimizer"), ("fast_simplification", "meshoptimizer")
     except ConfigError:
         reduced = simplify(mesh, faces, "fast_simplification")
-    # It gives up on flat parts of slivers, and leaves a ruin.
     if len(reduced.faces) > 2 * faces:
-        return simplify(mesh, faces, "open3d_qem", scale=1000)
-    return reduced
+        scale = _SCALES["open3d_qem"]
+        return simplify(mesh, faces, "open3d_qem", scale=scale), ("open3d_qem",)
+    return reduced, ("fast_simplification",)
