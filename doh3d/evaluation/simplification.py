@@ -6,7 +6,7 @@ quadric singular and gives up the best place for the new vertex, and fast-simpli
 pass removes far more than what costs least. A mesh is therefore normalised, then scaled up.
 
 The third, meshoptimizer's, keeps some of the mesh's own vertices, where the others place new ones.
-It scales a mesh by itself, is ten times as fast, and gets through flat parts of many slivers.
+It scales a mesh by itself, is several times as fast, and gets through flat parts of many slivers.
 """
 
 from __future__ import annotations
