@@ -206,6 +206,21 @@ def test_compress_warns_of_what_the_file_has_lost(run, tmp_path, torus_file, mon
     assert os.listdir(tmp_path) == ["a.doh"]
 
 
+def test_compress_says_where_triangles_are_shorter(run, tmp_path, box):
+    for package in ("DracoPy", "fast_simplification"):
+        pytest.importorskip(package)
+    box.export(tmp_path / "box.ply")
+    command = ["compress", tmp_path / "box.ply", "-o", tmp_path / "box.doh", *FAST, "--json"]
+    status, out, err = run(*command)
+    assert status == 0
+    report = json.loads(out)
+    words = r"Draco, of the mesh's own 12 faces, would have this IoU in about \d+ bytes, this file "
+    words += rf"has {report['bytes']}"
+    assert re.fullmatch(rf"doh3d: warning: {words}\n", err)
+    assert len(report["warnings"]) == 1
+    assert re.fullmatch(words, report["warnings"][0])
+
+
 @pytest.mark.parametrize("extension", ["ply", "obj", "stl", "off", "glb"])
 def test_decompress_writes_every_format_in_the_originals_units(
     run, tmp_path, torus_file, extension

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from doh3d.api.compressed import Compressed, CompressedImage, CompressedShape
 from doh3d.codec.signal_code import SignalCode
 from doh3d.devices import resolve_device
 from doh3d.errors import ConfigError, Doh3dError
+from doh3d.evaluation.triangles import cheaper_triangles
 from doh3d.files import check_output
 from doh3d.fitting.compress import compress_signal, compress_signals
 from doh3d.fitting.rate_control import Encoded
@@ -21,6 +24,11 @@ from doh3d.images.files import ImageInput
 from doh3d.options import CompressOptions, takes_options
 from doh3d.signals.image import PreparedImage, check_image_options, prepare_image
 from doh3d.signals.shape import PreparedShape, check_shape_options, prepare
+
+if TYPE_CHECKING:
+    import torch
+
+_log = logging.getLogger(__name__)
 
 CompressedT = TypeVar("CompressedT", bound=Compressed)
 
@@ -35,6 +43,10 @@ def compress(
     **options: Any,
 ) -> CompressedShape:
     """Compress a mesh to the bytes of a `.doh` file.
+
+    Where fewer triangles in Draco would have the same IoU in at least a tenth fewer bytes, the log
+    and `CompressedShape.warnings` say so. It takes a second or so to find out, is not tried above
+    500,000 faces, and needs the extra `peers`.
 
     Parameters
     ----------
@@ -64,7 +76,15 @@ def compress(
     """
     asked = CompressOptions(**options)
     check_shape_options(asked)
-    return _compressed(CompressedShape, lambda: prepare(mesh), asked, device, progress, checkpoint)
+    torch_device = _checked(device, checkpoint)
+    shape = prepare(mesh)
+    compressed = _compressed(CompressedShape, shape, asked, torch_device, progress, checkpoint)
+    field = compressed.field(device)
+    triangles = cheaper_triangles(shape.mesh, field.occupancy, len(compressed.data))
+    if triangles is None:
+        return compressed
+    _log.warning("%s", triangles)
+    return replace(compressed, warnings=(str(triangles),))
 
 
 @takes_options("image")
@@ -99,9 +119,9 @@ def compress_image(
     """
     asked = CompressOptions(**options)
     check_image_options(asked)
-    return _compressed(
-        CompressedImage, lambda: prepare_image(image), asked, device, progress, checkpoint
-    )
+    torch_device = _checked(device, checkpoint)
+    prepared = prepare_image(image)
+    return _compressed(CompressedImage, prepared, asked, torch_device, progress, checkpoint)
 
 
 @takes_options("shape", without=("min_iou",))
@@ -116,7 +136,7 @@ def fit_many(
 
     Each is as good as `compress` makes it alone. Its bytes may differ, since the last digits of
     batched arithmetic depend on the batch: the same meshes in the same order give the same files
-    on the same machine.
+    on the same machine. Where triangles would be shorter, nobody says so, as `compress` does.
 
     Parameters
     ----------
@@ -156,20 +176,23 @@ def fit_many(
     return compressed
 
 
+def _checked(device: str, checkpoint: str | Path | None) -> torch.device:
+    """Find the device, and refuse bad arguments before anything is read."""
+    if checkpoint is not None:
+        check_output(checkpoint)
+    return resolve_device(device)
+
+
 def _compressed(
     kind: type[CompressedT],
-    prepared: Callable[[], Signal[SignalCode]],
+    signal: Signal[SignalCode],
     options: CompressOptions,
-    device: str,
+    device: torch.device,
     progress: ProgressFunction | None,
     checkpoint: str | Path | None,
 ) -> CompressedT:
-    """Compress what is read last, so that bad arguments are known before it."""
-    if checkpoint is not None:
-        check_output(checkpoint)
-    torch_device = resolve_device(device)
     encoded = compress_signal(
-        prepared(), options, device=torch_device, progress=progress, checkpoint=checkpoint
+        signal, options, device=device, progress=progress, checkpoint=checkpoint
     )
     return _of(kind, encoded, checkpoint)
 

@@ -33,16 +33,21 @@ class Compressed:
         What the compression could have been taken up from; no longer needed once saved.
     together : int
         How many signals were fitted at once, see `doh3d.fit_many`; 1 for one alone.
+    warnings : tuple of str
+        What whoever asked for the file should know, a line each: that triangles would be shorter,
+        see `doh3d.compress`.
     """
 
     data: bytes
     config: FitConfig
     checkpoint: Path | None = None
     together: int = 1
+    warnings: tuple[str, ...] = ()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the file, and not what has been read of it."""
-        return type(self), (self.data, self.config, self.checkpoint, self.together)
+        kept = self.data, self.config, self.checkpoint, self.together, self.warnings
+        return type(self), kept
 
     def save(self, path: str | Path) -> None:
         """Write the file, whole or not at all, and remove the checkpoint.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from doh3d.errors import ConfigError, MeshError
+from doh3d.errors import ConfigError, FormatError, MeshError
 
 if TYPE_CHECKING:
     import trimesh
@@ -63,6 +63,42 @@ def encode_draco(
         compression_level=compression_level,
     )
     return encoded
+
+
+def decode_draco(data: bytes) -> trimesh.Trimesh:
+    """Decode a mesh from Draco.
+
+    Parameters
+    ----------
+    data : bytes
+        A Draco file, as `encode_draco` returns it.
+
+    Returns
+    -------
+    trimesh.Trimesh
+        Vertices and faces as decoded, unrepaired.
+
+    Raises
+    ------
+    ConfigError
+        DracoPy is not installed.
+    FormatError
+        The bytes are no Draco file, or one without faces.
+    """
+    import trimesh
+
+    dracopy = _dracopy()
+    try:
+        decoded = dracopy.decode(data)
+    except (dracopy.FileTypeException, ValueError) as error:
+        raise FormatError(f"not a Draco file: {' '.join(str(error).split())}") from error
+    if not isinstance(decoded, dracopy.DracoMesh):
+        raise FormatError("the Draco file holds a point cloud; a mesh is needed")
+    return trimesh.Trimesh(
+        vertices=np.asarray(decoded.points, dtype=np.float64),
+        faces=np.asarray(decoded.faces, dtype=np.int64),
+        process=False,
+    )
 
 
 def draco_bytes(mesh: trimesh.Trimesh) -> int:

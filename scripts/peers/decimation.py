@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import builtins
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from doh3d.errors import MeshError
-from doh3d.evaluation.draco import encode_draco
-from doh3d.evaluation.evaluate import mesh_iou
-from doh3d.evaluation.protocols import BOX_MARGIN, DEFAULT_BBOX_POINTS, iou_points
+from doh3d.errors import ConfigError
+from doh3d.evaluation.draco import decode_draco, encode_draco
+from doh3d.evaluation.protocols import DEFAULT_BBOX_POINTS
 from doh3d.evaluation.rate_distortion import pareto_front
 from doh3d.evaluation.simplification import SIMPLIFIERS, Simplifier, simplify
-from doh3d.geometry.mesh import clean_mesh
-from doh3d.geometry.occupancy import inside_test
+from doh3d.evaluation.surface import SurfaceMetrics, surface_metrics
+from doh3d.evaluation.triangles import MeshJudge
 from doh3d.geometry.transform import NormalizingTransform
-from peers.draco import decode_draco
 
 if TYPE_CHECKING:
     import trimesh
@@ -36,6 +35,8 @@ SCREENING_POINTS = 2**17
 _SCALES: dict[Simplifier, tuple[float, ...]] = {
     "open3d_qem": (1000.0, 10.0),
     "fast_simplification": (100.0, 10.0, 1000.0, 1.0),
+    # It scales a mesh by itself.
+    "meshoptimizer": (1.0,),
 }
 
 # More bits cannot help where what quantisation adds to the error is below this share of it.
@@ -52,7 +53,7 @@ class DecimationRow:
         The number asked of the simplifier.
     decoded_faces : int
         What came out.
-    simplifier : {"fast_simplification", "open3d_qem", "none"}
+    simplifier : {"fast_simplification", "open3d_qem", "meshoptimizer", "none"}
         "none": every face of the reference was kept.
     scale : float
         By which the normalised mesh was scaled to be simplified.
@@ -64,6 +65,8 @@ class DecimationRow:
     protocol : {"bbox"}
     points : int
         Points on which IoU was measured.
+    surface : SurfaceMetrics or None
+        None of a row of the screening.
     """
 
     faces: int
@@ -75,6 +78,15 @@ class DecimationRow:
     iou: float
     protocol: str
     points: int
+    surface: SurfaceMetrics | None = None
+
+    @property
+    def variant(self) -> str:
+        """The settings in words, from which `encode_variant` makes the same file."""
+        return (
+            f"{self.faces} faces, {self.simplifier} at {self.scale:g}, "
+            f"{self.quantization_bits} bits"
+        )
 
 
 def decimation_rows(
@@ -103,7 +115,7 @@ def decimation_rows(
         As `simplify`; a number that reaches the reference's stands for the reference itself.
     quantization_bits : sequence of int
         Draco's, for positions, 1 to 30.
-    simplifiers : sequence of {"fast_simplification", "open3d_qem"}
+    simplifiers : sequence of {"fast_simplification", "open3d_qem", "meshoptimizer"}
     max_bytes : int
         Larger files are left out.
     points, screening_points : int
@@ -123,14 +135,9 @@ def decimation_rows(
     ConfigError
         A package is not installed, or an argument is out of its range.
     """
-    import trimesh
-
-    transform = NormalizingTransform.from_bounds(reference_mesh.bounds)
-    reference = trimesh.Trimesh(
-        transform.to_normalized(reference_mesh.vertices), reference_mesh.faces, process=False
-    )
+    reference = _normalized(reference_mesh)
     bits = sorted(set(quantization_bits))
-    judge = _Judge(reference, screening_points, seed)
+    judge = MeshJudge(reference, screening_points, seed)
     front: list[_Encoded] = []
     for mesh, settings in _simplified(reference, faces, simplifiers):
         coarsest = _coarsest_bits(front, settings.faces)
@@ -140,14 +147,49 @@ def decimation_rows(
                 progress(found.row)
             if found.row.iou > 0:
                 front = pareto_front([*front, found])
-    judge = _Judge(reference, points, seed)
+    judge = MeshJudge(reference, points, seed)
     rows = []
     for found in front:
-        iou = judge.iou(decode_draco(found.data))
-        rows.append(replace(found.row, iou=iou, points=judge.points))
+        decoded = decode_draco(found.data)
+        iou, surface = judge.iou(decoded), surface_metrics(reference, decoded)
+        rows.append(replace(found.row, iou=iou, points=judge.points, surface=surface))
         if progress is not None:
             progress(rows[-1])
     return pareto_front(row for row in rows if row.iou > 0)
+
+
+def encode_variant(reference_mesh: trimesh.Trimesh, variant: str) -> tuple[bytes, SurfaceMetrics]:
+    """Make the file of a row again, and measure its surface.
+
+    Parameters
+    ----------
+    reference_mesh : trimesh.Trimesh
+        As `decimation_rows` had it.
+    variant : str
+        As `DecimationRow.variant` tells it.
+
+    Raises
+    ------
+    ConfigError
+        The variant is none, or a package is not installed.
+    """
+    read = re.fullmatch(r"(\d+) faces, (\w+) at (\S+), (\d+) bits", variant)
+    if read is None or read[2] not in (*SIMPLIFIERS, "none"):
+        raise ConfigError(
+            f"variant is {variant!r}; it must be like '250 faces, open3d_qem at 1000, 9 bits'"
+        )
+    mesh = reference = _normalized(reference_mesh)
+    if read[2] != "none":
+        mesh = simplify(reference, int(read[1]), read[2], scale=float(read[3]))
+    data = encode_draco(mesh, int(read[4]))
+    return data, surface_metrics(reference, decode_draco(data))
+
+
+def _normalized(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
+    import trimesh
+
+    transform = NormalizingTransform.from_bounds(mesh.bounds)
+    return trimesh.Trimesh(transform.to_normalized(mesh.vertices), mesh.faces, process=False)
 
 
 @dataclass(frozen=True)
@@ -171,43 +213,6 @@ class _Encoded:
     @property
     def iou(self) -> float:
         return self.row.iou
-
-
-class _Judge:
-    """Measures meshes by the protocol `bbox` on points that are drawn and labelled once.
-
-    They fill the box of the protocol for a mesh within the reference's bounds. What sticks out of
-    that box, which quadric decimation may leave, is measured on points of its own.
-    """
-
-    def __init__(self, reference: trimesh.Trimesh, points: int, seed: int) -> None:
-        self._reference, self._wanted, self._seed = reference, points, seed
-        bounds = np.asarray(reference.bounds, dtype=np.float64)
-        margin = BOX_MARGIN * float(np.ptp(bounds, axis=0).max())
-        self._low, self._high = bounds[0] - margin, bounds[1] + margin
-        inside = inside_test(reference, reproducible=False)
-        self._chunks = [
-            (chunk, inside(chunk))
-            for chunk in iou_points("bbox", bounds, None, points=points, seed=seed)
-        ]
-        self.points = sum(len(chunk) for chunk, _ in self._chunks)
-
-    def iou(self, mesh: trimesh.Trimesh) -> float:
-        """IoU with the reference; 0 for a mesh that encloses no volume."""
-        try:
-            mesh = clean_mesh(mesh, "decoded mesh")
-        except MeshError:
-            return 0.0
-        low, high = np.asarray(mesh.bounds, dtype=np.float64)
-        if (low < self._low).any() or (high > self._high).any():
-            return mesh_iou(self._reference, mesh, points=self._wanted, seed=self._seed).iou
-        inside = inside_test(mesh, reproducible=False)
-        intersection = union = 0
-        for chunk, in_reference in self._chunks:
-            in_mesh = inside(chunk)
-            intersection += int(np.count_nonzero(in_reference & in_mesh))
-            union += int(np.count_nonzero(in_reference | in_mesh))
-        return intersection / union if union else 0.0
 
 
 def _simplified(
@@ -242,7 +247,7 @@ def _screened(
     settings: _Settings,
     bits: Sequence[int],
     max_bytes: int,
-    judge: _Judge,
+    judge: MeshJudge,
     front: Sequence[_Encoded],
 ) -> Iterator[_Encoded]:
     """Encode a simplified mesh with ever more bits, and measure while that may be worth it."""

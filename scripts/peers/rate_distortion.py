@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from doh3d.errors import ConfigError
-from doh3d.evaluation.rate_distortion import RatedShape, pareto_front
+from doh3d.evaluation.rate_distortion import RatedShape, RatePoint, pareto_front
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -96,6 +96,28 @@ def bd_rate(anchor: Iterable[RatedShape], test: Iterable[RatedShape]) -> BdRate:
         min_overlap=0,
     )
     return BdRate(float(percent), _iou(low), _iou(high))
+
+
+def error_point(size: int, error: float) -> RatePoint:
+    """Let an error stand in place of 1 - IoU, for `bd_rate` by another measure than IoU.
+
+    Quality is then -log10(error): each halving of a distance counts as much as the next.
+
+    Parameters
+    ----------
+    size : int
+        Of the file, in bytes.
+    error : float
+        Above 0; 1 or more counts as nothing kept.
+
+    Raises
+    ------
+    ConfigError
+        The error is not above 0.
+    """
+    if not error > 0:
+        raise ConfigError(f"error is {error}; it must be above 0")
+    return RatePoint(size, 1 - min(error, 1.0))
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,8 @@ import pytest
 import trimesh
 from scipy.spatial import cKDTree
 
-from doh3d.errors import ConfigError, MeshError
-from doh3d.evaluation.draco import draco_bytes, encode_draco
-from peers.draco import decode_draco
+from doh3d.errors import ConfigError, FormatError, MeshError
+from doh3d.evaluation.draco import decode_draco, draco_bytes, encode_draco
 
 
 @pytest.fixture
@@ -84,3 +83,29 @@ def test_a_round_trip_moves_points_by_half_a_step_at_most(sphere, bits):
         order = np.sort(nearest[decoded.faces], axis=1)
         assert {*map(tuple, order)} == {*map(tuple, np.sort(sphere.faces, axis=1))}
         assert decoded.volume == pytest.approx(sphere.volume, rel=1e-3)
+
+
+@pytest.mark.parametrize("data", [b"", b"DRACO", b"no such file", bytes(40)])
+def test_what_is_no_draco_file_is_refused(data):
+    pytest.importorskip("DracoPy")
+    with pytest.raises(FormatError, match=r"^not a Draco file[^\n]*$"):
+        decode_draco(data)
+
+
+def test_a_cut_file_is_refused(sphere):
+    pytest.importorskip("DracoPy")
+    data = encode_draco(sphere, 9)
+    with pytest.raises(FormatError, match=r"^not a Draco file"):
+        decode_draco(data[: len(data) // 2])
+
+
+def test_a_point_cloud_is_refused(sphere):
+    dracopy = pytest.importorskip("DracoPy")
+    with pytest.raises(FormatError, match="point cloud"):
+        decode_draco(dracopy.encode(sphere.vertices.astype(np.float32)))
+
+
+def test_decoding_without_dracopy_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "DracoPy", None)
+    with pytest.raises(ConfigError, match=r'"doh3d\[peers\]"$'):
+        decode_draco(b"DRACO")

@@ -6,19 +6,20 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import trimesh
+from scipy.spatial import cKDTree
 
 from doh3d.errors import ConfigError
-from doh3d.evaluation.draco import encode_draco
+from doh3d.evaluation.draco import decode_draco, encode_draco
 from doh3d.evaluation.evaluate import mesh_iou
-from peers.decimation import decimation_rows, simplify
-from peers.draco import decode_draco
+from doh3d.evaluation.simplification import SIMPLIFIERS, simplify
+from peers.decimation import decimation_rows, encode_variant
 
 POINTS = 2**15
 
 
 def _available(simplifier):
-    if simplifier == "fast_simplification":
-        pytest.importorskip("fast_simplification")
+    if simplifier != "open3d_qem":
+        pytest.importorskip(simplifier)
     else:
         try:
             import open3d  # noqa: F401
@@ -26,7 +27,7 @@ def _available(simplifier):
             pytest.skip("Open3D cannot be loaded")
 
 
-@pytest.fixture(params=["fast_simplification", "open3d_qem"])
+@pytest.fixture(params=SIMPLIFIERS)
 def simplifier(request):
     _available(request.param)
     return request.param
@@ -41,8 +42,10 @@ def peers():
 def test_few_faces_keep_the_shape(sphere, simplifier):
     simple = simplify(sphere, 300, simplifier)
     assert 290 <= len(simple.faces) <= 300
-    # A ball with as many equal faces inscribed loses 2% of its volume.
-    assert 0.98 * sphere.volume < simple.volume < 1.005 * sphere.volume
+    # A ball with as many equal faces inscribed loses 2% of its volume; meshoptimizer's vertices are
+    # some of the ball's, and its faces not as equal.
+    least = 0.95 if simplifier == "meshoptimizer" else 0.98
+    assert least * sphere.volume < simple.volume < 1.005 * sphere.volume
 
 
 def test_neither_unit_nor_place_of_the_mesh_matter(sphere, simplifier):
@@ -50,7 +53,7 @@ def test_neither_unit_nor_place_of_the_mesh_matter(sphere, simplifier):
     moved = sphere.copy().apply_scale(1e-3).apply_translation([5, -7, 2])
     moved = simplify(moved, 300, simplifier)
     assert len(moved.faces) == pytest.approx(len(simple.faces), abs=4)
-    assert moved.volume == pytest.approx(simple.volume * 1e-9, rel=0.002)
+    assert moved.volume == pytest.approx(simple.volume * 1e-9, rel=0.005)
     assert np.allclose(moved.bounds.mean(axis=0), [5, -7, 2], atol=2e-5)
 
 
@@ -73,7 +76,7 @@ def test_a_mesh_of_few_faces_comes_back_as_it_is(box, simplifier):
     ("arguments", "message"),
     [
         ((3, "fast_simplification"), "faces is 3; it must be 4 or more"),
-        ((9, "meshlab"), "simplifier is 'meshlab'; it must be fast_simplification or open3d_qem"),
+        ((9, "meshlab"), "simplifier is 'meshlab'; it must be fast_simplification, open3d_qem, "),
         ((9, "open3d_qem", 0.0), "scale is 0.0; it must be more than 0"),
         ((9, "open3d_qem", np.inf), "scale is inf"),
     ],
@@ -91,6 +94,11 @@ def test_bad_arguments_are_named(box, arguments, message):
             "fast_simplification",
             "fast_simplification",
             r'^fast-simplification is not installed; .* pip install "doh3d\[peers\]"$',
+        ),
+        (
+            "meshoptimizer",
+            "meshoptimizer",
+            r'^meshoptimizer is not installed; .* C\+\+ .* pip install "doh3d\[meshoptimizer\]"$',
         ),
         ("open3d", "open3d_qem", r'^Open3D cannot be loaded .* pip install "doh3d\[view\]"[^\n]*$'),
     ],
@@ -241,3 +249,51 @@ def test_whatever_the_simplifier_leaves_is_measured(peers, sphere, monkeypatch, 
         assert rows[0].iou == pytest.approx(both / (2 - both), abs=0.02)
     else:
         assert rows[0].iou > 0.93
+
+
+def test_meshoptimizer_keeps_vertices_of_the_mesh_and_no_others(torus):
+    _available("meshoptimizer")
+    # As a caller may have them: integers of 64 bits, arrays that are not contiguous.
+    mesh = trimesh.Trimesh(
+        np.asfortranarray(torus.vertices), np.asfortranarray(torus.faces), process=False
+    )
+    simple = simplify(mesh, 200, "meshoptimizer")
+    assert 190 <= len(simple.faces) <= 200
+    assert set(np.unique(simple.faces)) == set(range(len(simple.vertices)))
+    distance, _ = cKDTree(torus.vertices).query(simple.vertices)
+    assert distance.max() < 1e-12
+    assert simple.is_watertight
+    assert simple.volume == pytest.approx(torus.volume, rel=0.1)
+
+
+def test_meshoptimizer_drops_small_bodies_to_get_to_few_faces():
+    _available("meshoptimizer")
+    grains = [
+        trimesh.creation.icosphere(subdivisions=1, radius=0.01).apply_translation([x, 0, 1.5])
+        for x in np.linspace(-1, 1, 20)
+    ]
+    mesh = trimesh.util.concatenate([trimesh.creation.icosphere(subdivisions=3), *grains])
+    assert len(simplify(mesh, 60, "meshoptimizer").faces) <= 60
+
+
+def test_a_row_is_made_again_from_its_variant(peers, torus):
+    rows = decimation_rows(
+        torus,
+        faces=(100, 300, 9000),
+        quantization_bits=(8,),
+        simplifiers=("fast_simplification",),
+        points=2**12,
+        screening_points=2**9,
+    )
+    assert {row.simplifier for row in rows} == {"fast_simplification", "none"}
+    for row in rows:
+        data, surface = encode_variant(torus, row.variant)
+        assert (len(data), surface) == (row.bytes, row.surface)
+    errors = [(row.surface.chamfer_l1, 1 - row.surface.normal_consistency) for row in rows]
+    assert errors == sorted(errors, reverse=True)
+
+
+@pytest.mark.parametrize("variant", ["", "9 faces, meshlab at 1, 8 bits", "width 9, 8 bits"])
+def test_what_is_no_variant_is_named(box, variant):
+    with pytest.raises(ConfigError, match=r"^variant is '.*it must be like '250 faces"):
+        encode_variant(box, variant)
