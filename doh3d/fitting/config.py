@@ -92,6 +92,8 @@ class FitConfig:
         Points sampled once, from which batches are drawn.
     surface_sampling : SurfaceSampling, optional
         Where in the domain the pool lies; of shapes only.
+    overlap : float
+        How far beyond a cell's faces its network is shown samples, in half sides of the cell.
     optimizer : "curvature" or "adam"
         Of the latent: `doh3d.fitting.descent.LatentDescent`, or Adam.
     solver_effort : float
@@ -121,6 +123,7 @@ class FitConfig:
     bias_step: float = 2.0**-6
     pool_size: int = 600_000
     surface_sampling: SurfaceSampling | None = SurfaceSampling()
+    overlap: float = 0.0
     optimizer: Optimizer = "curvature"
     solver_effort: float = 1.0
     importance_sampling: bool = True
@@ -156,8 +159,9 @@ class FitConfig:
                 raise ConfigError(f"{name} is {positive}; it must be above 0")
         if not 0 <= self.rounding_start <= 1:
             raise ConfigError(f"rounding_start is {self.rounding_start}; it must be 0 to 1")
-        if not (self.rate_weight >= 0 and math.isfinite(self.rate_weight)):
-            raise ConfigError(f"rate_weight is {self.rate_weight}; it must be at least 0")
+        for name, number in (("rate_weight", self.rate_weight), ("overlap", self.overlap)):
+            if not (number >= 0 and math.isfinite(number)):
+                raise ConfigError(f"{name} is {number}; it must be at least 0")
         if self.optimizer not in ("curvature", "adam"):
             raise ConfigError(f"optimizer is {self.optimizer!r}; it must be curvature or adam")
         losses = get_args(LossName)

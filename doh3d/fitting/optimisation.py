@@ -116,7 +116,10 @@ class Optimisation:
         self.worsened = [False] * self._signals
         self.pools = EncodedPools.of(
             config.architecture.of_a_cell,
-            [Pool.of(own.architecture, each) for own, each in zip(configs, samples, strict=True)],
+            [
+                Pool.of(own.architecture, each, config.overlap)
+                for own, each in zip(configs, samples, strict=True)
+            ],
             device,
         )
         self.batch_size = min(

@@ -50,7 +50,7 @@ class Plan:
         At its peak.
     effort : Preset
         For this latent.
-    solver_effort, loss, surface_sampling
+    solver_effort, loss, surface_sampling, overlap
         See `doh3d.fitting.config.FitConfig`.
     """
 
@@ -63,6 +63,7 @@ class Plan:
     solver_effort: float = 1.0
     loss: LossName = "cross-entropy"
     surface_sampling: SurfaceSampling | None = None
+    overlap: float = 0.0
 
 
 # From a latent's length, a preset's name and the levels of cells, or None for as many as are best.
@@ -122,4 +123,5 @@ def make_config(
         solver_effort=plan.solver_effort,
         loss=plan.loss,
         surface_sampling=plan.surface_sampling,
+        overlap=plan.overlap,
     )

@@ -10,7 +10,8 @@ import torch
 from doh3d.errors import ConfigError
 from doh3d.fitting.signal import Samples
 from doh3d.hypernetwork.architecture import Architecture
-from doh3d.hypernetwork.cells import CellOrder, cells_of, to_cell_coordinates
+from doh3d.hypernetwork.cells import cells_of, to_cell_coordinates
+from doh3d.hypernetwork.partition import Partition
 from doh3d.hypernetwork.target import encode_coordinates, fold_points
 
 # Points encoded at a time.
@@ -19,7 +20,11 @@ _CHUNK = 2**16
 
 @dataclass(frozen=True)
 class Pool:
-    """As many samples of each cell, in the samples' order. One network is one cell.
+    """As many samples for each cell, in the samples' order. One network is one cell.
+
+    Where pools overlap, a cell's network is shown samples a little beyond its faces, too.
+    Neighbours both learn the same of what is near the face between them, and so agree better
+    there. Without that a surface has larger steps and creases where it crosses faces.
 
     Attributes
     ----------
@@ -27,7 +32,7 @@ class Pool:
         In the cells, see `to_cell_coordinates`.
     values : (C, N, out_dim) float32
     shares : (C,) float32
-        What each cell had of all samples; their sum is 1.
+        What of all samples lies in each cell itself; their sum is 1.
     """
 
     coordinates: list[torch.Tensor]
@@ -35,8 +40,8 @@ class Pool:
     shares: torch.Tensor
 
     @classmethod
-    def of(cls, architecture: Architecture, samples: Samples) -> Pool:
-        """Sort samples by cell.
+    def of(cls, architecture: Architecture, samples: Samples, overlap: float = 0.0) -> Pool:
+        """Give each cell its samples, and those beyond its faces by up to `overlap` half sides.
 
         Raises
         ------
@@ -45,20 +50,38 @@ class Pool:
         """
         partition = architecture.partition
         points = fold_points(architecture, torch.from_numpy(samples.points))
-        order = CellOrder.of(partition, cells_of(partition, points))
-        by_cell = order.split(points)
-        counts = [len(own) for own in by_cell]
-        if not min(counts):
+        cells = cells_of(partition, points)
+        counts = torch.bincount(cells.long(), minlength=partition.cells)
+        if not counts.min():
             raise ConfigError(
                 f"{len(samples)} samples leave one of {partition.cells} cells empty; use more "
                 "samples or fewer cells"
             )
-        some, values = slice(min(counts)), order.split(torch.from_numpy(samples.values))
+        rows = [
+            _rows_within_reach(partition, points, cells, cell, overlap)
+            for cell in range(partition.cells)
+        ]
+        length, values = min(map(len, rows)), torch.from_numpy(samples.values)
+        coordinates = [
+            to_cell_coordinates(partition, points[own[:length]], cell)
+            for cell, own in enumerate(rows)
+        ]
         return cls(
-            [to_cell_coordinates(partition, own[some], cell) for cell, own in enumerate(by_cell)],
-            torch.stack([own[some] for own in values]),
-            (torch.tensor(counts, dtype=torch.float64) / len(samples)).to(torch.float32),
+            coordinates,
+            torch.stack([values[own[:length]] for own in rows]),
+            (counts.to(torch.float64) / len(samples)).to(torch.float32),
         )
+
+
+def _rows_within_reach(
+    partition: Partition, points: torch.Tensor, cells: torch.Tensor, cell: int, overlap: float
+) -> torch.Tensor:
+    """Ascending rows of (N, d) folded points that are a cell's, or just beyond its faces."""
+    within = cells == cell
+    if overlap:
+        inside = to_cell_coordinates(partition, points, cell)
+        within |= (inside.abs() <= 1 + overlap).all(dim=1)
+    return within.nonzero().squeeze(1)
 
 
 @dataclass(frozen=True)

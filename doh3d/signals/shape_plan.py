@@ -90,6 +90,9 @@ _STD_LATENTS, _STDS = [math.log(600), math.log(1500), math.log(8000)], [0.02, 0.
 # Samples near the surface crowd out those that keep short latents free of floating specks.
 _NEAR_LATENTS, _NEAR_FRACTIONS = [math.log(600), math.log(1500)], [0.5, 0.7]
 
+# In half sides of a cell. With more of it the surface shows cells less, and errs more.
+_OVERLAP = 0.02
+
 # Latent above which a preset's samples are too few to tell shape from chance.
 _POOL_LATENT = 3000
 _MAX_POOL_FACTOR = 2.0
@@ -139,6 +142,7 @@ def plan_for_shape(
             near_fraction=float(np.interp(position, _NEAR_LATENTS, _NEAR_FRACTIONS)),
             near_std=float(np.interp(position, _STD_LATENTS, _STDS)),
         ),
+        overlap=_OVERLAP,
     )
 
 

@@ -41,6 +41,8 @@ SMALL = FitConfig(
     pool_size=20_000,
 )
 
+OVERLAP = 0.02
+
 
 def in_cells(config=SMALL, box=UNIT, **changes):
     """The configuration with its box cut in the middle."""
@@ -68,23 +70,66 @@ def bump():
 
 
 @pytest.mark.parametrize("box", [UNIT, HALF], ids=["whole", "mirrored"])
-def test_samples_are_sorted_by_cell_and_keep_their_order(box):
+def test_a_pool_has_a_cells_samples_and_those_just_beyond_its_faces_in_order(box):
     architecture = in_cells(box=box).architecture
     samples = ball_samples(3000)
-    found = Pool.of(architecture, samples)
+    found = Pool.of(architecture, samples, OVERLAP)
     points = samples.points.copy()
     if architecture.mirrored:
         points[:, 0] = np.abs(points[:, 0])
-    cells = cells_of(architecture.partition, torch.from_numpy(points)).numpy()
-    counts = np.bincount(cells)
-    np.testing.assert_allclose(found.shares.numpy(), counts / 3000, rtol=1e-6)
     partition = architecture.partition
-    for cell, coordinates in enumerate(found.coordinates):
-        own = np.flatnonzero(cells == cell)[: counts.min()]
-        wanted = (points[own] - partition.centres[cell]) / partition.half_sides[cell]
-        np.testing.assert_allclose(coordinates.numpy(), wanted, rtol=1e-6)
-        assert np.abs(coordinates.numpy()).max() <= 1 + 1e-6
-        assert np.array_equal(found.values[cell].numpy(), samples.values[own])
+    cells = cells_of(partition, torch.from_numpy(points)).numpy()
+    # What the cells themselves have is their weight; what they see beyond is not.
+    np.testing.assert_allclose(found.shares.numpy(), np.bincount(cells) / 3000, rtol=1e-6)
+    wanted = []
+    for cell in range(partition.cells):
+        inside = (points - partition.centres[cell]) / partition.half_sides[cell]
+        reached = np.abs(inside).max(axis=1) < 1 + OVERLAP
+        assert reached[cells == cell].all()
+        assert reached.sum() > (cells == cell).sum()
+        wanted.append((inside[reached], samples.values[reached]))
+    shortest = min(len(inside) for inside, _ in wanted)
+    for cell, (inside, values) in enumerate(wanted):
+        np.testing.assert_allclose(found.coordinates[cell], inside[:shortest], rtol=1e-5, atol=1e-6)
+        assert np.array_equal(found.values[cell], values[:shortest])
+
+
+def test_points_near_a_face_are_in_both_pools_and_others_in_one():
+    architecture = in_cells(dataclasses.replace(SMALL, levels=1)).architecture
+    # Cells half as wide as the box: their half side is a half.
+    reach = OVERLAP / 2
+    x = np.array([-0.9, -1.1 * reach, -0.9 * reach, 0.0, 0.9 * reach, 1.1 * reach, 0.9])
+    points = np.zeros((7, 3), dtype=np.float32)
+    points[:, 0] = x
+    pool = Pool.of(architecture, OccupancySamples(points, np.arange(7, dtype=np.float32)), OVERLAP)
+    assert pool.values[:, :, 0].tolist() == [[0, 1, 2, 3, 4], [2, 3, 4, 5, 6]]
+    assert pool.shares.tolist() == pytest.approx([3 / 7, 4 / 7])
+
+
+def test_pools_that_do_not_overlap_have_each_sample_once():
+    architecture = in_cells(dataclasses.replace(SMALL, levels=1)).architecture
+    points = np.zeros((4, 3), dtype=np.float32)
+    points[:, 0] = [-0.5, 0.0, -1e-6, 0.5]
+    pool = Pool.of(architecture, OccupancySamples(points, np.arange(4, dtype=np.float32)))
+    assert pool.values[:, :, 0].tolist() == [[0, 2], [1, 3]]
+
+
+def test_a_fit_shows_networks_what_its_overlap_says():
+    counts = [
+        Optimisation([ball_samples()], in_cells(overlap=overlap), 0.3, CPU).pools.values.shape[1]
+        for overlap in (0.0, 0.2)
+    ]
+    # Each of four cells has a neighbour along two axes.
+    assert 1.15 < counts[1] / counts[0] < 1.3
+
+
+def test_one_network_has_all_samples_as_they_are():
+    samples = ball_samples(500)
+    pool = Pool.of(SMALL.architecture, samples, OVERLAP)
+    assert len(pool.coordinates) == 1
+    assert pool.coordinates[0].numpy().tobytes() == samples.points.tobytes()
+    assert pool.values[0].numpy().tobytes() == samples.values.tobytes()
+    assert pool.shares.tolist() == [1]
 
 
 def test_a_cell_without_samples_is_named():
