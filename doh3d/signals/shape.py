@@ -29,7 +29,6 @@ from doh3d.hypernetwork.partition import Partition, balanced_partition
 from doh3d.limits import Limits
 from doh3d.options import CompressOptions
 from doh3d.signals.shape_plan import (
-    FLAT_SHARE,
     OVERHEAD_BYTES,
     latent_for_bytes,
     plan_for_shape,
@@ -110,7 +109,7 @@ class PreparedShape(Signal[ShapeCode]):
 
     def config(self, options: CompressOptions, latent: int | None = None) -> FitConfig:
         """Configure a fit, for this shape's flat area and mirror planes, and with its cells."""
-        config = make_config(options, partial(plan_for_shape, flat=self.flat), latent)
+        config = make_config(options, partial(plan_for_shape, flat_share=self.flat_share), latent)
         return self.adapt(config, mirror=options.mirror)
 
     def code(self, config: FitConfig, latent: ParameterGroup, biases: ParameterGroup) -> ShapeCode:
@@ -143,9 +142,9 @@ class PreparedShape(Signal[ShapeCode]):
         return inside_test(self.normalized)
 
     @cached_property
-    def flat(self) -> bool:
-        """Whether much of the surface is flat: the plan of its fits is then another."""
-        return flat_share(self.normalized) >= FLAT_SHARE
+    def flat_share(self) -> float:
+        """How flat the surface is, from 0 to 1: its plan depends on it."""
+        return flat_share(self.normalized)
 
     @cached_property
     def mirrored(self) -> tuple[int, ...]:

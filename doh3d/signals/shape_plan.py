@@ -7,7 +7,6 @@ a start, not an optimum. `scripts/calibrate_plan.py` measures them again.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -50,32 +49,19 @@ _RATE_WEIGHT_LATENT = 1100
 _RATE_WEIGHT = 1.4e-5
 _RATE_WEIGHT_EXPONENTS = (-0.75, -1.4)
 
-
-@dataclass(frozen=True)
-class _Suited:
-    """What suits a sort of shapes.
-
-    Attributes
-    ----------
-    latent_of_a_cell : int
-        A latent of n numbers is for about (n / latent_of_a_cell)^1.2 cells, to the nearest power of
-        two: more are faster, and networks of longer latents come to their end later.
-    weights, steps : float
-        Shares of the table's weights and of the preset's steps.
-    """
-
-    latent_of_a_cell: int
-    weights: float = 1.0
-    steps: float = 1.0
-
-
-# A surface is told to be flat by `doh3d.geometry.flatness.flat_share`. Flat faces are waves added
-# up to nothing: networks of few weights come nearer to it, and each of their steps costs less.
-FLAT_SHARE = 0.3
-_CURVED, _FLAT = _Suited(2200), _Suited(4800, weights=0.45, steps=1.4)
-
-_CELLS_EXPONENT = 1.2
+# Space is cut into about (n / 2200)^1.2 cells, to the nearest power of two: more are faster, and
+# networks of longer latents come to their end later.
+_LATENT_OF_A_CELL, _CELLS_EXPONENT = 2200, 1.2
 _OCTAVES, _DEPTH = 3, 3
+
+# A surface is flat in part from one share of `doh3d.geometry.flatness.flat_share` on, and flat from
+# the other on. A flat face is many waves that add up to nothing: networks of fewer weights come
+# nearer to it, and their steps cost less, so that there can be more. Long latents have cells whose
+# networks are small anyway. One network serves a flat surface up to a longer latent than others.
+_PARTLY_FLAT, _FLAT = 0.3, 0.5
+_FLAT_LATENTS = [math.log(2000), math.log(4500), math.log(10_000)]
+_FLAT_WEIGHTS, _FLAT_STEPS = [0.45, 0.5, 1.0], [1.35, 1.35, 1.0]
+_LATENT_OF_A_FLAT_NETWORK = 5000
 
 # Of a latent's range; with cells the best step is about half as large.
 _BITS = 6
@@ -107,19 +93,23 @@ _STEPS_EXPONENT, _BATCH_EXPONENT = -0.54, 0.5
 
 
 def plan_for_shape(
-    latent: int, preset: str = "default", levels: int | None = None, *, flat: bool = False
+    latent: int, preset: str = "default", levels: int | None = None, *, flat_share: float = 0.0
 ) -> Plan:
     """Plan the fit of a shape to a latent of n numbers, between the measured lengths.
 
     With `levels` the cells are 2^levels, and have as many weights together as the plan's own.
-    Shapes whose surface is `flat` by a share of at least `FLAT_SHARE` have another plan.
+    What is flat has fewer weights and more steps, see `doh3d.geometry.flatness.flat_share`.
     """
-    suited = _FLAT if flat else _CURVED
     position = math.log(latent)
     log_weights = np.interp(position, _LOG_LATENTS, [math.log(row[1]) for row in _PLAN])
-    weights = suited.weights * math.exp(float(log_weights))
+    weights, steps = math.exp(float(log_weights)), 1.0
+    if flat_share >= _PARTLY_FLAT:
+        weights *= float(np.interp(position, _FLAT_LATENTS, _FLAT_WEIGHTS))
+        steps = float(np.interp(position, _FLAT_LATENTS, _FLAT_STEPS))
+    if levels is None and flat_share >= _FLAT and latent <= _LATENT_OF_A_FLAT_NETWORK:
+        levels = 0
     if levels is None:
-        levels = round(_CELLS_EXPONENT * math.log2(latent / suited.latent_of_a_cell))
+        levels = round(_CELLS_EXPONENT * math.log2(latent / _LATENT_OF_A_CELL))
         levels = min(max(levels, 0), MAX_LEVELS)
     features = Architecture(octaves=_OCTAVES).encoded_dim
     # Of w neurons in each layer, 2 w^2 + (features + 1) w weights.
@@ -137,7 +127,7 @@ def plan_for_shape(
         bits=_BITS + (levels > 0),
         rate_weight=_RATE_WEIGHT * growth ** _RATE_WEIGHT_EXPONENTS[growth > 1],
         learning_rate=_LEARNING_RATE_OF_CELLS if levels else _LEARNING_RATE,
-        effort=effort_for_latent(PRESETS[preset], latent, suited.steps),
+        effort=effort_for_latent(PRESETS[preset], latent, steps),
         surface_sampling=SurfaceSampling(
             near_fraction=float(np.interp(position, _NEAR_LATENTS, _NEAR_FRACTIONS)),
             near_std=float(np.interp(position, _STD_LATENTS, _STDS)),
