@@ -213,7 +213,7 @@ class OccupancyField:
         with full_precision:
             values = evaluate_points(architecture, self.weights, points, self.chunk).squeeze(1)
         # A point so far away that turning it into the frame gives no number is beyond it, too.
-        beyond = ~(points.abs() <= self._half_extents).all(dim=1)
+        beyond = (~(points.abs() <= self._half_extents)).any(dim=1)
         return values.masked_fill(beyond, -torch.inf)
 
     @torch.no_grad()

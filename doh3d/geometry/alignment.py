@@ -41,7 +41,7 @@ _LAST_SOFTNESSES = np.geomspace(1e-3, 1e-6, 4)
 
 @dataclass(frozen=True)
 class Normals:
-    """Unit normals of a surface, and the area of each.
+    """Unit normals of a surface, and the area of each, in any unit.
 
     Attributes
     ----------
