@@ -19,6 +19,7 @@ from doh3d.errors import ConfigError
 from doh3d.geometry.extraction import extract
 from doh3d.geometry.lattice import Lattice, check_resolution
 from doh3d.geometry.rotation import NO_FRAME
+from doh3d.geometry.transform import FAR
 from doh3d.hypernetwork.bounds import LogitBounds
 from doh3d.hypernetwork.decoder import generate_weights, generate_weights_exact
 from doh3d.hypernetwork.nodes import NodeLogits
@@ -111,7 +112,7 @@ class OccupancyField:
             return values.to(points.device)
         points = np.asarray(points)
         _check_points(points.shape)
-        with np.errstate(over="ignore", invalid="ignore"):  # far beyond the domain
+        with np.errstate(over="ignore"):  # far beyond the domain
             normalized_points = self.code.transform.to_normalized(points).astype(np.float32)
         return self.normalized_logits(normalized_points)
 
@@ -204,7 +205,8 @@ class OccupancyField:
         normalized = (points - centre) / transform.scale
         if transform.frame != NO_FRAME:
             rotation = torch.from_numpy(transform.rotation).to(points.device)
-            normalized = (normalized[:, :, None] * rotation).sum(dim=1)
+            bounded = normalized.clamp(-FAR, FAR)
+            normalized = (bounded[:, :, None] * rotation).sum(dim=1)
         return normalized.to(torch.float32).to(self._device)
 
     def _network_logits(self, points: torch.Tensor) -> torch.Tensor:
@@ -212,8 +214,7 @@ class OccupancyField:
         architecture = self.code.architecture
         with full_precision:
             values = evaluate_points(architecture, self.weights, points, self.chunk).squeeze(1)
-        # A point so far away that turning it into the frame gives no number is beyond it, too.
-        beyond = (~(points.abs() <= self._half_extents)).any(dim=1)
+        beyond = (points.abs() > self._half_extents).any(dim=1)
         return values.masked_fill(beyond, -torch.inf)
 
     @torch.no_grad()

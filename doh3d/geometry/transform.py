@@ -24,6 +24,11 @@ _FLOAT32_TOLERANCE = 1e-5
 _SCALE_BITS = {False: 7, True: 36}
 
 
+# What is farther away than this many normalised units is moved here before it is turned, since
+# infinities of different signs have no sum.
+FAR = 1e300
+
+
 @dataclass(frozen=True)
 class NormalizingTransform:
     """``world = centre + scale * rotation @ normalised``.
@@ -113,7 +118,9 @@ class NormalizingTransform:
         """Map (N, 3) points in the mesh's own units to the normalised cube, float64."""
         world = np.asarray(points, dtype=np.float64)
         normalized: npt.NDArray[np.float64] = (world - np.asarray(self.centre)) / self.scale
-        return normalized if self.frame == NO_FRAME else to_frame(normalized, self.rotation)
+        if self.frame == NO_FRAME:
+            return normalized
+        return to_frame(normalized.clip(-FAR, FAR), self.rotation)
 
     def to_world(self, points: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Map (N, 3) normalised points to the mesh's own units, float64."""
