@@ -22,7 +22,7 @@ from doh3d.geometry.frame import find_frame
 from doh3d.geometry.inputs import MeshInput
 from doh3d.geometry.occupancy import InsideTest, inside_test
 from doh3d.geometry.reading import Reading, read_shape
-from doh3d.geometry.rotation import NO_FRAME
+from doh3d.geometry.rotation import NO_FRAME, Frame
 from doh3d.geometry.sampling import OccupancySamples, sample_occupancy, surface_points
 from doh3d.geometry.symmetry import mirrored_axes
 from doh3d.geometry.transform import NormalizingTransform
@@ -89,10 +89,12 @@ class PreparedShape(Signal[ShapeCode]):
         return OVERHEAD_BYTES + 16 * self.transform.double + FRAME_BYTES * framed
 
     def identity(self) -> dict[str, str]:
-        """Return a digest of the repaired mesh."""
+        """Return a digest of the repaired mesh and of its frame, where it has one."""
         digest = hashlib.sha256()
         for array in (self.mesh.vertices, self.mesh.faces):
             digest.update(array.tobytes())
+        if self.transform.frame != NO_FRAME:
+            digest.update(str(self.transform.frame).encode())
         return {"mesh": digest.hexdigest()}
 
     def latent_for_bytes(self, size: int) -> int:
@@ -205,7 +207,7 @@ def check_shape_options(options: CompressOptions) -> None:
 
 
 def prepare(mesh: MeshInput | Reading | PreparedShape) -> PreparedShape:
-    """Load, repair and normalise a mesh, as far as that has not been done.
+    """Load, repair and normalise a mesh in its frame, as far as that has not been done.
 
     One in memory is not changed.
 
@@ -217,11 +219,17 @@ def prepare(mesh: MeshInput | Reading | PreparedShape) -> PreparedShape:
     if isinstance(mesh, PreparedShape):
         return mesh
     reading = mesh if isinstance(mesh, Reading) else read_shape(mesh)
+    along_axes = prepare_in_frame(reading, NO_FRAME)
+    frame = find_frame(along_axes.normalized)
+    return along_axes if frame == NO_FRAME else prepare_in_frame(reading, frame)
+
+
+def prepare_in_frame(reading: Reading, frame: Frame) -> PreparedShape:
+    """Normalise a repaired mesh in a frame that is given, as three integers."""
     clean = reading.mesh
     transform = NormalizingTransform.from_bounds(clean.bounds)
     normalized = clean.copy()
     normalized.vertices = transform.to_normalized(clean.vertices)
-    frame = find_frame(normalized)
     if frame != NO_FRAME:
         transform = transform.in_frame(frame, normalized.vertices)
         normalized.vertices = transform.to_normalized(clean.vertices)
