@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from doh3d.geometry.alignment import Normals, aligned_about, aligned_rotations
-from doh3d.geometry.occupancy import InsideTest, inside_test
 from doh3d.geometry.rotation import NO_FRAME, Frame, nearest_frame, rotation_matrix, to_frame
-from doh3d.geometry.symmetry import QUICK_TRIALS, Moments, mirrored_axes
+from doh3d.geometry.symmetry import QUICK_TRIALS, Inside, Moments, mirrored_axes
 
 if TYPE_CHECKING:
     import trimesh
@@ -33,13 +31,16 @@ _ENERGY_WEIGHT, _LEAST_ENERGY, _MIRROR_WEIGHT = 0.5, 0.9, 0.35
 _LEAST_GAIN = 0.08
 
 
-def find_frame(mesh: trimesh.Trimesh) -> Frame:
+def find_frame(mesh: trimesh.Trimesh, inside: Inside) -> Frame:
     """Find the frame in which a shape is expected to err least.
 
     Parameters
     ----------
     mesh : trimesh.Trimesh
         Repaired and normalised, along its own axes.
+    inside : function
+        Whether (N, 3) points are inside of it, (N,) bool. It is asked only where moments leave
+        open which mirror planes there are, and where that matters.
 
     Returns
     -------
@@ -47,7 +48,7 @@ def find_frame(mesh: trimesh.Trimesh) -> Frame:
         As `doh3d.geometry.rotation.rotation_matrix` reads them: 0, 0, 0 where no other frame is
         clearly better than the mesh's own axes.
     """
-    return _Search(mesh).run()
+    return _Search(mesh, inside).run()
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,11 @@ def _order(candidate: _Candidate) -> tuple[float, Frame]:
 
 
 class _Search:
-    def __init__(self, mesh: trimesh.Trimesh) -> None:
-        self._mesh = mesh
-        points, faces = np.asarray(mesh.vertices), np.asarray(mesh.faces)
-        self._normals = Normals.of(points, faces)
-        self._moments = Moments.of(points, faces)
+    def __init__(self, mesh: trimesh.Trimesh, inside: Inside) -> None:
+        self._points, faces = np.asarray(mesh.vertices), np.asarray(mesh.faces)
+        self._inside = inside
+        self._normals = Normals.of(self._points, faces)
+        self._moments = Moments.of(self._points, faces)
 
     def run(self) -> Frame:
         axes = self._candidate(NO_FRAME)
@@ -109,7 +110,7 @@ class _Search:
         if not candidate.mirrored:
             return candidate
         rotation = rotation_matrix(candidate.frame)
-        points = to_frame(np.asarray(self._mesh.vertices), rotation)
+        points = to_frame(self._points, rotation)
         low, high = points.min(axis=0), points.max(axis=0)
         middle = (low + high) / 2
         mirrored = mirrored_axes(
@@ -119,7 +120,3 @@ class _Search:
             QUICK_TRIALS,
         )
         return replace(candidate, mirrored=mirrored)
-
-    @cached_property
-    def _inside(self) -> InsideTest:
-        return inside_test(self._mesh)

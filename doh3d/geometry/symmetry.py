@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 IntArray: TypeAlias = npt.NDArray[np.int64]
+Inside: TypeAlias = Callable[[FloatArray], npt.NDArray[np.bool_]]
 
 # Share of the volume that may differ between a shape and its mirror image: at no rate is a file so
 # good that half of it mattered.
@@ -93,7 +94,7 @@ class Moments:
 
 
 def mirrored_axes(
-    inside: Callable[[FloatArray], npt.NDArray[np.bool_]],
+    inside: Inside,
     bounds: FloatArray,
     axes: tuple[int, ...] = (0, 1, 2),
     trials: tuple[int, ...] = _MIRROR_TRIALS,
@@ -124,7 +125,7 @@ def mirrored_axes(
 
 
 def _is_mirrored(
-    inside: Callable[[FloatArray], npt.NDArray[np.bool_]],
+    inside: Inside,
     axis: int,
     points: FloatArray,
     found: npt.NDArray[np.bool_],

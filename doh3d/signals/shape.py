@@ -220,7 +220,7 @@ def prepare(mesh: MeshInput | Reading | PreparedShape) -> PreparedShape:
         return mesh
     reading = mesh if isinstance(mesh, Reading) else read_shape(mesh)
     along_axes = prepare_in_frame(reading, NO_FRAME)
-    frame = find_frame(along_axes.normalized)
+    frame = find_frame(along_axes.normalized, lambda points: along_axes.inside(points))
     return along_axes if frame == NO_FRAME else prepare_in_frame(reading, frame)
 
 
