@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from doh3d.geometry.alignment import Normals, aligned_about, aligned_rotations
 from doh3d.geometry.rotation import NO_FRAME, Frame, nearest_frame, rotation_matrix, to_frame
-from doh3d.geometry.symmetry import QUICK_TRIALS, Inside, Moments, mirrored_axes
+from doh3d.geometry.symmetry import Inside, Moments, mirrored_axes
 
 if TYPE_CHECKING:
     import trimesh
@@ -29,6 +29,9 @@ _ENERGY_WEIGHT, _LEAST_ENERGY, _MIRROR_WEIGHT = 0.5, 0.9, 0.35
 # A frame is taken where it is expected to lower the error by this share at least. Scans of
 # natural shapes would gain 0.06 by the best of their frames, a CAD part that is turned 0.1 or more.
 _LEAST_GAIN = 0.08
+
+# Cosine above which two axes are the same.
+_SAME = 1 - 1e-6
 
 
 def find_frame(mesh: trimesh.Trimesh, inside: Inside) -> Frame:
@@ -79,16 +82,16 @@ class _Search:
         self._moments = Moments.of(self._points, faces)
 
     def run(self) -> Frame:
-        axes = self._candidate(NO_FRAME)
+        own = self._candidate(NO_FRAME)
         frames = {nearest_frame(rotation) for rotation in self._rotations()} - {NO_FRAME}
         candidates = sorted((self._candidate(frame) for frame in frames), key=_order)
-        unmirrored = replace(axes, mirrored=())
+        unmirrored = replace(own, mirrored=())
         if candidates and candidates[0].log_error < unmirrored.log_error - _LEAST_GAIN:
-            axes = self._proved(axes)
-        best, most = axes, axes.log_error - _LEAST_GAIN
+            own = replace(own, mirrored=self._planes(NO_FRAME, own.mirrored))
+        best, most = own, own.log_error - _LEAST_GAIN
         for candidate in candidates:
             if candidate.log_error < most:
-                proved = self._proved(candidate)
+                proved = self._proved(candidate, own)
                 if proved.log_error < most:
                     best, most = proved, proved.log_error
         return best.frame
@@ -105,18 +108,27 @@ class _Search:
         mirrored = self._moments.may_be_mirrored(rotation)
         return _Candidate(frame, self._normals.energy(rotation), mirrored)
 
-    def _proved(self, candidate: _Candidate) -> _Candidate:
-        """Keep of a candidate's mirror planes those about which the inside is mirrored."""
-        if not candidate.mirrored:
-            return candidate
-        rotation = rotation_matrix(candidate.frame)
+    def _proved(self, candidate: _Candidate, own: _Candidate) -> _Candidate:
+        """Keep of a candidate's mirror planes those about which the inside is mirrored.
+
+        Those that the mesh's own axes have too are judged once: a frame is not better for them.
+        """
+        cosines = np.abs(rotation_matrix(candidate.frame))
+        same = {a: int(cosines[:, a].argmax()) for a in range(3) if cosines[:, a].max() > _SAME}
+        others = tuple(axis for axis in candidate.mirrored if axis not in same)
+        mirrored = self._planes(candidate.frame, others) if others else ()
+        shared = tuple(axis for axis in candidate.mirrored if same.get(axis) in own.mirrored)
+        return replace(candidate, mirrored=mirrored + shared)
+
+    def _planes(self, frame: Frame, axes: tuple[int, ...]) -> tuple[int, ...]:
+        """Find the axes of a frame, among these, along which the inside is mirrored."""
+        rotation = rotation_matrix(frame)
         points = to_frame(self._points, rotation)
         low, high = points.min(axis=0), points.max(axis=0)
         middle = (low + high) / 2
-        mirrored = mirrored_axes(
+        return mirrored_axes(
             lambda points: self._inside(to_frame(points + middle, rotation.T)),
             np.stack([low - middle, high - middle]),
-            candidate.mirrored,
-            QUICK_TRIALS,
+            axes,
+            clearly=True,
         )
-        return replace(candidate, mirrored=mirrored)

@@ -55,4 +55,15 @@ def test_planes_are_those_about_which_the_inside_is_mirrored():
     bounds = np.array([[-1.0] * 3, [1.0] * 3])
     assert mirrored_axes(half_ball, bounds) == (0, 2)
     assert mirrored_axes(half_ball, bounds, axes=(1, 2)) == (2,)
-    assert mirrored_axes(half_ball, bounds, trials=(2**11,)) == (0, 2)
+    assert mirrored_axes(half_ball, bounds, clearly=True) == (0, 2)
+
+
+def test_a_plane_at_the_tolerance_is_not_clear():
+    def ball_with_a_chip(points):
+        # 0.04% of the ball's volume are not the same on both sides.
+        chip = (np.abs(points - [0.7, 0, 0]) < [0.05, 0.05, 0.042]).all(axis=1)
+        return (np.linalg.norm(points, axis=1) < 1) & ~chip
+
+    bounds = np.array([[-1.0] * 3, [1.0] * 3])
+    assert mirrored_axes(ball_with_a_chip, bounds) == (0, 1, 2)
+    assert mirrored_axes(ball_with_a_chip, bounds, clearly=True) == (1, 2)
