@@ -18,6 +18,8 @@ from doh3d.devices import full_precision, resolve_device
 from doh3d.errors import ConfigError
 from doh3d.geometry.extraction import extract
 from doh3d.geometry.lattice import Lattice, check_resolution
+from doh3d.geometry.rotation import NO_FRAME
+from doh3d.geometry.transform import FAR
 from doh3d.hypernetwork.bounds import LogitBounds
 from doh3d.hypernetwork.decoder import generate_weights, generate_weights_exact
 from doh3d.hypernetwork.nodes import NodeLogits
@@ -75,7 +77,10 @@ class OccupancyField:
 
     @property
     def bounds(self) -> npt.NDArray[np.float64]:
-        """(2, 3) corners of the field's domain, in the mesh's own units; outside beyond it."""
+        """(2, 3) corners of the box around the field's domain, in the mesh's own units and axes.
+
+        Beyond it everything is outside.
+        """
         return self.code.bounds
 
     @overload
@@ -103,9 +108,7 @@ class OccupancyField:
             _check_points(tuple(points.shape))
             # Double precision, since coordinates may lie far from the origin; MPS has none.
             host = points if points.device.type != "mps" else points.cpu()
-            centre = torch.tensor(self.code.transform.centre, dtype=torch.float64)
-            normalized = (host.double() - centre.to(host.device)) / self.code.transform.scale
-            values = self._network_logits(normalized.to(torch.float32).to(self._device))
+            values = self._network_logits(self._normalized(host.double()))
             return values.to(points.device)
         points = np.asarray(points)
         _check_points(points.shape)
@@ -194,6 +197,17 @@ class OccupancyField:
     def _repr_html_(self) -> str | None:
         """Show the shape and its sizes in a notebook; text without the extra `view`."""
         return shape_html(describe(self.code), self.to_mesh)
+
+    def _normalized(self, points: torch.Tensor) -> torch.Tensor:
+        """(N, 3) float32 points as the network takes them, of float64 ones in the mesh's units."""
+        transform = self.code.transform
+        centre = torch.tensor(transform.centre, dtype=torch.float64, device=points.device)
+        normalized = (points - centre) / transform.scale
+        if transform.frame != NO_FRAME:
+            rotation = torch.from_numpy(transform.rotation).to(points.device)
+            bounded = normalized.clamp(-FAR, FAR)
+            normalized = (bounded[:, :, None] * rotation).sum(dim=1)
+        return normalized.to(torch.float32).to(self._device)
 
     def _network_logits(self, points: torch.Tensor) -> torch.Tensor:
         """(N,) logits of (N, 3) float32 normalised points on the field's device."""

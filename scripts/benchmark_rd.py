@@ -93,7 +93,7 @@ class MeshBenchmark:
         if self._shape is None or self._judge is None:
             self._shape = prepare(self._path)
             half = domain_half_sides(self._shape.extents)
-            bounds = self._shape.transform.to_world([-half, half])
+            bounds = self._shape.transform.box_bounds(half)
             self._judge = LabelledPoints.of(self._shape.mesh, bounds)
         return self._shape, self._judge
 

@@ -51,7 +51,7 @@ _BYTES = (0, 1, 2, 15, 16, 17, 127, 128, 159, 160, 254, 255)
 _LENGTHS = (1, 127, 128, 16383, 16384, 2**17 - 1, 2**17, 2**17 + 1, 2**20, 2**20 + 1, 2**21 - 1)
 _FLOATS = (0.0, -0.0, 1.0, -1.0, 1e-45, 3.4028235e38, -3.4028235e38, float("inf"), float("nan"))
 _FIELDS = """
-flags layers width omega n seed families parameters extents transform cells payload
+flags layers width omega n seed families parameters extents transform frame cells payload
 """.split()  # noqa: SIM905
 
 
@@ -113,6 +113,8 @@ def _set_field(body: bytearray, name: str, rng: random.Random) -> bytes:
     numbers = seed + 9
     image = body[4] & 3 == 1
     cuts = payload = seed + 11 if image else numbers + (32 if body[4] & 16 else 16)
+    framed = not image and cuts <= len(body) and body[cuts - 1] >= 128
+    cuts = payload = cuts + 4 * framed
     has_cells = body[4] & 32 if image else body[numbers - 1 : numbers] >= b"\x80"
     if has_cells and cuts < len(body):
         payload += 2 ** min(body[cuts], 7)
@@ -137,6 +139,9 @@ def _set_field(body: bytearray, name: str, rng: random.Random) -> bytes:
         size, form = (8, "<d") if body[4] & 16 else (4, "<f")
         at = numbers + size * rng.randrange(4)
         body[at : at + size] = struct.pack(form, rng.choice(_FLOATS))
+    elif name == "frame" and not image:
+        at = rng.choice((numbers + (24 if body[4] & 16 else 12), cuts - 4, cuts - 2))
+        body[at : at + 2] = struct.pack("<h", rng.choice((0, 1, -27146, 27146, 27147, -32768)))
     elif name == "cells":
         # Where there were none, their flag is set; cuts are within their range or at one end.
         if image:

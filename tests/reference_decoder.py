@@ -40,7 +40,7 @@ def parse_header(data):
     """
     require(len(data) >= 8, "too short for magic, version and checksum")
     require(data[:3] == b"\xd0\x4f\x48", "wrong magic")
-    require(data[3] == 0, "unknown version")
+    require(data[3] == 128, "unknown version")
     body = data[:-4]
     require(zlib.crc32(body) == int.from_bytes(data[-4:], "little"), "wrong checksum")
 
@@ -133,14 +133,23 @@ def parse_header(data):
 
 
 def read_transform(header, take):
-    """Read a shape's transform into `header`."""
-    numbers = (
-        struct.unpack("<4d", take(32)) if header["float64"] else struct.unpack("<4f", take(16))
-    )
-    header["centre"], header["scale"] = numbers[:3], numbers[3]
+    """Read a shape's transform into `header`: centre, scale, and the frame or None."""
+    form, size = ("<d", 8) if header["float64"] else ("<f", 4)
+    packed = [bytearray(take(size)) for _ in range(4)]
+    header["frame"] = None
+    if packed[3][-1] >> 7:
+        low = bytes(packed[3][:2])
+        packed[3][-1] &= 127
+        packed[3][:2] = b"\0\0"
+        header["frame"] = struct.unpack("<3h", low + take(4))
+        require(any(header["frame"]), "a frame that turns nothing")
+        require(max(map(abs, header["frame"])) <= 27146, "a frame out of range")
+    numbers = [struct.unpack(form, number)[0] for number in packed]
+    header["centre"], header["scale"] = tuple(numbers[:3]), numbers[3]
     require(all(map(math.isfinite, numbers)), "transform is not finite")
     require(header["scale"] > 0, "scale is not positive")
-    require(all(math.isfinite(abs(c) + numbers[3]) for c in numbers[:3]), "transform overflows")
+    reach = numbers[3] * (2 if header["frame"] else 1)
+    require(all(math.isfinite(abs(c) + reach) for c in numbers[:3]), "transform overflows")
 
 
 def read_cuts(header, take):
@@ -459,6 +468,24 @@ def logits(parsed, points):
     """
     x = np.asarray(points, np.float64)
     return network(parsed, np.where(parsed["mirrored"], np.abs(x), x))[:, 0]
+
+
+def rotation(parsed):
+    """The matrix R of a shape's frame, as rows of Python's floats."""
+    a, b, c = parsed["frame"] or (0, 0, 0)
+    w = 65536
+    rows = [
+        [w * w + a * a - b * b - c * c, 2 * (a * b - w * c), 2 * (a * c + w * b)],
+        [2 * (a * b + w * c), w * w - a * a + b * b - c * c, 2 * (b * c - w * a)],
+        [2 * (a * c - w * b), 2 * (b * c + w * a), w * w - a * a - b * b + c * c],
+    ]
+    return [[number / (w * w + a * a + b * b + c * c) for number in row] for row in rows]
+
+
+def to_world(parsed, points):
+    """Normalised points (N, 3) in the mesh's own units, (N, 3) float64."""
+    turned = np.asarray(points, np.float64) @ np.array(rotation(parsed)).T
+    return np.array(parsed["centre"]) + parsed["scale"] * turned
 
 
 def pixels(parsed):

@@ -37,7 +37,8 @@ import sys, numpy as np, doh3d
 
 for path in sys.argv[1:]:
     field = doh3d.load(path, "cpu")
-    points = np.random.default_rng(0).uniform(*field.bounds, (20_000, 3))
+    points = np.random.default_rng(0).uniform(-0.999, 0.999, (20_000, 3))
+    points = field.code.transform.to_world(field.code.half_extents * points)
     np.save(path + ".npy", field.logits(points))
 """
 
@@ -59,7 +60,9 @@ def golden_files(folder):
 
 def some_logits(file):
     field = doh3d.load(file, "cpu")
-    return field.logits(np.random.default_rng(0).uniform(*field.bounds, (20_000, 3)))
+    points = np.random.default_rng(0).uniform(-0.999, 0.999, (20_000, 3))
+    # Within the domain, turned or not.
+    return field.logits(field.code.transform.to_world(field.code.half_extents * points))
 
 
 def assert_same_field(logits, others, share=LOGIT_TOLERANCE):

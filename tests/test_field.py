@@ -12,6 +12,7 @@ import doh3d
 from dense_extraction import dense_surface, dense_values
 from doh3d.codec.container import serialize
 from doh3d.codec.entropy import choose_model
+from doh3d.codec.inspection import describe
 from doh3d.codec.quantization import nearest_step_index
 from doh3d.codec.shape_code import ShapeCode, shape_box
 from doh3d.codec.signal_code import ParameterGroup
@@ -85,6 +86,51 @@ def test_points_are_in_the_meshs_own_units_and_outside_beyond_the_domain(field):
     logits = field.logits(corners)
     assert np.isfinite(logits[:2]).all()
     assert (logits[2:] == -np.inf).all()
+
+
+def turned_code(**options):
+    """The code of the same shape, turned about the middle of its domain."""
+    code = random_code(**options)
+    transform = replace(code.transform, frame=(-8209, 6256, -8606))
+    return replace(code, transform=transform)
+
+
+@pytest.mark.parametrize("double", [False, True])
+def test_a_turned_field_is_the_field_turned(field, double):
+    turned = OccupancyField(turned_code(double=double), "cpu")
+    rotation, centre = turned.code.transform.rotation, np.array([10.0, -4.0, 0.5])
+    points = np.random.default_rng(0).uniform(*field.bounds, (5000, 3))
+    world = centre + (points - centre) @ rotation.T
+    found = turned.logits(world)
+    assert np.array_equal(found, turned.logits(torch.from_numpy(world)).numpy())
+    inner = np.isfinite(found)
+    assert inner.mean() > 0.99
+    np.testing.assert_allclose(found[inner], field.logits(points)[inner], rtol=0, atol=1e-4)
+    # Beyond the domain on each of its sides, though within the box around it.
+    low, high = field.bounds
+    half = (high - low) / 2
+    for direction in np.concatenate([np.eye(3), -np.eye(3)]):
+        assert np.isfinite(turned.logits((centre + rotation @ (0.999 * half * direction))[None]))
+        assert turned.logits((centre + rotation @ (1.001 * half * direction))[None]) == -np.inf
+    far = np.array([[1e308, -1e308, 1e308], [-1e308, 1e308, 1e307]])
+    assert (turned.logits(far) == -np.inf).all()
+    assert (turned.logits(torch.from_numpy(far)) == -np.inf).all()
+
+
+def test_the_surface_of_a_turned_field_is_the_surface_turned(field):
+    turned = OccupancyField(turned_code(), "cpu")
+    straight, mesh = field.to_mesh(48), turned.to_mesh(48)
+    assert np.array_equal(mesh.faces, straight.faces)
+    centre = np.array([10.0, -4.0, 0.5])
+    expected = centre + (straight.vertices - centre) @ turned.code.transform.rotation.T
+    np.testing.assert_allclose(mesh.vertices, expected, atol=1e-12)
+    assert mesh.volume == pytest.approx(straight.volume)
+    low, high = turned.bounds
+    assert (mesh.vertices >= low).all()
+    assert (mesh.vertices <= high).all()
+    described = describe(turned.code)["transform"]
+    assert described["rotation"] == turned.code.transform.rotation.tolist()
+    assert described["domain_low"] == low.tolist()
 
 
 def test_gradients_flow_to_torch_points(field):

@@ -7,7 +7,7 @@ from typing import Any
 
 from doh3d.errors import FormatError
 
-VERSION = 0
+VERSION = 128
 CHECKSUM_BYTES = 4
 
 

@@ -13,11 +13,18 @@ import numpy.typing as npt
 from doh3d.codec.frame import ByteReader
 from doh3d.codec.signal_code import SignalCode
 from doh3d.errors import ConfigError
+from doh3d.geometry.rotation import LARGEST_COMPONENT, NO_FRAME
 from doh3d.geometry.transform import NormalizingTransform
 from doh3d.hypernetwork.partition import Box, Partition
 from doh3d.limits import Limits
 
 _EXTENT_STEPS = 32
+
+# What a frame adds to a file.
+FRAME_BYTES = 4
+
+# Of the last byte of the scale.
+_SIGN = 1 << 7
 
 _FLAG_DOUBLE = 1 << 4
 _FLAG_MIRRORED_X = 1 << 5
@@ -57,6 +64,8 @@ class ShapeCode(SignalCode):
         if partition.levels and partition.box != shape_box(self.extents, architecture.mirrored):
             raise ConfigError("the cells are not those of the shape's domain")
         check_transform(transform)
+        if not transform.scale_fits:
+            raise ConfigError("the scale's last bits must be 0: the frame takes their place")
         if not transform.double:
             numbers = np.array([*transform.centre, transform.scale])
             with np.errstate(over="ignore", under="ignore"):
@@ -70,9 +79,7 @@ class ShapeCode(SignalCode):
         extents = x | y << 5 | z << 10 | _CELLS * (self.architecture.partition.levels > 0)
         flags = _FLAG_DOUBLE * self.transform.double
         flags |= sum(_FLAG_MIRRORED_X << axis for axis in self.architecture.mirrored)
-        numbers = (*self.transform.centre, self.transform.scale)
-        packed = struct.pack("<4d" if self.transform.double else "<4f", *numbers)
-        return flags, struct.pack("<H", extents), packed
+        return flags, struct.pack("<H", extents), pack_transform(self.transform)
 
     @classmethod
     def network_of_flags(cls, flags: int) -> dict[str, Any]:
@@ -87,9 +94,7 @@ class ShapeCode(SignalCode):
         (packed,) = reader.unpack("<H")
         extents = (packed & 31, packed >> 5 & 31, packed >> 10 & 31)
         double = bool(flags & _FLAG_DOUBLE)
-        x, y, z, scale = reader.unpack("<4d" if double else "<4f")
-        transform = NormalizingTransform((x, y, z), scale, double=double)
-        check_transform(transform)
+        transform = read_transform(reader, double=double)
         box = shape_box(extents, _mirrored(flags)) if packed & _CELLS else None
         return {"extents": extents, "transform": transform}, box
 
@@ -100,8 +105,8 @@ class ShapeCode(SignalCode):
 
     @property
     def bounds(self) -> npt.NDArray[np.float64]:
-        """(2, 3) corners of the domain box, in the mesh's own units."""
-        return self.transform.to_world(np.stack([-self.half_extents, self.half_extents]))
+        """(2, 3) corners of the box around the domain, in the mesh's own units and axes."""
+        return self.transform.box_bounds(self.half_extents)
 
 
 def domain_half_sides(extents: tuple[int, int, int]) -> npt.NDArray[np.float64]:
@@ -122,13 +127,52 @@ def extents_for(half_sides: npt.ArrayLike) -> tuple[int, int, int]:
     return x, y, z
 
 
+def pack_transform(transform: NormalizingTransform) -> bytes:
+    """Pack centre and scale; a negative scale says that a frame follows.
+
+    The frame's first number is in the place of the scale's last 16 bits, which are 0.
+    """
+    centre, scale, frame = transform.centre, transform.scale, transform.frame
+    layout = "<4d" if transform.double else "<4f"
+    if frame == NO_FRAME:
+        return struct.pack(layout, *centre, scale)
+    packed = bytearray(struct.pack(layout, *centre, -scale))
+    at = 24 if transform.double else 12
+    packed[at : at + 2] = struct.pack("<h", frame[0])
+    return bytes(packed) + struct.pack("<2h", *frame[1:])
+
+
+def read_transform(reader: ByteReader, *, double: bool) -> NormalizingTransform:
+    """Read and check what `pack_transform` packed."""
+    layout, size = ("<d", 8) if double else ("<f", 4)
+    x, y, z = (reader.unpack(layout)[0] for _ in range(3))
+    packed = bytearray(reader.take(size))
+    frame = NO_FRAME
+    if packed[-1] & _SIGN:
+        packed[-1] &= ~_SIGN
+        (first,) = struct.unpack_from("<h", packed)
+        packed[:2] = bytes(2)
+        frame = (first, *reader.unpack("<2h"))
+        if frame == NO_FRAME:
+            raise ConfigError("the frame is 0, 0, 0; where there is none, the scale is above 0")
+    (scale,) = struct.unpack(layout, packed)
+    transform = NormalizingTransform((x, y, z), scale, double=double, frame=frame)
+    check_transform(transform)
+    return transform
+
+
 def check_transform(transform: NormalizingTransform) -> None:
     """Raise ConfigError unless the domain's corners are finite numbers."""
-    scale = transform.scale
+    scale, frame = transform.scale, transform.frame
     if not all(math.isfinite(number) for number in (*transform.centre, scale)) or scale <= 0:
         raise ConfigError("the transform must be finite, with a scale above 0")
-    if not all(math.isfinite(abs(number) + scale) for number in transform.centre):
+    reach = scale if frame == NO_FRAME else 2 * scale
+    if not all(math.isfinite(abs(number) + reach) for number in transform.centre):
         raise ConfigError("the transform overflows")
+    if max(map(abs, frame)) > LARGEST_COMPONENT:
+        raise ConfigError(
+            f"the frame is {frame}; its numbers must be -{LARGEST_COMPONENT} to {LARGEST_COMPONENT}"
+        )
 
 
 def _mirrored(flags: int) -> tuple[int, ...]:

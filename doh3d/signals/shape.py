@@ -8,10 +8,9 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from doh3d.codec.container import parse
-from doh3d.codec.shape_code import ShapeCode, domain_half_sides, extents_for, shape_box
+from doh3d.codec.shape_code import FRAME_BYTES, ShapeCode, domain_half_sides, extents_for, shape_box
 from doh3d.codec.signal_code import ParameterGroup
 from doh3d.errors import ConfigError
 from doh3d.evaluation.evaluate import mesh_iou
@@ -20,10 +19,13 @@ from doh3d.fitting.config import FitConfig
 from doh3d.fitting.plan import make_config
 from doh3d.fitting.signal import QualityScale, Signal
 from doh3d.geometry.flatness import flat_share
+from doh3d.geometry.frame import find_frame
 from doh3d.geometry.inputs import MeshInput
 from doh3d.geometry.occupancy import InsideTest, inside_test
 from doh3d.geometry.reading import Reading, read_shape
+from doh3d.geometry.rotation import NO_FRAME, Frame
 from doh3d.geometry.sampling import OccupancySamples, sample_occupancy, surface_points
+from doh3d.geometry.symmetry import mirrored_axes
 from doh3d.geometry.transform import NormalizingTransform
 from doh3d.hypernetwork.partition import Partition, balanced_partition
 from doh3d.limits import Limits
@@ -41,18 +43,11 @@ if TYPE_CHECKING:
 # Room between the shape and its domain box, in normalised units: 2.5% of the longest side.
 DOMAIN_MARGIN = 0.045
 
-# Share of the volume that may differ between a shape and its mirror image: at no rate is a file so
-# good that half of it mattered.
-_MIRROR_TOLERANCE = 5e-4
-
 # Points on the surface by which cells are made.
 _SURFACE_POINTS = 2**14
 
 # Samples that tell which of two fits is better.
 _ERROR_SAMPLES = 2**17
-
-# Points that tell most shapes from their mirror images, and points that tell the others.
-_MIRROR_TRIALS = (2**11, 2**16)
 
 
 # The IoU of the extracted mesh. What it leaves to 1 falls with about that power of the size.
@@ -68,7 +63,8 @@ class PreparedShape(Signal[ShapeCode]):
     reading : Reading
         The mesh as it was read and as it was repaired, in its own units.
     normalized : trimesh.Trimesh
-        The repaired mesh, centred and with longest side 1.8.
+        The repaired mesh in its frame, centred and with longest side 1.8; a little less where the
+        frame is not its own axes.
     transform : NormalizingTransform
         From the one to the other and back.
     extents : three integers
@@ -94,13 +90,16 @@ class PreparedShape(Signal[ShapeCode]):
     @property
     def overhead_bytes(self) -> int:
         """Bytes of a file that are neither latent nor biases."""
-        return OVERHEAD_BYTES + 16 * self.transform.double
+        framed = self.transform.frame != NO_FRAME
+        return OVERHEAD_BYTES + 16 * self.transform.double + FRAME_BYTES * framed
 
     def identity(self) -> dict[str, str]:
-        """Return a digest of the repaired mesh."""
+        """Return a digest of the repaired mesh and of its frame, where it has one."""
         digest = hashlib.sha256()
         for array in (self.mesh.vertices, self.mesh.faces):
             digest.update(array.tobytes())
+        if self.transform.frame != NO_FRAME:
+            digest.update(str(self.transform.frame).encode())
         return {"mesh": digest.hexdigest()}
 
     def latent_for_bytes(self, size: int) -> int:
@@ -149,22 +148,7 @@ class PreparedShape(Signal[ShapeCode]):
     @cached_property
     def mirrored(self) -> tuple[int, ...]:
         """Axes along which the shape is its own mirror image, about the middle of its box."""
-        generator = np.random.Generator(np.random.PCG64(0))
-        low, high = self.normalized.bounds
-        axes: tuple[int, ...] = (0, 1, 2)
-        for count in _MIRROR_TRIALS:
-            if axes:
-                points = generator.uniform(low, high, (count, 3))
-                inside = self.inside(points)
-                axes = tuple(axis for axis in axes if self._is_mirrored(axis, points, inside))
-        return axes
-
-    def _is_mirrored(
-        self, axis: int, points: npt.NDArray[np.float64], inside: npt.NDArray[np.bool_]
-    ) -> bool:
-        mirror = np.where(np.arange(3) == axis, -1.0, 1.0)
-        image = self.inside(points * mirror)
-        return int((inside != image).sum()) <= _MIRROR_TOLERANCE * int((inside | image).sum())
+        return mirrored_axes(self.inside, self.normalized.bounds)
 
     def adapt(self, config: FitConfig, *, mirror: bool = True) -> FitConfig:
         """Leave to the networks only what mirror planes do not tell, and cut space into cells."""
@@ -233,7 +217,7 @@ def check_shape_options(options: CompressOptions) -> None:
 
 
 def prepare(mesh: MeshInput | Reading | PreparedShape) -> PreparedShape:
-    """Load, repair and normalise a mesh, as far as that has not been done.
+    """Load, repair and normalise a mesh in its frame, as far as that has not been done.
 
     One in memory is not changed.
 
@@ -245,9 +229,19 @@ def prepare(mesh: MeshInput | Reading | PreparedShape) -> PreparedShape:
     if isinstance(mesh, PreparedShape):
         return mesh
     reading = mesh if isinstance(mesh, Reading) else read_shape(mesh)
+    along_axes = prepare_in_frame(reading, NO_FRAME)
+    frame = find_frame(along_axes.normalized, lambda points: along_axes.inside(points))
+    return along_axes if frame == NO_FRAME else prepare_in_frame(reading, frame)
+
+
+def prepare_in_frame(reading: Reading, frame: Frame) -> PreparedShape:
+    """Normalise a repaired mesh in a frame that is given, as three integers."""
     clean = reading.mesh
     transform = NormalizingTransform.from_bounds(clean.bounds)
     normalized = clean.copy()
     normalized.vertices = transform.to_normalized(clean.vertices)
+    if frame != NO_FRAME:
+        transform = transform.in_frame(frame, normalized.vertices)
+        normalized.vertices = transform.to_normalized(clean.vertices)
     extents = extents_for(np.abs(normalized.bounds).max(axis=0) + DOMAIN_MARGIN)
     return PreparedShape(reading, normalized, transform, extents)

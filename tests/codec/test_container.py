@@ -18,18 +18,21 @@ from doh3d.codec.signal_code import ParameterGroup
 from doh3d.errors import ConfigError, FormatError
 from doh3d.field import OccupancyField
 from doh3d.files import is_doh_file
+from doh3d.geometry.rotation import NO_FRAME
 from doh3d.geometry.transform import NormalizingTransform
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.partition import Partition, balanced_partition
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-NAMES = ("hadamard", "dense", "sine", "raw", "cells", "graded", "smooth")
+NAMES = ("hadamard", "dense", "sine", "raw", "cells", "graded", "smooth", "framed")
 MEMORY_LIMIT = 100 * 2**20
 
 # Where the fields of the golden hadamard file are: ReLU, a latent of fewer than 128 numbers.
 VERSION, FLAGS, LAYERS, N, SEED, FAMILIES = 3, 4, 5, 7, 8, 10
 LATENT_PARAMETER, LATENT_STEP, BIAS_PARAMETER, BIAS_STEP = 11, 12, 13, 14
 EXTENTS, TRANSFORM, VALUES = 15, 17, 33
+# Of the one with a frame, which starts in the place of the scale's first bytes.
+FRAME = TRANSFORM + 12, TRANSFORM + 16, TRANSFORM + 18
 # Of the one with cells, after which come three cuts.
 LEVELS, CUTS = 33, 34
 
@@ -126,6 +129,16 @@ def codes():
             latent=quantized([2, 0, -9, 4, 6, -1, 0, 3, -2, 8, -5, 1], 163, Family.LAPLACE, 50),
             biases=quantized([0, 2, -1, 1, -4], 150, Family.GAUSSIAN, 42),
         ),
+        # Turned: the lowest bits of the scale are the frame's.
+        "framed": ShapeCode(
+            architecture=Architecture(width=2, depth=1, octaves=1, mirrored=(2,)),
+            dense_projection=False,
+            seed=4,
+            transform=NormalizingTransform((2.5, -1.25, 40.0), 1.2421875, frame=(-27146, 300, 9)),
+            extents=(31, 17, 8),
+            latent=quantized([4, -1, 0, 7, -3, 2, 0, 5, -8], 163, Family.LAPLACE, 50),
+            biases=quantized([1, 0, -2], 150, Family.GAUSSIAN, 42),
+        ),
         # Along y, whose mirror plane leaves half of it, in the middle; then near either end.
         "cells": ShapeCode(
             architecture=Architecture(
@@ -179,6 +192,7 @@ def test_encoder_still_writes_the_golden_files(name):
         ("cells", "d13905e7ae096146d3a8c0126c34830af258c34e96b42735ba5f5d740544cb08"),
         ("graded", "97a59284cac67bf5733a2ae68c076f1ff917aeffbb8caba8ceaf4606a9ab3298"),
         ("smooth", "95facc65f709d2af9a3803544d5ccd2e862515c051c32c477aae22e167cdd5e9"),
+        ("framed", "a56100a267567aef95b2c9986831f6c6175b043bdd8c7056ce6d94eadcf9aecc"),
         ("raw", "a5cfbb99749569e56ea1d05d9d1a7eff02d986130e23a6ad1c7319e37e2b3050"),
     ],
 )
@@ -216,6 +230,15 @@ def test_header_takes_as_many_bytes_as_documented(reference, n, sine, double, si
     latent = quantized(np.zeros(n), 0, Family.GAUSSIAN, 0)
     transform = replace(code.transform, double=double)
     assert header_bytes(reference, replace(code, latent=latent, transform=transform)) == size
+
+
+@pytest.mark.parametrize("double", [False, True])
+def test_a_frame_adds_four_bytes(reference, double):
+    code = codes()["framed"]
+    turned = replace(code.transform, double=double)
+    straight = replace(turned, frame=NO_FRAME)
+    without = header_bytes(reference, replace(code, transform=straight))
+    assert header_bytes(reference, replace(code, transform=turned)) == without + 4
 
 
 @pytest.mark.parametrize("levels", range(1, 7))
@@ -400,8 +423,29 @@ BAD_FILES = {
             edited("hadamard", TRANSFORM + 12, struct.pack("<f", value)),
             TRANSFORM_MESSAGE,
         )
-        for value in (0.0, -0.0, -1.0)
+        for value in (0.0, -0.0)
     },
+    "frame of nothing": (
+        edited("framed", TRANSFORM + 12, struct.pack("<f", -1.0) + bytes(4)),
+        "frame is 0, 0, 0",
+    ),
+    **{
+        f"frame {index} {value}": (
+            edited("framed", FRAME[index], struct.pack("<h", value)),
+            r"frame is \(.*must be -27146 to 27146",
+        )
+        for index in range(3)
+        for value in (27147, -27147, -32768)
+    },
+    "frame cut short": (with_checksum(golden("framed")[: FRAME[1] + 3]), "truncated"),
+    "scale 0 and a frame": (
+        edited("framed", TRANSFORM + 14, b"\x00\x80"),
+        TRANSFORM_MESSAGE,
+    ),
+    "scale without end and a frame": (
+        edited("framed", TRANSFORM + 14, b"\x80\xff"),
+        TRANSFORM_MESSAGE,
+    ),
     "overflow": (
         edited("dense", TRANSFORM, struct.pack("<4d", 0, -1.7e308, 0, 1.7e308)),
         "transform overflows",
@@ -434,12 +478,12 @@ def test_bad_fields_are_named(reference, traced_peak, name):
         reference.parse(data)
 
 
-@pytest.mark.parametrize("version", [1, 2, 255])
+@pytest.mark.parametrize("version", [0, 1, 127, 129, 255])
 def test_unknown_versions_are_named_whatever_follows(version):
     # Their checksum may be elsewhere.
     data = golden("hadamard")
     data = data[:VERSION] + bytes([version]) + data[VERSION + 1 :]
-    with pytest.raises(FormatError, match=f"version {version} .* unknown .* reads version 0"):
+    with pytest.raises(FormatError, match=f"version {version} .* unknown .* reads version 128"):
         parse(data)
 
 
@@ -524,6 +568,9 @@ IDENTITY = NormalizingTransform((0.0, 0.0, 0.0), 1.0)
         {"transform": replace(IDENTITY, centre=(1e300, 0.0, 0.0))},
         {"transform": replace(IDENTITY, centre=(0.1, 0.0, 0.0))},  # inexact in float32
         {"transform": replace(IDENTITY, scale=0.0)},
+        {"transform": replace(IDENTITY, frame=(27147, 0, 0))},
+        {"transform": replace(IDENTITY, frame=(1, 0, 0), scale=1 + 2**-8)},  # too many bits
+        {"transform": NormalizingTransform((0, 0, 0), 2.0**1023, double=True, frame=(1, 0, 0))},
         {"transform": replace(IDENTITY, scale=1e-300)},
         {"transform": NormalizingTransform((1.7e308, 0.0, 0.0), 1.7e308, double=True)},
         {"architecture": Architecture(width=3, depth=2, octaves=1, partition=Partition.whole(2))},

@@ -1,5 +1,6 @@
 """The package against a decoder that was written from docs/format.md alone."""
 
+import math
 import zlib
 from dataclasses import replace
 from functools import partial
@@ -18,6 +19,7 @@ from doh3d.codec.shape_code import ShapeCode, shape_box
 from doh3d.codec.signal_code import ParameterGroup, SignalCode
 from doh3d.errors import FormatError
 from doh3d.field import OccupancyField
+from doh3d.geometry.rotation import LARGEST_COMPONENT, NO_FRAME
 from doh3d.geometry.transform import NormalizingTransform
 from doh3d.hypernetwork import projection
 from doh3d.hypernetwork.architecture import Activation, Architecture
@@ -99,7 +101,17 @@ def transforms(draw):
     width = 64 if double else 32
     centre = st.floats(-largest, largest, width=width)
     scale = draw(st.floats(0, largest, width=width, exclude_min=True))
-    return NormalizingTransform(draw(st.tuples(centre, centre, centre)), scale, double=double)
+    frame = draw(frames())
+    if frame != NO_FRAME:
+        # Of few bits, and of room for the corners of what is turned.
+        scale = math.ldexp(draw(st.integers(128, 255)), draw(st.integers(-130, 110)))
+    centres = draw(st.tuples(centre, centre, centre))
+    return NormalizingTransform(centres, scale, double=double, frame=frame)
+
+
+def frames():
+    numbers = st.integers(-LARGEST_COMPONENT, LARGEST_COMPONENT)
+    return st.just(NO_FRAME) | st.tuples(numbers, numbers, numbers)
 
 
 @st.composite
@@ -155,6 +167,7 @@ def assert_same_content(code, parsed):
         assert parsed["extents"] == code.extents
         assert parsed["centre"] == code.transform.centre
         assert parsed["scale"] == code.transform.scale
+        assert (parsed["frame"] or NO_FRAME) == code.transform.frame
         assert parsed["float64"] == code.transform.double
     for name, group, values in (("latent", code.latent, "latent"), ("bias", code.biases, "biases")):
         assert parsed[f"{name}_family"] == group.model.family
@@ -255,11 +268,14 @@ def unit_step(values):
     seed=st.integers(0, 65535),
     extents=st.tuples(*[st.integers(0, 31)] * 3),
     centre=st.tuples(*[st.floats(-100, 100, width=32)] * 3),
-    scale=st.floats(0.125, 100, width=32),
+    scale=st.integers(128, 255),
+    frame=frames(),
     raw=st.booleans(),
 )
 @settings(deadline=None, max_examples=100)
-def test_logits_agree(reference, data, architecture, dense, seed, extents, centre, scale, raw):
+def test_logits_agree(
+    reference, data, architecture, dense, seed, extents, centre, scale, frame, raw
+):
     count = architecture.bias_count
     if raw:
         latent = data.draw(raw_groups(1, 30, limit=0.5))
@@ -267,7 +283,7 @@ def test_logits_agree(reference, data, architecture, dense, seed, extents, centr
     else:
         latent = data.draw(quantized_groups(1, 30, unit_step))
         biases = data.draw(quantized_groups(count, count, unit_step))
-    transform = NormalizingTransform(centre, scale)
+    transform = NormalizingTransform(centre, scale, frame=frame)
     code = ShapeCode(
         architecture=architecture,
         dense_projection=dense,
@@ -281,7 +297,8 @@ def test_logits_agree(reference, data, architecture, dense, seed, extents, centr
 
     half = (np.array(parsed["extents"]) + 1) / 32
     normalized = half * np.random.default_rng(seed).uniform(-1.1, 1.1, (50, 3))
-    world = np.array(centre) + scale * normalized
+    assert reference.rotation(parsed) == code.transform.rotation.tolist()
+    world = reference.to_world(parsed, normalized)
     found = OccupancyField(code, "cpu").logits(world)
     expected = reference.logits(parsed, normalized)
     inside = (np.abs(normalized) <= half).all(axis=1)

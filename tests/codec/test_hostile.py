@@ -54,7 +54,7 @@ def test_mutated_files_are_refused_or_decoded(mutation, monkeypatch):
 
 def test_inputs_depend_on_seed_and_index_only(mutation):
     seeds = mutation.seed_files()
-    assert len(seeds) == len(CORPUS) + 7
+    assert len(seeds) == len(CORPUS) + 8
     inputs = [mutation.make_input(seeds, 1, index) for index in range(50)]
     assert inputs == [mutation.make_input(seeds, 1, index) for index in range(50)]
     assert inputs != [mutation.make_input(seeds, 2, index) for index in range(50)]

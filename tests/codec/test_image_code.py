@@ -24,7 +24,7 @@ from doh3d.limits import DEFAULT_LIMITS, Limits
 
 # The header in its order: magic, version, flags (image, colour), layers, width - 1, n, seed,
 # families, latent's parameter and step, biases' parameter and step, width - 1, height - 1.
-HEADER = "d04f48 00 11 12 02 04 0700 53 32 a5 2a 96 0400 0200"
+HEADER = "d04f48 80 11 12 02 04 0700 53 32 a5 2a 96 0400 0200"
 SIZES = 15
 FLAGS = 4
 
@@ -210,7 +210,7 @@ def changed_cells(position, new, length=None):
 def test_the_header_of_an_image_with_cells():
     code = image_code_with_cells()
     data = serialize(code)
-    assert data[: LEVELS + 2].hex() == HEADER.replace(" ", "").replace("001112", "003112") + "0128"
+    assert data[: LEVELS + 2].hex() == HEADER.replace(" ", "").replace("801112", "803112") + "0128"
     assert section_sizes(code)["header"] == 21
     path = Path(__file__).parents[1] / "fuzz_corpus" / "image_cells.hex"
     assert data.hex() == path.read_text().strip()

@@ -159,7 +159,7 @@ def test_nor_are_files_with_the_biases_of_many_cells(latents, weights, file_byte
 )
 def test_no_more_of_a_huge_file_is_read(tmp_path, limits, size, how):
     path = tmp_path / "huge.doh"
-    path.write_bytes(b"\xd0OH\0")
+    path.write_bytes(b"\xd0OH\x80")
     with path.open("r+b") as file:
         file.truncate(2**40)
     with pytest.raises(FormatError, match=re.escape(f"huge.doh: larger than {size} bytes{how}")):

@@ -1,5 +1,6 @@
 """Whatever a file can hold is read back as it was written, and written again as the same bytes."""
 
+import math
 from dataclasses import replace
 from typing import get_args
 
@@ -12,6 +13,7 @@ from doh3d.codec.entropy import Family, SymbolModel, choose_model
 from doh3d.codec.quantization import grade_factors
 from doh3d.codec.shape_code import ShapeCode
 from doh3d.codec.signal_code import ParameterGroup
+from doh3d.geometry.rotation import LARGEST_COMPONENT, NO_FRAME
 from doh3d.geometry.transform import NormalizingTransform
 from doh3d.hypernetwork.architecture import Activation, Architecture
 from doh3d.limits import MAX_DENSE_FILE_ENTRIES, MAX_LATENTS, Limits
@@ -70,9 +72,13 @@ def transforms(draw):
     width, largest = (64, 2.0**1022) if double else (32, 2.0**126)
     numbers = st.floats(-largest, largest, width=width)
     scale = st.floats(0, largest, width=width, exclude_min=True)
-    return NormalizingTransform(
-        draw(st.tuples(numbers, numbers, numbers)), draw(scale), double=double
-    )
+    component = st.integers(-LARGEST_COMPONENT, LARGEST_COMPONENT)
+    frame = draw(st.just(NO_FRAME) | st.tuples(component, component, component))
+    if frame != NO_FRAME:
+        # A scale of eight bits has room for a frame.
+        scale = st.builds(math.ldexp, st.integers(1, 255), st.integers(-130, 110))
+    centre = draw(st.tuples(numbers, numbers, numbers))
+    return NormalizingTransform(centre, draw(scale), double=double, frame=frame)
 
 
 @st.composite

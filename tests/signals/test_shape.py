@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 import trimesh
+from scipy.spatial.transform import Rotation
 
 import doh3d
 from doh3d.codec.container import parse
+from doh3d.evaluation.evaluate import mesh_iou
 from doh3d.signals.shape import prepare, shape_config
 
 
@@ -64,3 +66,58 @@ def test_adapting_changes_nothing_but_the_mirror_planes(box):
     adapted = prepare(box).adapt(config)
     assert adapted.architecture.mirrored == (0, 1, 2)
     assert adapted.architecture.layer_shapes == config.architecture.layer_shapes
+
+
+def in_random_axes(mesh, seed, offset=0.0, scale=1.0):
+    """The mesh turned, scaled and moved."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = scale * Rotation.random(random_state=seed).as_matrix()
+    matrix[:3, 3] = offset * scale * np.array([1.0, -0.7, 0.4])
+    return mesh.copy().apply_transform(matrix)
+
+
+@pytest.mark.parametrize(("offset", "scale"), [(0.0, 1.0), (1e5, 1.0), (3.0, 1e-20), (1.0, 1e25)])
+def test_a_turned_part_is_normalised_as_the_part_is(offset, scale):
+    straight = prepare(l_shape())
+    mesh = in_random_axes(l_shape(), 3, offset, scale)
+    turned = prepare(mesh)
+    assert straight.transform.frame == (0, 0, 0)
+    assert turned.transform.frame != (0, 0, 0)
+    # The scale is rounded up beside a frame, by a hundredth at most.
+    difference = np.subtract(sorted(straight.extents), sorted(turned.extents))
+    assert difference.min() >= 0
+    assert difference.max() <= 1
+    assert len(turned.mirrored) == 1
+    normals = np.abs(turned.normalized.face_normals)
+    assert normals.max(axis=1).min() > 1 - 1e-8
+    np.testing.assert_allclose(
+        turned.transform.to_world(turned.normalized.vertices),
+        turned.mesh.vertices,
+        atol=1e-6 * scale,
+    )
+    assert turned.normalized.volume > 0
+    assert turned.overhead_bytes == straight.overhead_bytes + 4 + 16 * turned.transform.double
+
+
+def test_a_turned_part_errs_as_the_part_does_and_decodes_where_it_lies():
+    errors = []
+    for mesh in (l_shape(), in_random_axes(l_shape(), 5, offset=30.0)):
+        shape = doh3d.compress(mesh, preset="fast", latent=120, width=12, depth=2, device="cpu")
+        field = doh3d.OccupancyField(parse(shape.data), "cpu")
+        extracted = field.to_mesh(96)
+        assert extracted.is_watertight
+        assert extracted.volume == pytest.approx(mesh.volume, rel=0.05)
+        np.testing.assert_allclose(extracted.bounds, mesh.bounds, atol=0.15)
+        errors.append(1 - mesh_iou(mesh, extracted, points=2**17).iou)
+    assert errors[1] < 1.5 * errors[0]
+    assert errors[0] < 1.5 * errors[1]
+
+
+def test_shapes_in_several_frames_are_fitted_together_as_alone():
+    meshes = [in_random_axes(l_shape(), seed) for seed in (1, 2)]
+    options = {"preset": "fast", "latent": 60, "width": 8, "depth": 2, "device": "cpu"}
+    together = doh3d.fit_many(meshes, **options)
+    for shape, mesh in zip(together, meshes, strict=True):
+        assert shape.code.transform.frame == prepare(mesh).transform.frame != (0, 0, 0)
+        bounds = doh3d.OccupancyField(shape.code, "cpu").to_mesh(48).bounds
+        np.testing.assert_allclose(bounds, mesh.bounds, atol=0.3)
