@@ -60,7 +60,8 @@ _OCTAVES, _DEPTH = 3, 3
 # networks are small anyway. One network serves a flat surface up to a longer latent than others.
 _PARTLY_FLAT, _FLAT = 0.3, 0.5
 _FLAT_LATENTS = [math.log(2000), math.log(4500), math.log(10_000)]
-_FLAT_WEIGHTS, _FLAT_STEPS = [0.45, 0.5, 1.0], [1.35, 1.35, 1.0]
+_PARTLY_FLAT_WEIGHTS, _FLAT_WEIGHTS = [0.45, 0.5, 1.0], [0.38, 0.48, 1.0]
+_FLAT_STEPS = [1.6, 1.5, 1.0]
 _LATENT_OF_A_FLAT_NETWORK = 5000
 
 # Of a latent's range; with cells the best step is about half as large.
@@ -104,7 +105,8 @@ def plan_for_shape(
     log_weights = np.interp(position, _LOG_LATENTS, [math.log(row[1]) for row in _PLAN])
     weights, steps = math.exp(float(log_weights)), 1.0
     if flat_share >= _PARTLY_FLAT:
-        weights *= float(np.interp(position, _FLAT_LATENTS, _FLAT_WEIGHTS))
+        shares = _FLAT_WEIGHTS if flat_share >= _FLAT else _PARTLY_FLAT_WEIGHTS
+        weights *= float(np.interp(position, _FLAT_LATENTS, shares))
         steps = float(np.interp(position, _FLAT_LATENTS, _FLAT_STEPS))
     if levels is None and flat_share >= _FLAT and latent <= _LATENT_OF_A_FLAT_NETWORK:
         levels = 0
