@@ -22,6 +22,13 @@ Logits: TypeAlias = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 # their neighbours.
 _CELLS = 48
 
+# A thorough search leaves out the neighbours of these, too: a fit that just deviates, as one of few
+# bytes may by a cell, has not strayed.
+_NEIGHBOURS_OF_THOROUGH = 2
+
+# How far within a box of the field a point on its faces is, as a share of a cell's side.
+_WITHIN = 1e-3
+
 # So many of the cells whose logit is the least sure are looked at more closely, and the same number
 # of their octants, and of these, until they have been cut so often: in a quick search, and in a
 # thorough one, which takes twice as long.
@@ -60,13 +67,15 @@ class FarCells:
         near = np.zeros(shape, dtype=np.bool_)
         cells = np.floor(surface / self.spacing + shape / 2).astype(np.int64)
         near[tuple(np.clip(cells, 0, shape - 1).T)] = True
-        far = ~binary_dilation(near, np.ones((3, 3, 3), dtype=np.bool_))
+        neighbours = np.ones((3, 3, 3), dtype=np.bool_)
+        far = ~binary_dilation(near, neighbours)
         self._centres = (np.argwhere(far) + 0.5 - shape / 2) * self.spacing
+        self._are_farther = ~binary_dilation(near, neighbours, _NEIGHBOURS_OF_THOROUGH)[far]
         # No surface passes through a far cell, which is on one side as a whole.
         self._are_inside = inside(self._centres)
 
     def strays(
-        self, logits: Logits, *, thorough: bool = False
+        self, logits: Logits, boxes: FloatArray, *, thorough: bool = False
     ) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
         """Find points of far cells that a field has on the wrong side of its surface.
 
@@ -74,8 +83,11 @@ class FarCells:
         ----------
         logits : callable
             Maps (N, 3) float32 points to (N,) float32, positive inside.
+        boxes : (C, 2, 3) float64
+            Lowest and highest corners of the boxes in which the field is smooth. It is unlike
+            anything on their faces, where blobs are cut off.
         thorough : bool
-            Whether the smallest blobs are looked for.
+            Whether the smallest blobs are looked for, but not next to where the surface is near.
 
         Returns
         -------
@@ -85,7 +97,10 @@ class FarCells:
             The side that they should be on.
         """
         count, cuts = _THOROUGH if thorough else _QUICK
-        points, are_inside, spacing = self._centres, self._are_inside, self.spacing
+        cells = np.flatnonzero(self._are_farther) if thorough else np.arange(len(self._centres))
+        points, cells, low, high = self._first_points(cells, boxes)
+        are_inside = self._are_inside[cells]
+        spacing = self.spacing
         found, sides = [], []
         for cut in range(cuts + 1):
             values = logits(points.astype(np.float32))
@@ -94,9 +109,42 @@ class FarCells:
             sides.append(are_inside[wrong])
             if cut == cuts:
                 break
+            spacing /= 2
             sureness = np.where(are_inside, values, -values)
             least_sure = np.argsort(sureness, kind="stable")[:count]
-            spacing /= 2
-            points = (points[least_sure][:, None] + spacing * _OCTANTS).reshape(-1, 3)
-            are_inside = np.repeat(are_inside[least_sure], len(_OCTANTS))
+            octants = points[least_sure][:, None] + spacing * _OCTANTS
+            least_sure = np.repeat(least_sure, len(_OCTANTS))
+            low, high, are_inside = low[least_sure], high[least_sure], are_inside[least_sure]
+            points = np.clip(octants.reshape(-1, 3), low, high)
         return np.concatenate(found), np.concatenate(sides)
+
+    def _first_points(
+        self, cells: npt.NDArray[np.int64], boxes: FloatArray
+    ) -> tuple[FloatArray, npt.NDArray[np.int64], FloatArray, FloatArray]:
+        """Return points to begin with, their cells, and corners that their octants do not leave.
+
+        They are the cells' middles, and of cells that a face of a box passes through points just
+        within the box, too.
+        """
+        points, owners = [self._centres[cells]], [cells]
+        lows, highs = [np.full((len(cells), 3), -np.inf)], [np.full((len(cells), 3), np.inf)]
+        for box in boxes:
+            low, high = box[0] + _WITHIN * self.spacing, box[1] - _WITHIN * self.spacing
+            apart = np.maximum(box[0] - self._centres[cells], self._centres[cells] - box[1])
+            touching = cells[apart.max(axis=1) < self.spacing / 2]
+            for axis, face in ((axis, face) for axis in range(3) for face in (low, high)):
+                at = touching[
+                    np.abs(self._centres[touching, axis] - face[axis]) <= self.spacing / 2
+                ]
+                on_face = np.clip(self._centres[at], low, high)
+                on_face[:, axis] = face[axis]
+                points.append(on_face)
+                owners.append(at)
+                lows.append(np.broadcast_to(low, on_face.shape))
+                highs.append(np.broadcast_to(high, on_face.shape))
+        return (
+            np.concatenate(points),
+            np.concatenate(owners),
+            np.concatenate(lows),
+            np.concatenate(highs),
+        )

@@ -50,7 +50,9 @@ class StraySampler:
         self, field: OccupancyField, seed: int, *, thorough: bool
     ) -> OccupancySamples | None:
         """Draw samples where a field of the shape has strayed, in random order; None if nowhere."""
-        found, are_inside = self._far.strays(field.normalized_logits, thorough=thorough)
+        corners = field.code.architecture.partition.corners.astype(np.float64)
+        boxes = np.clip(corners, -self._half_extents, self._half_extents).swapaxes(0, 1)
+        found, are_inside = self._far.strays(field.normalized_logits, boxes, thorough=thorough)
         if not len(found):
             return None
         generator = np.random.Generator(np.random.PCG64(seed))
