@@ -27,6 +27,7 @@ from doh3d.fitting.results import FitProgress, FitResult, ProgressFunction
 from doh3d.fitting.schedule import one_cycle, rounded_count
 from doh3d.fitting.signal import Samples
 from doh3d.fitting.size_control import SizeControl
+from doh3d.fitting.strays import StrayRows, StraySearch
 from doh3d.hypernetwork.projection import Projection
 from doh3d.hypernetwork.target import target_forward
 from doh3d.thread_team import ThreadTeam
@@ -76,6 +77,8 @@ class Optimisation:
         The configuration's unless another is given, with the descent for it; of one signal.
     descent : type
     team : ThreadTeam, optional
+    searches : S StraySearch, optional
+        For places where the signals' fields have strayed, where samples are put on the way.
 
     Attributes
     ----------
@@ -98,6 +101,7 @@ class Optimisation:
         projection: Projection | None = None,
         descent: type[LatentDescent] = LatentDescent,
         team: ThreadTeam | None = None,
+        searches: Sequence[StraySearch] = (),
     ) -> None:
         configs = [config] * len(samples) if isinstance(config, FitConfig) else list(config)
         self.config = config = configs[0]
@@ -132,7 +136,11 @@ class Optimisation:
             self._loss,
             team,
         )
+        self._searches = searches
+        self._strays = StrayRows(self.pools, configs)
         self._batches = batches_of(config, self.pools, self.batch_size, REPORT_INTERVAL, team)
+        if searches:
+            self._strays.put([each.known for each in searches])
 
     def _make_descent(
         self, descent: type[LatentDescent], device: torch.device
@@ -192,14 +200,17 @@ class Optimisation:
             self._watch.see(each)
             reported, rounding = self._next_step, self.parameters.fixed > 0
             in_burst = self._watch.in_burst & (not rounding)
-            if self._signals > 1:
+            alone = self._signals == 1
+            if not alone:
                 had_burst |= in_burst
-            elif in_burst[0] and self._halvings < _MOST_HALVINGS:
+            if alone and in_burst[0] and self._halvings < _MOST_HALVINGS:
                 self._go_back(healthy)
-            elif self._batches.begins_at(reported) and (rounding or self._watch.healthy[0]):
-                healthy = self._state(torch.clone)
-                if work is not None and work.due:
-                    work.keep(self.state())
+            elif self._batches.begins_at(reported):
+                self._search_strays()
+                if alone and (rounding or self._watch.healthy[0]):
+                    healthy = self._state(torch.clone)
+                    if work is not None and work.due:
+                        work.keep(self.state())
             if progress is not None:
                 loss, size = sum(each) / len(each), float(bits) / 8
                 progress(FitProgress(reported, self.config.steps, loss, size))
@@ -243,6 +254,18 @@ class Optimisation:
         self.restore(healthy)
         self._halvings = halvings
 
+    def _search_strays(self) -> None:
+        """Put samples where the fields have strayed, if a search is due."""
+        if not self._searches or not self._strays.due(self._next_step):
+            return
+        ends = zip(self._searches, self.results(), strict=True)
+        found = [each.search(result) if result.is_finite else None for each, result in ends]
+        for network, rows in self._strays.put(found):
+            self._batches.renew(network, rows)
+        counts = [0 if samples is None else len(samples) for samples in found]
+        if any(counts):
+            _log.info("step %d: samples put where the field strays: %s", self._next_step, counts)
+
     def state(self) -> State:
         """Copy all that the steps taken have changed."""
         return self._state(to_numpy)
@@ -257,7 +280,7 @@ class Optimisation:
             "errors before rounding": self._errors_before_rounding,
         }
         tensors = {name: copy(values) for name, values in self._tensors().items()}
-        return numbers | self.sizes.state() | self._watch.state() | tensors
+        return numbers | self.sizes.state() | self._watch.state() | self._strays.state() | tensors
 
     @torch.no_grad()
     def restore(self, state: dict[str, Any]) -> None:
@@ -268,6 +291,7 @@ class Optimisation:
         self._errors_before_rounding = state["errors before rounding"]
         self.sizes.restore(state)
         self._watch.restore(state)
+        self._strays.restore(state)
         self.parameters.use(self.sizes)
         for name, values in self._tensors().items():
             values.copy_(torch.as_tensor(state[name]))
@@ -278,7 +302,7 @@ class Optimisation:
     def _tensors(self) -> dict[str, torch.Tensor]:
         """Name all tensors that a step changes."""
         named = {"latents": self.parameters.latents, "biases": self.parameters.biases}
-        named |= self._batches.tensors()
+        named |= self._batches.tensors() | self._strays.tensors()
         if self._descent is not None:
             named |= self._curvature.tensors()
             named |= self._descent.tensors()

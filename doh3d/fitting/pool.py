@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -117,3 +117,16 @@ class EncodedPools:
                 rows.copy_(encode_coordinates(cell, part.to(device)))
         values = torch.cat([pool.values[:, :length] for pool in pools]).to(device)
         return cls(features, values, torch.cat([pool.shares for pool in pools]).to(device))
+
+
+def encoded_by_cell(
+    architecture: Architecture, samples: Samples
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield each cell's (N, encoded_dim) features and (N, out_dim) values; N may be 0."""
+    partition = architecture.partition
+    points = fold_points(architecture, torch.from_numpy(samples.points))
+    order = CellOrder.of(partition, cells_of(partition, points))
+    values = order.split(torch.from_numpy(samples.values))
+    for cell, (own, own_values) in enumerate(zip(order.split(points), values, strict=True)):
+        coordinates = to_cell_coordinates(partition, own, cell)
+        yield encode_coordinates(architecture, coordinates), own_values
