@@ -120,13 +120,16 @@ class EncodedPools:
 
 
 def encoded_by_cell(
-    architecture: Architecture, samples: Samples
+    architecture: Architecture, samples: Samples, overlap: float
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yield each cell's (N, encoded_dim) features and (N, out_dim) values; N may be 0."""
-    partition = architecture.partition
+    """Yield (N, encoded_dim) features and (N, out_dim) values for each cell; N may be 0.
+
+    They are those that `Pool.of` gives it.
+    """
+    partition, values = architecture.partition, torch.from_numpy(samples.values)
     points = fold_points(architecture, torch.from_numpy(samples.points))
-    order = CellOrder.of(partition, cells_of(partition, points))
-    values = order.split(torch.from_numpy(samples.values))
-    for cell, (own, own_values) in enumerate(zip(order.split(points), values, strict=True)):
-        coordinates = to_cell_coordinates(partition, own, cell)
-        yield encode_coordinates(architecture, coordinates), own_values
+    cells = cells_of(partition, points)
+    for cell in range(partition.cells):
+        rows = _rows_within_reach(partition, points, cells, cell, overlap)
+        coordinates = to_cell_coordinates(partition, points[rows], cell)
+        yield encode_coordinates(architecture, coordinates), values[rows]

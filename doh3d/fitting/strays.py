@@ -115,7 +115,7 @@ class StrayRows:
                 continue
             architecture = config.architecture
             times = math.ceil(_LEAST_PUT / len(samples))
-            for cell, parts in enumerate(encoded_by_cell(architecture, samples)):
+            for cell, parts in enumerate(encoded_by_cell(architecture, samples, config.overlap)):
                 network = signal * architecture.cells + cell
                 rows = self._write(network, *(part.repeat(times, 1) for part in parts))
                 if len(rows):

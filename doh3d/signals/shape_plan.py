@@ -59,9 +59,9 @@ _OCTAVES, _DEPTH = 3, 3
 # nearer to it, and their steps cost less, so that there can be more. Long latents have cells whose
 # networks are small anyway. One network serves a flat surface up to a longer latent than others.
 _PARTLY_FLAT, _FLAT = 0.3, 0.5
-_FLAT_LATENTS = [math.log(2000), math.log(4500), math.log(10_000)]
-_PARTLY_FLAT_WEIGHTS, _FLAT_WEIGHTS = [0.45, 0.5, 1.0], [0.38, 0.48, 1.0]
-_FLAT_STEPS = [1.6, 1.5, 1.0]
+_FLAT_LATENTS = [math.log(latent) for latent in (700, 2000, 4500, 10_000)]
+_PARTLY_FLAT_WEIGHTS, _FLAT_WEIGHTS = [0.45, 0.45, 0.5, 1.0], [0.45, 0.38, 0.48, 1.0]
+_FLAT_STEPS = [1.6, 1.6, 1.5, 1.0]
 _LATENT_OF_A_FLAT_NETWORK = 5000
 
 # Of a latent's range; with cells the best step is about half as large.

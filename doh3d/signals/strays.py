@@ -42,7 +42,7 @@ class StraySampler:
     def __init__(
         self, mesh: trimesh.Trimesh, half_extents: npt.NDArray[np.float64], inside: InsideTest
     ) -> None:
-        surface = surface_points(mesh, _SURFACE_POINTS, np.random.Generator(np.random.PCG64(0)))
+        surface, _ = surface_points(mesh, _SURFACE_POINTS, np.random.Generator(np.random.PCG64(0)))
         self._far = FarCells(surface, half_extents, inside)
         self._half_extents = half_extents
 

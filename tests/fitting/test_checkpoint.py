@@ -174,12 +174,13 @@ def test_a_search_without_success_removes_its_checkpoint(torus, tmp_path, monkey
 def test_a_fit_that_diverged_before_is_taken_up_at_its_lower_rate(
     torus, tmp_path, monkeypatch, caplog
 ):
-    are_sound = Optimisation._are_sound
+    run = Optimisation.run
 
-    def only_at_a_low_rate(self):
-        return [self.learning_rate < 0.3 and each for each in are_sound(self)]
+    def only_at_a_low_rate(self, *arguments, **options):
+        ends = run(self, *arguments, **options)
+        return [self.learning_rate < 0.3 and sound for sound in ends]
 
-    monkeypatch.setattr(Optimisation, "_are_sound", only_at_a_low_rate)
+    monkeypatch.setattr(Optimisation, "run", only_at_a_low_rate)
     undisturbed = compress(torus, **OPTIONS)
     assert caplog.text.count("diverged") >= 1
     shape, _ = run_with_interruptions(torus, tmp_path / "c", 3, **OPTIONS)

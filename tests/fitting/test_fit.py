@@ -148,14 +148,14 @@ def test_numbers_are_rounded_one_after_the_other_and_then_stay():
 @pytest.fixture
 def separating_below(monkeypatch):
     """Make fits fail at learning rates from a limit on."""
-    are_sound = Optimisation._are_sound
+    run = Optimisation.run
 
     def limit(rate):
-        monkeypatch.setattr(
-            Optimisation,
-            "_are_sound",
-            lambda self: [self.learning_rate < rate and each for each in are_sound(self)],
-        )
+        def run_below(self, *arguments, **options):
+            ends = run(self, *arguments, **options)
+            return [self.learning_rate < rate and sound for sound in ends]
+
+        monkeypatch.setattr(Optimisation, "run", run_below)
 
     return limit
 
