@@ -121,8 +121,8 @@ def test_samples_put_where_the_field_strays_are_in_the_checkpoint(
 
 @pytest.mark.parametrize("size", [{}, {"latent": None, "max_bytes": 400}], ids=["latent", "bytes"])
 def test_with_cells_it_ends_with_the_same_bytes(torus, tmp_path, monkeypatch, size):
-    def plan(latent, preset, levels=None):
-        planned = shape_plan.plan_for_shape(latent, preset, levels)
+    def plan(latent, preset, levels=None, **shape):
+        planned = shape_plan.plan_for_shape(latent, preset, levels, **shape)
         small = dataclasses.replace(planned.architecture, width=8, octaves=1)
         return dataclasses.replace(planned, levels=2, architecture=small)
 

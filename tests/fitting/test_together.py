@@ -248,7 +248,7 @@ def test_sizes_are_met_together_and_where_they_are_missed_alone(fit_shapes, monk
 
 
 def test_meshes_in_files_and_in_memory_come_to_files(meshes_folder, tmp_path, monkeypatch):
-    monkeypatch.setitem(PRESETS, "fast", Preset(steps=120, batch_size=512, pool_size=10_000))
+    monkeypatch.setitem(PRESETS, "fast", Preset(steps=240, batch_size=512, pool_size=10_000))
     reports = []
     shapes = doh3d.fit_many(
         [meshes_folder / "sphere.ply", trimesh.creation.icosphere(subdivisions=3)],
