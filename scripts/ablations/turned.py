@@ -1,7 +1,7 @@
 """Parts as they lie and turned at random, fitted in the frame that is found and along the axes.
 
-python scripts/ablations/turned.py MESH... [--preset fast] [--max-bytes 1200] [--turns 2] [--seeds 1]
-    [--in-frame]
+python scripts/ablations/turned.py MESH... [--preset fast] [--max-bytes 1200] [--turns 2]
+    [--seeds 1] [--in-frame]
 
 Rotation 0 is the mesh as it is. Where no frame is found, the row of the axes is that of both; with
 --in-frame turned parts are fitted in their frames only. The
