@@ -57,9 +57,10 @@ _OCTAVES, _DEPTH = 3, 3
 
 # A surface is flat in part from one share of `doh3d.geometry.flatness.flat_share` on, and flat from
 # the other on. A flat face is many waves that add up to nothing: networks of fewer weights come
-# nearer to it, each serves more of a latent, and their steps cost less, so that there can be more.
+# nearer to it, and their steps cost less, so that there can be more. Space is cut into n / 2200
+# cells; what is flat has one network up to a longer latent.
 _PARTLY_FLAT, _FLAT = 0.3, 0.5
-_LATENT_OF_A_PARTLY_FLAT_CELL, _LATENT_OF_A_FLAT_CELL = 2200, 3600
+_LATENT_OF_A_FLAT_CELL, _LATENT_OF_A_FLAT_NETWORK = 2200, 5000
 _FLAT_LATENTS = [math.log(latent) for latent in (700, 2000, 4500, 10_000, 23_000)]
 _PARTLY_FLAT_WEIGHTS = [0.45, 0.45, 0.5, 0.75, 0.85]
 _FLAT_WEIGHTS = [0.45, 0.38, 0.48, 0.75, 0.85]
@@ -109,7 +110,8 @@ def plan_for_shape(
     cells = (latent / _LATENT_OF_A_CELL) ** _CELLS_EXPONENT
     if flat_share >= _PARTLY_FLAT:
         flat = flat_share >= _FLAT
-        cells = latent / (_LATENT_OF_A_FLAT_CELL if flat else _LATENT_OF_A_PARTLY_FLAT_CELL)
+        one = flat and latent <= _LATENT_OF_A_FLAT_NETWORK
+        cells = 1 if one else latent / _LATENT_OF_A_FLAT_CELL
         shares = _FLAT_WEIGHTS if flat else _PARTLY_FLAT_WEIGHTS
         weights *= float(np.interp(position, _FLAT_LATENTS, shares))
         effort = replace(
