@@ -147,8 +147,8 @@ def run_sweep(
         If every fit failed.
     """
     from doh3d.devices import resolve_device
-    from doh3d.fitting.fit import fit_latent
     from doh3d.fitting.quantize_fit import quantize_fit
+    from doh3d.fitting.resumable import fit_signal
 
     plan = _plan(latents, bits, quantizer, seeds, preset, points)
     torch_device = resolve_device(device)
@@ -172,8 +172,8 @@ def run_sweep(
         config = served[0]
         started = time.perf_counter()
         try:
-            result = fit_latent(
-                shape.sample(config),
+            result = fit_signal(
+                shape,
                 config,
                 device=torch_device,
                 progress=_part_of_all(progress, steps_done, steps_in_all),

@@ -6,9 +6,9 @@ import trimesh
 
 import doh3d
 from doh3d.errors import ConfigError, Doh3dError, MeshError
-from doh3d.fitting import fit
+from doh3d.fitting import resumable
 from doh3d.signals import shape_plan
-from doh3d.signals.shape import prepare
+from doh3d.signals.shape import PreparedShape, prepare
 from doh3d.sweep import run as sweep_module
 from doh3d.sweep.run import parse_numbers, run_sweep
 from doh3d.sweep.table import COLUMNS, SweepFolder, mean_interval, summarize
@@ -20,6 +20,8 @@ GRID = {"latents": (100, 150), "bits": (4, 8), "preset": "fast", "points": 4096,
 def _quick(monkeypatch):
     quick = shape_plan.Preset(steps=60, batch_size=1024, pool_size=20_000)
     monkeypatch.setitem(shape_plan.PRESETS, "fast", quick)
+    # Fits as short stray everywhere, and would be repeated.
+    monkeypatch.setattr(PreparedShape, "strays", lambda *_, **__: None)
 
 
 @pytest.fixture
@@ -33,13 +35,13 @@ def mesh(tmp_path):
 def fits(monkeypatch):
     """Configurations that were fitted, in order."""
     seen = []
-    real = fit.fit_latent
+    real = resumable.fit_latent
 
     def counted(samples, config, **options):
         seen.append((config.latent, config.bits, config.seed))
         return real(samples, config, **options)
 
-    monkeypatch.setattr(fit, "fit_latent", counted)
+    monkeypatch.setattr(resumable, "fit_latent", counted)
     return seen
 
 
@@ -158,7 +160,7 @@ def test_a_killed_run_is_taken_up_where_it_was(mesh, tmp_path, fits, cut):
 
 
 def test_rows_are_on_disk_before_the_next_fit(mesh, tmp_path, monkeypatch):
-    real, rows_seen = fit.fit_latent, []
+    real, rows_seen = resumable.fit_latent, []
 
     def stopped(samples, config, **options):
         rows_seen.append(len(SweepFolder(tmp_path / "out").read()))
@@ -166,7 +168,7 @@ def test_rows_are_on_disk_before_the_next_fit(mesh, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return real(samples, config, **options)
 
-    monkeypatch.setattr(fit, "fit_latent", stopped)
+    monkeypatch.setattr(resumable, "fit_latent", stopped)
     with pytest.raises(KeyboardInterrupt):
         run_sweep(mesh, tmp_path / "out", **GRID)
     assert rows_seen == [0, 1, 2]
@@ -233,14 +235,14 @@ def test_rows_survive_the_table(mesh, tmp_path):
 
 
 def test_a_fit_that_fails_costs_no_other(mesh, tmp_path, monkeypatch, caplog):
-    real = fit.fit_latent
+    real = resumable.fit_latent
 
     def failing(samples, config, **options):
         if config.bits == 4:
             raise Doh3dError("the fit became empty")
         return real(samples, config, **options)
 
-    monkeypatch.setattr(fit, "fit_latent", failing)
+    monkeypatch.setattr(resumable, "fit_latent", failing)
     result = run_sweep(mesh, tmp_path / "out", **GRID)
     assert [row.key for row in result.rows] == [(100, 8, 0), (150, 8, 0)]
     assert result.failures[0] == "latent 100, bits 4, seed 0: the fit became empty"
@@ -249,7 +251,7 @@ def test_a_fit_that_fails_costs_no_other(mesh, tmp_path, monkeypatch, caplog):
     with pytest.raises(Doh3dError, match="every fit of the sweep failed: latent 100, bits 4"):
         run_sweep(mesh, tmp_path / "none", **{**GRID, "bits": (4,)})
     # The failed ones are tried again.
-    monkeypatch.setattr(fit, "fit_latent", real)
+    monkeypatch.setattr(resumable, "fit_latent", real)
     assert len(run_sweep(mesh, tmp_path / "out", **GRID).rows) == 4
 
 
