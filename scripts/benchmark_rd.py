@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import doh3d
@@ -126,6 +127,9 @@ class MeshBenchmark:
     def _peer(self, method: str, size: int) -> None:
         shape, judge = self._shape_and_judge()
         config = shape_config(preset=self._preset, latent=latent_for_bytes(size))
+        # A flat shape has steps and batches of its own, and so have the peers there.
+        own = shape.config(CompressOptions(preset=self._preset), config.latent)
+        config = replace(config, steps=own.steps, batch_size=own.batch_size)
         fitted = []
         started = time.perf_counter()
         for fit in fit_peer(method, shape, config, size, self._rank, device=self._device):

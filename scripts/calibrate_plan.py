@@ -2,9 +2,9 @@
 
     python scripts/calibrate_plan.py MESH... [--preset default] [--output TABLE.tsv]
 
-For each mesh and latent length a fit as planned, with half and twice as many cells of as many
-weights together, and with networks a quarter narrower and wider. A row a fit, written as it is
-measured; a second run goes on where the first stopped. The figures of
+For each mesh and latent length a fit as planned for its surface, with half and twice as many cells
+of as many weights together, and with networks a quarter narrower and wider. A row a fit, written
+as it is measured; a second run goes on where the first stopped. The figures of
 doh3d/signals/shape_plan.py are read off such tables.
 """
 
@@ -13,8 +13,10 @@ from __future__ import annotations
 import argparse
 import csv
 import datetime
+import itertools
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import doh3d
@@ -24,6 +26,7 @@ from doh3d.devices import resolve_device
 from doh3d.evaluation.evaluate import field_iou
 from doh3d.field import OccupancyField
 from doh3d.fitting.rate_control import encode
+from doh3d.options import CompressOptions
 from doh3d.signals.shape import prepare, shape_config
 from doh3d.signals.shape_plan import plan_for_shape
 
@@ -55,44 +58,42 @@ def main() -> None:
         writer = csv.DictWriter(file, COLUMNS, delimiter="\t", lineterminator="\n")
         if not done:
             writer.writeheader()
-        for more, factor in VARIATIONS[: 1 if arguments.plan_only else None]:
-            for latent in (n for n in LATENTS if n <= arguments.largest):
-                plan = plan_for_shape(latent)
-                levels, width = (
-                    plan.levels + more,
-                    4 * max(1, round(plan.architecture.width * factor / 4)),
-                )
-                if levels < 0:
+        for path in arguments.meshes:
+            shape = prepare(path)
+            variations = VARIATIONS[: 1 if arguments.plan_only else None]
+            for (more, factor), latent in itertools.product(variations, LATENTS):
+                plan = plan_for_shape(latent, flat_share=shape.flat_share)
+                levels = plan.levels + more
+                width = 4 * max(1, round(plan.architecture.width * factor / 4))
+                key = (path.name, arguments.preset, str(latent), str(levels), str(width))
+                if levels < 0 or latent > arguments.largest or key in done:
                     continue
-                config = shape_config(
+                started = time.perf_counter()
+                own = shape_config(
                     preset=arguments.preset, latent=latent, width=width, levels=levels
                 )
-                for path in arguments.meshes:
-                    key = (path.name, arguments.preset, str(latent), str(levels), str(width))
-                    if key in done:
-                        continue
-                    started = time.perf_counter()
-                    shape = prepare(path)
-                    own = shape.adapt(config, mirror=False)
-                    data = encode(shape, own, device=resolve_device("auto")).data
-                    seconds = time.perf_counter() - started
-                    field = OccupancyField(parse(data))
-                    group = field.code.latent
-                    bits = code_length_bits(group.values, group.model) / latent
-                    iou = field_iou(shape.reading, field, points=2**18).iou
-                    row = dict(zip(COLUMNS[:5], key, strict=True)) | {
-                        "weights": 2**levels * config.architecture.weight_count,
-                        "steps": config.steps,
-                        "bytes": len(data),
-                        "bits_each": f"{bits:.3f}",
-                        "iou": f"{iou:.5f}",
-                        "seconds": f"{seconds:.1f}",
-                        "version": doh3d.__version__,
-                        "date": datetime.date.today().isoformat(),
-                    }
-                    writer.writerow(row)
-                    file.flush()
-                    print(*row.values(), flush=True)
+                planned = shape.config(CompressOptions(preset=arguments.preset), latent)
+                own = replace(own, steps=planned.steps, batch_size=planned.batch_size)
+                own = shape.adapt(own, mirror=False)
+                data = encode(shape, own, device=resolve_device("auto")).data
+                seconds = time.perf_counter() - started
+                field = OccupancyField(parse(data))
+                group = field.code.latent
+                bits = code_length_bits(group.values, group.model) / latent
+                iou = field_iou(shape.reading, field, points=2**18).iou
+                row = dict(zip(COLUMNS[:5], key, strict=True)) | {
+                    "weights": 2**levels * own.architecture.weight_count,
+                    "steps": own.steps,
+                    "bytes": len(data),
+                    "bits_each": f"{bits:.3f}",
+                    "iou": f"{iou:.5f}",
+                    "seconds": f"{seconds:.1f}",
+                    "version": doh3d.__version__,
+                    "date": datetime.date.today().isoformat(),
+                }
+                writer.writerow(row)
+                file.flush()
+                print(*row.values(), flush=True)
 
 
 if __name__ == "__main__":

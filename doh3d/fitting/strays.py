@@ -71,7 +71,13 @@ class StraySearch:
 def strays_of_file(
     result: FitResult, config: FitConfig, signal: Signal[SignalCode], device: torch.device
 ) -> Samples | None:
-    """Search what the file of a fit decodes to."""
+    """Search what the file of a fit decodes to.
+
+    What is rounded after the fit only is searched as it was before: another fit would not mend what
+    such rounding does, and one fit serves files of all bits.
+    """
+    if not config.quantization_aware:
+        config = replace(config, bits=FLOAT_BITS)
     data = serialize(quantize_fit(result, config, signal))
     # In one thread whoever asks: sums in another order are other numbers.
     with team_of_all_threads():

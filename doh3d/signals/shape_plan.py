@@ -1,7 +1,7 @@
 """What the fit of a shape of a given latent length, or file size, should look like.
 
-Its figures are read off trial fits of a scan, a modelled animal and a CAD part, rounded; they are
-a start, not an optimum. `scripts/calibrate_plan.py` measures them again.
+Its figures are read off trial fits of scans, modelled animals and CAD parts, rounded; they are a
+start, not an optimum. `scripts/calibrate_plan.py` measures them again.
 """
 
 from __future__ import annotations
@@ -57,10 +57,10 @@ _OCTAVES, _DEPTH = 3, 3
 
 # A surface is flat in part from one share of `doh3d.geometry.flatness.flat_share` on, and flat from
 # the other on. A flat face is many waves that add up to nothing: networks of fewer weights come
-# nearer to it, and their steps cost less, so that there can be more. Space is cut into n / 2200
-# cells; what is flat has one network up to a longer latent.
+# nearer to it, and their steps cost less, so that there can be more. There are about n / 2200 cells;
+# what is flat has one network up to a longer latent.
 _PARTLY_FLAT, _FLAT = 0.3, 0.5
-_LATENT_OF_A_FLAT_CELL, _LATENT_OF_A_FLAT_NETWORK = 2200, 5000
+_FLAT_CELLS_EXPONENT, _LATENT_OF_A_FLAT_NETWORK = 1.0, 5000
 _FLAT_LATENTS = [math.log(latent) for latent in (700, 2000, 4500, 10_000, 23_000)]
 _PARTLY_FLAT_WEIGHTS = [0.45, 0.45, 0.5, 0.75, 0.85]
 _FLAT_WEIGHTS = [0.45, 0.38, 0.48, 0.75, 0.85]
@@ -107,11 +107,11 @@ def plan_for_shape(
     log_weights = np.interp(position, _LOG_LATENTS, [math.log(row[1]) for row in _PLAN])
     weights = math.exp(float(log_weights))
     effort = effort_for_latent(PRESETS[preset], latent)
-    cells = (latent / _LATENT_OF_A_CELL) ** _CELLS_EXPONENT
+    cells_exponent = _CELLS_EXPONENT
     if flat_share >= _PARTLY_FLAT:
         flat = flat_share >= _FLAT
         one = flat and latent <= _LATENT_OF_A_FLAT_NETWORK
-        cells = 1 if one else latent / _LATENT_OF_A_FLAT_CELL
+        cells_exponent = 0.0 if one else _FLAT_CELLS_EXPONENT
         shares = _FLAT_WEIGHTS if flat else _PARTLY_FLAT_WEIGHTS
         weights *= float(np.interp(position, _FLAT_LATENTS, shares))
         effort = replace(
@@ -120,7 +120,8 @@ def plan_for_shape(
             batch_size=round(effort.batch_size * np.interp(position, _FLAT_LATENTS, _FLAT_BATCHES)),
         )
     if levels is None:
-        levels = min(max(round(math.log2(cells)), 0), MAX_LEVELS)
+        levels = round(cells_exponent * math.log2(latent / _LATENT_OF_A_CELL))
+        levels = min(max(levels, 0), MAX_LEVELS)
     features = Architecture(octaves=_OCTAVES).encoded_dim
     # Of w neurons in each layer, 2 w^2 + (features + 1) w weights.
     width = (math.hypot(features + 1, math.sqrt(8 * weights / 2**levels)) - features - 1) / 4

@@ -20,8 +20,6 @@ GRID = {"latents": (100, 150), "bits": (4, 8), "preset": "fast", "points": 4096,
 def _quick(monkeypatch):
     quick = shape_plan.Preset(steps=60, batch_size=1024, pool_size=20_000)
     monkeypatch.setitem(shape_plan.PRESETS, "fast", quick)
-    # Fits as short stray everywhere, and would be repeated.
-    monkeypatch.setattr(PreparedShape, "strays", lambda *_, **__: None)
 
 
 @pytest.fixture
@@ -32,7 +30,13 @@ def mesh(tmp_path):
 
 
 @pytest.fixture
-def fits(monkeypatch):
+def no_strays(monkeypatch):
+    """Fits as short as these stray everywhere, and would be repeated."""
+    monkeypatch.setattr(PreparedShape, "strays", lambda *_, **__: None)
+
+
+@pytest.fixture
+def fits(monkeypatch, no_strays):
     """Configurations that were fitted, in order."""
     seen = []
     real = resumable.fit_latent
@@ -255,7 +259,7 @@ def test_a_fit_that_fails_costs_no_other(mesh, tmp_path, monkeypatch, caplog):
     assert len(run_sweep(mesh, tmp_path / "out", **GRID).rows) == 4
 
 
-def test_progress_counts_the_steps_of_the_missing_fits(mesh, tmp_path):
+def test_progress_counts_the_steps_of_the_missing_fits(mesh, tmp_path, no_strays):
     seen = []
     run_sweep(mesh, tmp_path / "out", progress=seen.append, **GRID)
     assert [(p.step, p.steps) for p in seen][-2:] == [(230, 240), (240, 240)]
