@@ -97,14 +97,14 @@ class LogitBounds:
             for rows in touching.select(1, cell).nonzero().squeeze(1).split(bounds.chunk)
             if len(rows)
         ]
-        of_tasks = [self._touching[0].new_zeros(0, dtype=torch.float32)] * len(tasks)
+        planes = self._touching[0].new_zeros((2, len(boxes), 4), dtype=torch.float32)
+        of_tasks = [planes] * len(tasks)
 
         def bound(_: int, task: int) -> None:
             bounds, rows = tasks[task]
             of_tasks[task] = bounds.planes(boxes.index_select(0, rows), for_signs=for_signs)
 
         self._team.run(bound, len(tasks))
-        planes = of_tasks[0].new_zeros((2, len(boxes), 4))
         for (_, rows), of_task in zip(tasks, of_tasks, strict=True):
             planes.index_add_(1, rows, of_task)
         if len(shared):

@@ -118,21 +118,22 @@ class CellOrder:
 def cell_weights(
     partition: Partition, points: torch.Tensor, cells: torch.Tensor, band: float
 ) -> torch.Tensor:
-    """Weights of the networks of (M,) cells at (M, d) folded points: (M,) float32, 0 to 1.
+    """Weights that the networks of (M,) cells have in the means at (M, d) folded points.
 
     Across each face that is not the box's own a network's weight falls from 1 to 0, from `band`
-    half sides of the cell before the face to as much beyond it.
+    half sides of the cell before the face to as much beyond it. Each cell has its own half sides, so
+    weights need not add up to 1; a mean divides by their sum, which is at least 1/2^d.
+
+    Returns (M,) float32, 0 to 1.
     """
     device = points.device
-    centres, half_sides = (
-        torch.from_numpy(partition.centres),
-        torch.from_numpy(partition.half_sides),
-    )
-    places = (points - centres.to(device)[cells]) / half_sides.to(device)[cells]
+    centres = torch.from_numpy(partition.centres).to(device)
+    half_sides = torch.from_numpy(partition.half_sides).to(device)
+    places = (points - centres[cells]) / half_sides[cells]
     low, high = torch.from_numpy(partition.corners).to(device)
-    outer = torch.stack([low == low.amin(dim=0), high == high.amax(dim=0)]).view(2, *low.shape)
-    faces = torch.where(places < 0, outer[0][cells], outer[1][cells])
-    shares = ((1 + band - places.abs()) / (2 * band)).clamp_(0.0, 1.0).masked_fill_(faces, 1.0)
+    lowest, highest = low == low.amin(dim=0), high == high.amax(dim=0)
+    is_outer = torch.where(places < 0, lowest[cells], highest[cells])
+    shares = ((1 + band - places.abs()) / (2 * band)).clamp_(0.0, 1.0).masked_fill_(is_outer, 1.0)
     weights: torch.Tensor = shares.prod(dim=1)
     return weights
 

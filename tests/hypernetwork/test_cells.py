@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from doh3d.errors import ConfigError
@@ -60,6 +60,7 @@ def points_near_faces(partition, seed, count=400):
 
 
 @given(partition=partitions(), seed=st.integers(0, 2**32 - 1))
+@settings(deadline=None)
 def test_values_are_continuous_where_cells_meet(partition, seed):
     architecture = replace(LINEAR, partition=partition)
     weights, step = linear_networks(partition, seed), 1e-6
@@ -75,6 +76,7 @@ def test_values_are_continuous_where_cells_meet(partition, seed):
 
 
 @given(partition=partitions(), seed=st.integers(0, 2**32 - 1))
+@settings(deadline=None)
 def test_values_are_means_of_the_networks_by_their_weights(partition, seed):
     architecture = replace(LINEAR, partition=partition)
     weights, points = linear_networks(partition, seed), points_near_faces(partition, seed)
@@ -92,6 +94,7 @@ def test_values_are_means_of_the_networks_by_their_weights(partition, seed):
 
 
 @given(partition=partitions(), seed=st.integers(0, 2**32 - 1))
+@settings(deadline=None)
 def test_points_in_no_band_have_their_own_network_alone_to_the_bit(partition, seed):
     architecture = replace(LINEAR, partition=partition)
     weights, points = linear_networks(partition, seed), points_near_faces(partition, seed)
@@ -143,6 +146,7 @@ def test_points_that_are_no_numbers_have_no_value():
 
 
 @given(partition=partitions(), seed=st.integers(0, 2**32 - 1))
+@settings(deadline=None)
 def test_without_a_band_each_point_has_the_cell_that_holds_it(partition, seed):
     points = points_near_faces(partition, seed)
     order = CellOrder.of(partition, points)
