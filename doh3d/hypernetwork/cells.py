@@ -121,8 +121,8 @@ def cell_weights(
     """Weights that the networks of (M,) cells have in the means at (M, d) folded points.
 
     Across each face that is not the box's own a network's weight falls from 1 to 0, from `band`
-    half sides of the cell before the face to as much beyond it. Each cell has its own half sides, so
-    weights need not add up to 1; a mean divides by their sum, which is at least 1/2^d.
+    half sides of the cell before the face to as much beyond it. Cells differ in size, so weights
+    need not add up to 1: a mean divides by their sum, which is at least 1/2^d.
 
     Returns (M,) float32, 0 to 1.
     """
