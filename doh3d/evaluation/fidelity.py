@@ -66,6 +66,11 @@ class Fidelity:
             lines.append(
                 f"the mesh has {_bodies(expected.components)}, the file {found.components}"
             )
+        if found.specks > expected.specks:
+            lines.append(
+                f"the file has {_specks(found.specks)}, bodies of less than 0.1% of the volume; "
+                "more bytes or another seed may have none"
+            )
         if (
             found.genus is not None
             and expected.genus is not None
@@ -100,7 +105,7 @@ class Fidelity:
         if found.genus is not None:
             words.append(f"genus {found.genus}")
         if found.specks:
-            words.append(f"{found.specks} speck{'s' if found.specks > 1 else ''}")
+            words.append(_specks(found.specks))
         return ", ".join(words)
 
 
@@ -142,3 +147,7 @@ def _differ_grossly(found: int, expected: int) -> bool:
 
 def _bodies(count: int) -> str:
     return f"{count} component{'' if count == 1 else 's'}"
+
+
+def _specks(count: int) -> str:
+    return f"{count} speck{'' if count == 1 else 's'}"

@@ -70,6 +70,9 @@ class SlicesInTurn:
     def learn(self, errors: torch.Tensor) -> None:
         """Learn nothing."""
 
+    def renew(self, network: int, rows: torch.Tensor) -> None:
+        """Know nothing of new samples."""
+
     def begins_at(self, step: int) -> bool:
         """Whether a fit can be taken up at this step: at every one."""
         return True
@@ -162,6 +165,10 @@ class ImportanceSampling:
     def learn(self, errors: torch.Tensor) -> None:
         """Learn the (K, N, 1) errors of the batch taken last."""
         self._errors.view(-1).index_copy_(0, self._rows, errors.flatten())
+
+    def renew(self, network: int, rows: torch.Tensor) -> None:
+        """Take a network's samples in these rows, which are new, to be all wrong."""
+        self._errors[network, rows] = 1.0
 
     def begins_at(self, step: int) -> bool:
         """Whether a fit can be taken up at this step with nothing but `tensors`."""

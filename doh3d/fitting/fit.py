@@ -14,6 +14,7 @@ from doh3d.fitting.losses import LOSSES
 from doh3d.fitting.optimisation import Optimisation
 from doh3d.fitting.results import FitResult, ProgressFunction
 from doh3d.fitting.signal import Samples
+from doh3d.fitting.strays import StraySearch
 from doh3d.thread_team import team_of_all_threads
 
 _log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ def fit_latent(
     payload_bits: float | None = None,
     progress: ProgressFunction | None = None,
     work: Work | None = None,
+    search: StraySearch | None = None,
 ) -> FitResult:
     """Optimise a latent and biases so that the target network gives the samples' values.
 
@@ -50,6 +52,8 @@ def fit_latent(
     work : Work, optional
         The fit goes on where its checkpoint was written, if one was, and writes others; the result
         is the same.
+    search : StraySearch, optional
+        For places where the field has strayed, where samples are put on the way.
 
     Raises
     ------
@@ -62,10 +66,13 @@ def fit_latent(
         "fitting %d latents, %d bits, a network of %d x %d, in %d steps on %s",
         *(config.latent, config.bits, network.depth, network.width, config.steps, device),
     )
+    searches = () if search is None else (search,)
     started = time.perf_counter()
     for rate in rates:
         with team_of_all_threads() as team:
-            optimisation = Optimisation([samples], config, rate, device, team=team)
+            optimisation = Optimisation(
+                [samples], config, rate, device, team=team, searches=searches
+            )
             fitted = _is_fitted(optimisation, payload_bits, progress, work)
             worsened = fitted and optimisation.worsened[0]
             if fitted and not (worsened and rate == rates[0]):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from doh3d.fitting.adam import Adam
@@ -19,7 +18,8 @@ from doh3d.fitting.config import FitConfig
 from doh3d.fitting.curvature import WeightCurvature
 from doh3d.fitting.descent import LatentDescent
 from doh3d.fitting.gradient import TargetBackward
-from doh3d.fitting.losses import LOSSES, TOLERATED_ERROR
+from doh3d.fitting.judgement import Judgement
+from doh3d.fitting.losses import LOSSES
 from doh3d.fitting.parameters import Parameters, to_numpy
 from doh3d.fitting.pool import EncodedPools, Pool
 from doh3d.fitting.rate import rate_curvature
@@ -27,8 +27,8 @@ from doh3d.fitting.results import FitProgress, FitResult, ProgressFunction
 from doh3d.fitting.schedule import one_cycle, rounded_count
 from doh3d.fitting.signal import Samples
 from doh3d.fitting.size_control import SizeControl
+from doh3d.fitting.strays import StrayRows, StraySearch
 from doh3d.hypernetwork.projection import Projection
-from doh3d.hypernetwork.target import target_forward
 from doh3d.thread_team import ThreadTeam
 
 _log = logging.getLogger(__name__)
@@ -44,14 +44,6 @@ REPORT_INTERVAL = 50
 # A fit goes back from a burst so often at most. A sixteenth of the rate makes none any more: what
 # raises the loss then is something else, and the fit goes on.
 _MOST_HALVINGS = 4
-
-# Numbers of so many bits or more, rounded one by one, leave an error below twice what it was
-# before. What coarser steps add grows with the step.
-_USUAL_BITS = 6
-
-# Points on which a finished fit is checked for having become constant, and on which its error is
-# measured, before rounding and after it: fewer tell that one error is twice the other.
-_CHECK_POINTS, _ERROR_POINTS = 2**16, 2**14
 
 
 class Optimisation:
@@ -76,6 +68,8 @@ class Optimisation:
         The configuration's unless another is given, with the descent for it; of one signal.
     descent : type
     team : ThreadTeam, optional
+    searches : S StraySearch, optional
+        For places where the signals' fields have strayed, where samples are put on the way.
 
     Attributes
     ----------
@@ -98,6 +92,7 @@ class Optimisation:
         projection: Projection | None = None,
         descent: type[LatentDescent] = LatentDescent,
         team: ThreadTeam | None = None,
+        searches: Sequence[StraySearch] = (),
     ) -> None:
         configs = [config] * len(samples) if isinstance(config, FitConfig) else list(config)
         self.config = config = configs[0]
@@ -132,7 +127,12 @@ class Optimisation:
             self._loss,
             team,
         )
+        self._judgement = Judgement(config, self.parameters, self.pools)
+        self._searches = searches
+        self._strays = StrayRows(self.pools, configs)
         self._batches = batches_of(config, self.pools, self.batch_size, REPORT_INTERVAL, team)
+        if searches:
+            self._strays.put([each.known for each in searches])
 
     def _make_descent(
         self, descent: type[LatentDescent], device: torch.device
@@ -192,26 +192,28 @@ class Optimisation:
             self._watch.see(each)
             reported, rounding = self._next_step, self.parameters.fixed > 0
             in_burst = self._watch.in_burst & (not rounding)
-            if self._signals > 1:
+            alone = self._signals == 1
+            if not alone:
                 had_burst |= in_burst
-            elif in_burst[0] and self._halvings < _MOST_HALVINGS:
+            if alone and in_burst[0] and self._halvings < _MOST_HALVINGS:
                 self._go_back(healthy)
-            elif self._batches.begins_at(reported) and (rounding or self._watch.healthy[0]):
-                healthy = self._state(torch.clone)
-                if work is not None and work.due:
-                    work.keep(self.state())
+            elif self._batches.begins_at(reported):
+                self._search_strays()
+                if alone and (rounding or self._watch.healthy[0]):
+                    healthy = self._state(torch.clone)
+                    if work is not None and work.due:
+                        work.keep(self.state())
             if progress is not None:
                 loss, size = sum(each) / len(each), float(bits) / 8
                 progress(FitProgress(reported, self.config.steps, loss, size))
-        before, after = self._errors_before_rounding, self._errors(self.config.latent)
-        factor = 1 + 2.0 ** max(0, _USUAL_BITS - self.config.bits)
-        worse = after > factor * before + TOLERATED_ERROR
+        before = self._errors_before_rounding
+        after = self._judgement.errors(self.config.latent)
         # Where rounding began amid a burst, what was before it is no measure.
-        self.worsened = (worse | self._watch.spoilt).tolist()
+        spoilt = self._judgement.are_spoilt(before, after) | self._watch.spoilt
+        self.worsened = spoilt.tolist()
         _log.info("errors %s before rounding, %s after", before.round(5), after.round(5))
-        return [
-            sound and not burst for sound, burst in zip(self._are_sound(), had_burst, strict=True)
-        ]
+        ends = zip(self._judgement.are_sound(), had_burst, strict=True)
+        return [sound and not burst for sound, burst in ends]
 
     @torch.no_grad()
     def _step_to_report(self, payload_bits: Sequence[float] | None) -> bool:
@@ -223,7 +225,7 @@ class Optimisation:
                 alive = self.sizes.choose_deltas(numbers(), payload_bits)
                 self.parameters.use(self.sizes)
             if not self.parameters.fixed and rounded_count(self.config, step):
-                self._errors_before_rounding = self._errors(0)
+                self._errors_before_rounding = self._judgement.errors(0)
             self.step(step, *self._batches.take(step, self._measure))
             self._batches.learn(self._backward.errors)
             if payload_bits is not None and self.sizes.is_update_due(step):
@@ -243,6 +245,18 @@ class Optimisation:
         self.restore(healthy)
         self._halvings = halvings
 
+    def _search_strays(self) -> None:
+        """Put samples where the fields have strayed, if a search is due."""
+        if not self._searches or not self._strays.due(self._next_step):
+            return
+        ends = zip(self._searches, self.results(), strict=True)
+        found = [each.search(result) if result.is_finite else None for each, result in ends]
+        for network, rows in self._strays.put(found):
+            self._batches.renew(network, rows)
+        counts = [0 if samples is None else len(samples) for samples in found]
+        if any(counts):
+            _log.info("step %d: samples put where the field strays: %s", self._next_step, counts)
+
     def state(self) -> State:
         """Copy all that the steps taken have changed."""
         return self._state(to_numpy)
@@ -257,7 +271,7 @@ class Optimisation:
             "errors before rounding": self._errors_before_rounding,
         }
         tensors = {name: copy(values) for name, values in self._tensors().items()}
-        return numbers | self.sizes.state() | self._watch.state() | tensors
+        return numbers | self.sizes.state() | self._watch.state() | self._strays.state() | tensors
 
     @torch.no_grad()
     def restore(self, state: dict[str, Any]) -> None:
@@ -268,6 +282,7 @@ class Optimisation:
         self._errors_before_rounding = state["errors before rounding"]
         self.sizes.restore(state)
         self._watch.restore(state)
+        self._strays.restore(state)
         self.parameters.use(self.sizes)
         for name, values in self._tensors().items():
             values.copy_(torch.as_tensor(state[name]))
@@ -278,7 +293,7 @@ class Optimisation:
     def _tensors(self) -> dict[str, torch.Tensor]:
         """Name all tensors that a step changes."""
         named = {"latents": self.parameters.latents, "biases": self.parameters.biases}
-        named |= self._batches.tensors()
+        named |= self._batches.tensors() | self._strays.tensors()
         if self._descent is not None:
             named |= self._curvature.tensors()
             named |= self._descent.tensors()
@@ -348,33 +363,3 @@ class Optimisation:
         return [
             FitResult(latent, biases, index, self.learning_rate) for (latent, biases), index in each
         ]
-
-    @torch.no_grad()
-    def _are_sound(self) -> list[bool]:
-        """Whether each signal, quantised, tells something of its samples; see `Loss.is_sound`."""
-        return [
-            self._loss.is_sound(*each) for each in self._outputs(self.config.latent, _CHECK_POINTS)
-        ]
-
-    @torch.no_grad()
-    def _errors(self, fixed: int) -> npt.NDArray[np.float64]:
-        """(S,) errors with the latents' first `fixed` numbers rounded; see `Loss.error`."""
-        shares = self.pools.shares.view(self._signals, -1)
-        means = [
-            self._loss.error(*each).mean(dim=(1, 2)) for each in self._outputs(fixed, _ERROR_POINTS)
-        ]
-        errors = (torch.stack(means) * shares).sum(dim=1)
-        return to_numpy(errors).astype(np.float64)
-
-    def _outputs(self, fixed: int, points: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Each signal's (C, N, out_dim) outputs for its first samples, C N points, and values."""
-        parameters = self.parameters
-        weights = parameters.networks(*parameters.rounded(fixed))
-        features = self.pools.features[:, : points // self._cells]
-        for signal in range(self._signals):
-            own = slice(signal * self._cells, (signal + 1) * self._cells)
-            outputs = [
-                target_forward(self.config.architecture, weights.of_cell(own.start + cell), rows)
-                for cell, rows in enumerate(features[own])
-            ]
-            yield torch.stack(outputs), self.pools.values[own, : features.shape[1]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -117,3 +117,19 @@ class EncodedPools:
                 rows.copy_(encode_coordinates(cell, part.to(device)))
         values = torch.cat([pool.values[:, :length] for pool in pools]).to(device)
         return cls(features, values, torch.cat([pool.shares for pool in pools]).to(device))
+
+
+def encoded_by_cell(
+    architecture: Architecture, samples: Samples, overlap: float
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield (N, encoded_dim) features and (N, out_dim) values for each cell; N may be 0.
+
+    They are those that `Pool.of` gives it.
+    """
+    partition, values = architecture.partition, torch.from_numpy(samples.values)
+    points = fold_points(architecture, torch.from_numpy(samples.points))
+    cells = cells_of(partition, points)
+    for cell in range(partition.cells):
+        rows = _rows_within_reach(partition, points, cells, cell, overlap)
+        coordinates = to_cell_coordinates(partition, points[rows], cell)
+        yield encode_coordinates(architecture, coordinates), values[rows]

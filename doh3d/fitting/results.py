@@ -49,6 +49,11 @@ class FitResult:
     latent_step_index: int
     learning_rate: float
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether all its numbers are."""
+        return bool(np.isfinite(self.latent).all() and np.isfinite(self.biases).all())
+
     def to_arrays(self) -> State:
         """As arrays, for a checkpoint."""
         return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable
 
 import numpy as np
@@ -13,7 +14,10 @@ from doh3d.fitting.checkpoint import Checkpoint
 from doh3d.fitting.config import FitConfig
 from doh3d.fitting.fit import fit_latent
 from doh3d.fitting.results import FitResult, ProgressFunction
-from doh3d.fitting.signal import Signal
+from doh3d.fitting.signal import Samples, Signal
+from doh3d.fitting.strays import StraySearch, strays_of_file
+
+_log = logging.getLogger(__name__)
 
 
 def fit_signal(
@@ -25,30 +29,45 @@ def fit_signal(
     progress: ProgressFunction | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> FitResult:
-    """Sample a signal and fit it, see `fit_latent`; or take the result from the checkpoint."""
-    work = None
-    if checkpoint is not None:
-        work = checkpoint.work(f"fit {_digest(repr((config, payload_bits)).encode())}")
+    """Sample a signal and fit it, see `fit_latent`; or take the result from the checkpoint.
+
+    A fit whose file has strayed, see `Signal.strays`, is repeated once with samples there, and the
+    one that strays less is kept.
+    """
+    name = f"fit {_digest(repr((config, payload_bits)).encode())}"
+
+    def fit(name: str, known: Samples | None = None) -> FitResult:
+        work = None if checkpoint is None else checkpoint.work(name)
         like = FitResult(
             latent=np.zeros(config.latent, dtype=np.float32),
             biases=np.zeros(config.architecture.bias_count, dtype=np.float32),
             latent_step_index=0,
             learning_rate=0.0,
         )
-        found = work.finished(like.to_arrays())
+        found = None if work is None else work.finished(like.to_arrays())
         if found is not None:
             return FitResult.from_arrays(found)
-    result = fit_latent(
-        signal.sample(config),
-        config,
-        device=device,
-        payload_bits=payload_bits,
-        progress=progress,
-        work=work,
-    )
-    if work is not None:
-        work.finish(result.to_arrays())
-    return result
+        result = fit_latent(
+            signal.sample(config),
+            config,
+            device=device,
+            payload_bits=payload_bits,
+            progress=progress,
+            work=work,
+            search=StraySearch.of(signal, config, device, known),
+        )
+        if work is not None:
+            work.finish(result.to_arrays())
+        return result
+
+    first = fit(name)
+    strays = strays_of_file(first, config, signal, device)
+    if strays is None:
+        return first
+    _log.info("the field strays far from the signal; fitting again with samples there")
+    again = fit(f"{name} again", strays)
+    left = strays_of_file(again, config, signal, device)
+    return again if left is None or len(left) < len(strays) else first
 
 
 def measured_once(

@@ -99,6 +99,16 @@ class Signal(ABC, Generic[CodeT_co]):
         A quick measure, by which the better of two fits is kept.
         """
 
+    def strays(
+        self, data: bytes, config: FitConfig, device: torch.device, *, thorough: bool
+    ) -> Samples | None:
+        """Sample where what a file decodes to has what the signal has nothing like near it.
+
+        None where there is no such place, and for signals that know none. A thorough search takes
+        longer, and finds more.
+        """
+        return None
+
     @abstractmethod
     def quality(self, data: bytes, device: torch.device) -> float:
         """Quality of what a file decodes to, on the kind's `scale`, as evaluation measures it."""

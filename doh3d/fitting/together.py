@@ -15,6 +15,7 @@ from doh3d.fitting.optimisation import Optimisation
 from doh3d.fitting.rate_control import Encoded, encode_fit, payload_bits_for
 from doh3d.fitting.results import FitResult, ProgressFunction
 from doh3d.fitting.signal import Samples, Signal
+from doh3d.fitting.strays import StraySearch, strays_of_file
 from doh3d.options import CompressOptions
 from doh3d.thread_team import team_of_all_threads
 
@@ -40,7 +41,8 @@ def fit_together(
     -------
     list of Encoded, Doh3dError or None
         An error for a signal that cannot be fitted. None for one that is to be fitted alone: it
-        has cells, no other has its configuration, it has diverged, or its size was missed.
+        has cells, no other has its configuration, it has diverged, its file has strayed (see
+        `Signal.strays`), or its size was missed.
     """
     found: dict[int, Encoded | Doh3dError] = {}
     groups: dict[FitConfig, list[int]] = {}
@@ -93,6 +95,11 @@ def _fit_group(
                 device=device,
                 payload_bits=bits or None,
                 progress=progress,
+                searches=[
+                    StraySearch.of(signal, config, device)
+                    for number, signal, _ in group
+                    if number in pools
+                ],
             ),
             strict=True,
         )
@@ -101,7 +108,8 @@ def _fit_group(
         result = results.get(number)
         if result is not None:
             encoded = encode_fit(result, config, signal, size)
-            if encoded is not None:
+            strayed = encoded and strays_of_file(result, config, signal, device)
+            if encoded is not None and strayed is None:
                 found[number] = replace(encoded, together=len(pools))
         elif number in results:
             _log.warning("signal %d diverged; it is fitted alone", number)
@@ -115,6 +123,7 @@ def fit_latents(
     device: torch.device,
     payload_bits: Sequence[float] | None = None,
     progress: ProgressFunction | None = None,
+    searches: Sequence[StraySearch] = (),
 ) -> list[FitResult | None]:
     """Optimise a latent and biases for each of S signals at once, as `fit_latent` does for one.
 
@@ -126,6 +135,8 @@ def fit_latents(
         Of all signals.
     payload_bits : sequence of float, optional
         Bits that each signal's latent and biases are to take at most.
+    searches : S StraySearch, optional
+        As of `fit_latent`.
 
     Returns
     -------
@@ -136,7 +147,9 @@ def fit_latents(
     if not samples:
         return []
     with team_of_all_threads() as team:
-        optimisation = Optimisation(samples, config, config.learning_rate, device, team=team)
+        optimisation = Optimisation(
+            samples, config, config.learning_rate, device, team=team, searches=searches
+        )
         sound = optimisation.run(progress, payload_bits=payload_bits)
         ends = zip(optimisation.results(), sound, optimisation.worsened, strict=True)
         return [result if fine and not worse else None for result, fine, worse in ends]

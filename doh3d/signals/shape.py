@@ -30,11 +30,8 @@ from doh3d.geometry.transform import NormalizingTransform
 from doh3d.hypernetwork.partition import Partition, balanced_partition
 from doh3d.limits import Limits
 from doh3d.options import CompressOptions
-from doh3d.signals.shape_plan import (
-    OVERHEAD_BYTES,
-    latent_for_bytes,
-    plan_for_shape,
-)
+from doh3d.signals.shape_plan import OVERHEAD_BYTES, latent_for_bytes, plan_for_shape
+from doh3d.signals.strays import StraySampler
 
 if TYPE_CHECKING:
     import torch
@@ -129,6 +126,17 @@ class PreparedShape(Signal[ShapeCode]):
         field = OccupancyField(parse(data, Limits.of_format()), device)
         logits = field.normalized_logits(samples.points[:_ERROR_SAMPLES])
         return float(np.mean((logits > 0) != samples.inside[:_ERROR_SAMPLES]))
+
+    def strays(
+        self, data: bytes, config: FitConfig, device: torch.device, *, thorough: bool
+    ) -> OccupancySamples | None:
+        """Sample where a file has something that the mesh has nowhere near, or the reverse."""
+        field = OccupancyField(parse(data, Limits.of_format()), device)
+        return self._stray_sampler.sample(field, config.seed, thorough=thorough)
+
+    @cached_property
+    def _stray_sampler(self) -> StraySampler:
+        return StraySampler(self.normalized, domain_half_sides(self.extents), self.inside)
 
     def quality(self, data: bytes, device: torch.device) -> float:
         """IoU of the extracted mesh, as `doh3d eval` measures it by default."""

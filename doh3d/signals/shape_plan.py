@@ -7,6 +7,7 @@ a start, not an optimum. `scripts/calibrate_plan.py` measures them again.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -57,12 +58,14 @@ _OCTAVES, _DEPTH = 3, 3
 
 # A surface is flat in part from one share of `doh3d.geometry.flatness.flat_share` on, and flat from
 # the other on. A flat face is many waves that add up to nothing: networks of fewer weights come
-# nearer to it, and their steps cost less, so that there can be more. Long latents have cells whose
-# networks are small anyway. One network serves a flat surface up to a longer latent than others.
+# nearer to it, and their steps cost less, so that there can be more. Space is cut into n / 2200
+# cells; what is flat has one network up to a longer latent.
 _PARTLY_FLAT, _FLAT = 0.3, 0.5
-_FLAT_LATENTS = [math.log(2000), math.log(4500), math.log(10_000)]
-_FLAT_WEIGHTS, _FLAT_STEPS = [0.45, 0.5, 1.0], [1.35, 1.35, 1.0]
-_LATENT_OF_A_FLAT_NETWORK = 5000
+_LATENT_OF_A_FLAT_CELL, _LATENT_OF_A_FLAT_NETWORK = 2200, 5000
+_FLAT_LATENTS = [math.log(latent) for latent in (700, 2000, 4500, 10_000, 23_000)]
+_PARTLY_FLAT_WEIGHTS = [0.45, 0.45, 0.5, 0.75, 0.85]
+_FLAT_WEIGHTS = [0.45, 0.38, 0.48, 0.75, 0.85]
+_FLAT_STEPS, _FLAT_BATCHES = [1.6, 1.6, 1.5, 1.7, 1.6], [1.0, 1.0, 1.0, 0.6, 0.6]
 
 # Of a latent's range; with cells the best step is about half as large.
 _BITS = 6
@@ -103,15 +106,22 @@ def plan_for_shape(
     """
     position = math.log(latent)
     log_weights = np.interp(position, _LOG_LATENTS, [math.log(row[1]) for row in _PLAN])
-    weights, steps = math.exp(float(log_weights)), 1.0
+    weights = math.exp(float(log_weights))
+    effort = effort_for_latent(PRESETS[preset], latent)
+    cells = (latent / _LATENT_OF_A_CELL) ** _CELLS_EXPONENT
     if flat_share >= _PARTLY_FLAT:
-        weights *= float(np.interp(position, _FLAT_LATENTS, _FLAT_WEIGHTS))
-        steps = float(np.interp(position, _FLAT_LATENTS, _FLAT_STEPS))
-    if levels is None and flat_share >= _FLAT and latent <= _LATENT_OF_A_FLAT_NETWORK:
-        levels = 0
+        flat = flat_share >= _FLAT
+        one = flat and latent <= _LATENT_OF_A_FLAT_NETWORK
+        cells = 1 if one else latent / _LATENT_OF_A_FLAT_CELL
+        shares = _FLAT_WEIGHTS if flat else _PARTLY_FLAT_WEIGHTS
+        weights *= float(np.interp(position, _FLAT_LATENTS, shares))
+        effort = replace(
+            effort,
+            steps=round(effort.steps * np.interp(position, _FLAT_LATENTS, _FLAT_STEPS)),
+            batch_size=round(effort.batch_size * np.interp(position, _FLAT_LATENTS, _FLAT_BATCHES)),
+        )
     if levels is None:
-        levels = round(_CELLS_EXPONENT * math.log2(latent / _LATENT_OF_A_CELL))
-        levels = min(max(levels, 0), MAX_LEVELS)
+        levels = min(max(round(math.log2(cells)), 0), MAX_LEVELS)
     features = Architecture(octaves=_OCTAVES).encoded_dim
     # Of w neurons in each layer, 2 w^2 + (features + 1) w weights.
     width = (math.hypot(features + 1, math.sqrt(8 * weights / 2**levels)) - features - 1) / 4
@@ -128,7 +138,7 @@ def plan_for_shape(
         bits=_BITS + (levels > 0),
         rate_weight=_RATE_WEIGHT * growth ** _RATE_WEIGHT_EXPONENTS[growth > 1],
         learning_rate=_LEARNING_RATE_OF_CELLS if levels else _LEARNING_RATE,
-        effort=effort_for_latent(PRESETS[preset], latent, steps),
+        effort=effort,
         surface_sampling=SurfaceSampling(
             near_fraction=float(np.interp(position, _NEAR_LATENTS, _NEAR_FRACTIONS)),
             near_std=float(np.interp(position, _STD_LATENTS, _STDS)),
@@ -137,13 +147,10 @@ def plan_for_shape(
     )
 
 
-def effort_for_latent(preset: Preset, latent: int, share: float = 1.0) -> Preset:
-    """Scale a preset to a latent: long ones pay more for a step, and make use of more samples.
-
-    `share` is of the preset's steps.
-    """
+def effort_for_latent(preset: Preset, latent: int) -> Preset:
+    """Scale a preset to a latent: long ones pay more for a step, and make use of more samples."""
     long = max(1.0, latent / _EFFORT_LATENT)
-    steps = max(1, round(share * preset.steps * math.pow(long, _STEPS_EXPONENT)))
+    steps = max(1, round(preset.steps * math.pow(long, _STEPS_EXPONENT)))
     batch_size = round(preset.batch_size * math.pow(long, _BATCH_EXPONENT))
     pool_factor = min(max(latent / _POOL_LATENT, 1.0), _MAX_POOL_FACTOR)
     # The pool is no larger than the steps make use of.

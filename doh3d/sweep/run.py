@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from doh3d.files import other_kind, utf8_name, write_atomically
 from doh3d.geometry.inputs import MeshInput, to_trimesh
 from doh3d.geometry.reading import Reading
 from doh3d.limits import MAX_SEED, Limits
-from doh3d.options import CompressOptions, Quantizer
+from doh3d.options import CompressOptions, PresetName, Quantizer
 from doh3d.sweep.table import SweepFolder, SweepIdentity, SweepRow, summarize
 
 if TYPE_CHECKING:
@@ -217,7 +217,14 @@ def _plan(
     plan = []
     for seed, latent in itertools.product(range(seeds), latents):
         served = [
-            CompressOptions(preset=preset, latent=latent, bits=b, quantizer=quantizer, seed=seed)
+            CompressOptions(
+                # A name that is none is the options' to refuse.
+                preset=cast(PresetName, preset),
+                latent=latent,
+                bits=b,
+                quantizer=quantizer,
+                seed=seed,
+            )
             for b in bits
         ]
         for options in served:

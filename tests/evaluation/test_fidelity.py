@@ -37,8 +37,14 @@ def fidelity(iou=0.95, found=(1, 0, 0), expected=(1, 0, 0), min_iou=None):
         (fidelity(iou=0.95, min_iou=0.95), []),
         (fidelity(iou=0.949, min_iou=0.95), ["IoU 0.9490 is below the 0.95 asked for"]),
         (fidelity(iou=0.6, min_iou=0.7), ["IoU 0.6000 is below the 0.7 asked for"]),
-        # Specks are told, but are no cause for alarm.
-        (fidelity(found=(1, 9, 0)), []),
+        (
+            fidelity(found=(1, 9, 0)),
+            [
+                "the file has 9 specks, bodies of less than 0.1% of the volume; more bytes or "
+                "another seed may have none"
+            ],
+        ),
+        (fidelity(found=(1, 1, 0), expected=(1, 1, 0)), []),
         (fidelity(found=(2, 0, 0)), ["the mesh has 1 component, the file 2"]),
         (fidelity(found=(0, 0, 0)), ["the mesh has 1 component, the file 0"]),
         (fidelity(found=(18, 0, 0), expected=(20, 0, 0)), []),

@@ -107,7 +107,7 @@ def wrong(result, config=SMALL):
     optimisation = Optimisation([ball_samples()], config, 0.4, CPU)
     optimisation.parameters.latents.copy_(torch.from_numpy(result.latent))
     optimisation.parameters.biases.copy_(torch.from_numpy(result.biases))
-    return float(optimisation._errors(0)[0])
+    return float(optimisation._judgement.errors(0)[0])
 
 
 def test_a_burst_is_undone_and_the_fit_ends_sound(torn, monkeypatch, caplog):

@@ -12,6 +12,7 @@ from doh3d.fitting import checkpoint as checkpoints
 from doh3d.fitting import compress as compression
 from doh3d.fitting.checkpoint import Checkpoint
 from doh3d.fitting.optimisation import Optimisation
+from doh3d.geometry.sampling import OccupancySamples
 from doh3d.signals import shape_plan
 from doh3d.signals.shape import PreparedShape
 
@@ -90,10 +91,38 @@ def test_interrupted_over_and_over_it_ends_with_the_same_bytes(torus, tmp_path, 
     assert [entry.name for entry in tmp_path.iterdir()] == ["torus.doh"]
 
 
+@pytest.mark.parametrize("repeated", [False, True])
+def test_samples_put_where_the_field_strays_are_in_the_checkpoint(
+    torus, tmp_path, monkeypatch, repeated
+):
+    searches = []
+
+    def strays(shape, data, config, device, *, thorough):
+        searches.append(thorough)
+        if thorough and not repeated:
+            return None
+        # Of a file some number that follows from it.
+        count = 1 + sum(data) % 64 if thorough else 256
+        points = np.random.default_rng(0).uniform(0.2, 0.4, (count, 3)).astype(np.float32)
+        return OccupancySamples(points, np.ones(count, dtype=np.float32))
+
+    without = compress(torus, **OPTIONS)
+    monkeypatch.setattr(PreparedShape, "strays", strays)
+    undisturbed = compress(torus, **OPTIONS)
+    assert undisturbed.data != without.data
+    quick = searches.count(False)
+    # The last interruption of a fit comes after the samples were put.
+    shape, runs = run_with_interruptions(torus, tmp_path / "c", 3, **OPTIONS)
+    assert runs > 1
+    assert shape.data == undisturbed.data
+    # What was put is taken up, and not searched for again.
+    assert searches.count(False) == 2 * quick
+
+
 @pytest.mark.parametrize("size", [{}, {"latent": None, "max_bytes": 400}], ids=["latent", "bytes"])
 def test_with_cells_it_ends_with_the_same_bytes(torus, tmp_path, monkeypatch, size):
-    def plan(latent, preset, levels=None):
-        planned = shape_plan.plan_for_shape(latent, preset, levels)
+    def plan(latent, preset, levels=None, **shape):
+        planned = shape_plan.plan_for_shape(latent, preset, levels, **shape)
         small = dataclasses.replace(planned.architecture, width=8, octaves=1)
         return dataclasses.replace(planned, levels=2, architecture=small)
 
@@ -145,12 +174,13 @@ def test_a_search_without_success_removes_its_checkpoint(torus, tmp_path, monkey
 def test_a_fit_that_diverged_before_is_taken_up_at_its_lower_rate(
     torus, tmp_path, monkeypatch, caplog
 ):
-    are_sound = Optimisation._are_sound
+    run = Optimisation.run
 
-    def only_at_a_low_rate(self):
-        return [self.learning_rate < 0.3 and each for each in are_sound(self)]
+    def only_at_a_low_rate(self, *arguments, **options):
+        ends = run(self, *arguments, **options)
+        return [self.learning_rate < 0.3 and sound for sound in ends]
 
-    monkeypatch.setattr(Optimisation, "_are_sound", only_at_a_low_rate)
+    monkeypatch.setattr(Optimisation, "run", only_at_a_low_rate)
     undisturbed = compress(torus, **OPTIONS)
     assert caplog.text.count("diverged") >= 1
     shape, _ = run_with_interruptions(torus, tmp_path / "c", 3, **OPTIONS)

@@ -13,7 +13,6 @@ from doh3d.field import OccupancyField
 from doh3d.fitting import together
 from doh3d.fitting.compress import compress_signals
 from doh3d.fitting.config import FitConfig
-from doh3d.fitting.fit import fit_latent
 from doh3d.fitting.gradient import TargetBackward
 from doh3d.fitting.losses import LOSSES
 from doh3d.fitting.optimisation import Optimisation
@@ -213,7 +212,7 @@ def test_a_shape_that_diverges_is_fitted_alone_and_the_others_are_as_without_it(
     found = fit(20)
     assert shapes[1]._drawn[key] is samples
     assert [found[0].data, found[2].data] == [expected[0], expected[2]]
-    alone = quantize_fit(fit_latent(samples, SMALL, device=CPU), SMALL, shapes[1])
+    alone = quantize_fit(fit_signal(shapes[1], SMALL, device=CPU), SMALL, shapes[1])
     assert found[1].data == serialize(alone)
     assert "diverged" in caplog.text
 
@@ -249,7 +248,7 @@ def test_sizes_are_met_together_and_where_they_are_missed_alone(fit_shapes, monk
 
 
 def test_meshes_in_files_and_in_memory_come_to_files(meshes_folder, tmp_path, monkeypatch):
-    monkeypatch.setitem(PRESETS, "fast", Preset(steps=120, batch_size=512, pool_size=10_000))
+    monkeypatch.setitem(PRESETS, "fast", Preset(steps=240, batch_size=512, pool_size=10_000))
     reports = []
     shapes = doh3d.fit_many(
         [meshes_folder / "sphere.ply", trimesh.creation.icosphere(subdivisions=3)],

@@ -119,5 +119,6 @@ def test_shapes_in_several_frames_are_fitted_together_as_alone():
     together = doh3d.fit_many(meshes, **options)
     for shape, mesh in zip(together, meshes, strict=True):
         assert shape.code.transform.frame == prepare(mesh).transform.frame != (0, 0, 0)
-        bounds = doh3d.OccupancyField(shape.code, "cpu").to_mesh(48).bounds
-        np.testing.assert_allclose(bounds, mesh.bounds, atol=0.3)
+        # A frame that was another's would leave about half of the volume in common.
+        extracted = doh3d.OccupancyField(shape.code, "cpu").to_mesh(48)
+        assert mesh_iou(mesh, extracted, points=2**15).iou > 0.8
