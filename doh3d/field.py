@@ -12,7 +12,7 @@ import torch
 
 from doh3d.codec.container import read_code
 from doh3d.codec.inspection import describe
-from doh3d.codec.shape_code import ShapeCode
+from doh3d.codec.shape_code import BAND, ShapeCode
 from doh3d.codec.signal_code import SignalCode
 from doh3d.devices import full_precision, resolve_device
 from doh3d.errors import ConfigError
@@ -213,9 +213,9 @@ class OccupancyField:
         """(N,) logits of (N, 3) float32 normalised points on the field's device."""
         architecture = self.code.architecture
         with full_precision:
-            values = evaluate_points(architecture, self.weights, points, self.chunk).squeeze(1)
+            values = evaluate_points(architecture, self.weights, points, self.chunk, BAND)
         beyond = (points.abs() > self._half_extents).any(dim=1)
-        return values.masked_fill(beyond, -torch.inf)
+        return values.squeeze(1).masked_fill(beyond, -torch.inf)
 
     @torch.no_grad()
     def normalized_logits(self, points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -252,6 +252,7 @@ class OccupancyLattice:
             [self._tensor(axis) for axis in coordinates],
             max(field.chunk // architecture.cells, _LEAST_CHUNK),
             self._team,
+            BAND,
         )
         half_extents = field.code.half_extents.astype(np.float32)
         self._beyond = [
@@ -293,6 +294,7 @@ class OccupancyLattice:
                 [self._tensor(axis.astype(np.float32)) for axis in centres],
                 (half,) * 3,
                 team=self._team,
+                band=BAND,
             )
         return self._bounds[size]
 

@@ -10,11 +10,13 @@ measures, each a 95th percentile; the columns' names are in brackets:
   by the edge's length: of edges whose triangles reach over a cell's face (`fold_across`), and of
   edges whose triangles are within one cell (`fold_within`). Across faces it sees tilts and steps.
   That a shape has no seams means that the first is no larger than the second;
-- the angle in degrees between the field's normals at both ends of an edge, each by the network of
-  its own cell: of edges that reach over a face (`angle_across`), and of the others
+- the angle in degrees between the normals at both ends of an edge, each by the network of its own
+  cell, not blended: of edges that reach over a face (`angle_across`), and of the others
   (`angle_within`). It sees tilts only;
-- the distance between both networks' zero sets at a face, in cells of the lattice, to first order,
-  where an edge crosses it (`gap`). Within a cell it is 0.
+- the distance between both networks' zero sets at a face, not blended, in cells of the lattice, to
+  first order, where an edge crosses it (`gap`). Within a cell it is 0.
+
+The first tells what is seen; the others, by how much networks differ that the field blends.
 
 Edges across mirror planes count nowhere. `error` is 1 - IoU of the field by the bbox protocol. A
 second run goes on where the first stopped.

@@ -20,6 +20,8 @@ STEP_MANTISSAS = (8388608, 9147842, 9975792, 10878679, 11863283, 12937002, 14107
 WORD = 2**32
 STATE = 2**64
 TOTAL = 2**24
+# Of a shape's cells, in half sides.
+BAND = 0.08
 
 
 def require(condition, message):
@@ -199,7 +201,7 @@ def cell_corners(header):
 
 
 def cell_of(header, point):
-    """The cell of a point whose mirrored coordinates have been folded."""
+    """The cell of an image's point."""
     low, high = whole_box(header)
     k = 0
     for _ in range(header["levels"]):
@@ -209,6 +211,18 @@ def cell_of(header, point):
         low, high = upper if is_upper else lower
         k = 2 * k + (2 if is_upper else 1)
     return k - (2 ** header["levels"] - 1)
+
+
+def weights_of_cell(header, low, high, x):
+    """The weights of a shape's cell between two corners at (N, d) folded points, (N,)."""
+    product = np.ones(len(x))
+    whole_low, whole_high = whole_box(header)
+    for axis, u in enumerate(place_in(low, high, x).T):
+        if low[axis] != whole_low[axis]:
+            product *= ((1 + BAND + u) / (2 * BAND)).clip(0, 1)
+        if high[axis] != whole_high[axis]:
+            product *= ((1 + BAND - u) / (2 * BAND)).clip(0, 1)
+    return product
 
 
 def place_in(low, high, x):
@@ -507,12 +521,20 @@ def network(parsed, x):
     matrices, biases = weights(parsed)
     if not parsed["levels"]:
         return one_network(parsed, [m[0] for m in matrices], [b[0] for b in biases], x)
-    cells = np.array([cell_of(parsed, point) for point in x])
-    found = np.empty((len(x), parsed["channels"]))
+    found, total = np.zeros((len(x), parsed["channels"])), np.zeros((len(x), 1))
+    if parsed["kind"] == "image":
+        cells = np.array([cell_of(parsed, point) for point in x])
     for k, (low, high) in enumerate(cell_corners(parsed)):
+        if parsed["kind"] == "image":
+            weight = (cells == k).astype(float)
+        else:
+            weight = weights_of_cell(parsed, low, high, x)
         own = [matrix[k] for matrix in matrices], [bias[k] for bias in biases]
-        found[cells == k] = one_network(parsed, *own, place_in(low, high, x[cells == k]))
-    return found
+        near = weight > 0
+        values = one_network(parsed, *own, place_in(low, high, x[near]))
+        found[near] += weight[near, None] * values
+        total[near] += weight[near, None]
+    return found / total
 
 
 def activation(parsed, u):

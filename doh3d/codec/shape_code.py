@@ -20,6 +20,10 @@ from doh3d.limits import Limits
 
 _EXTENT_STEPS = 32
 
+# How far the band in which a cell's network is blended with its neighbours' reaches to either side
+# of its faces, in half sides of the cell.
+BAND = 0.08
+
 # What a frame adds to a file.
 FRAME_BYTES = 4
 

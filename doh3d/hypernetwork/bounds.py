@@ -14,12 +14,15 @@ from doh3d.thread_team import ThreadTeam
 # By how much a box may miss a cell and still count as touching it, beyond any rounding.
 _TOUCHING = 2.0**-18
 
+# Far above the share of its terms' size by which rounding puts a weighted mean of networks off.
+_ROUNDING = 2.0**-18
+
 
 class LogitBounds:
     """Bounds of the logit over equal boxes that are aligned on a grid.
 
-    A box within one cell has that network's planes. One that reaches into several has the lowest
-    number that any of their networks comes down to anywhere in it.
+    A box within one cell has that network's planes. One that reaches into several, or into the band
+    where they are blended, has planes below any of their networks.
 
     Parameters
     ----------
@@ -32,6 +35,8 @@ class LogitBounds:
         Half the boxes' sides.
     team : ThreadTeam, optional
         Who computes.
+    band : float
+        As `doh3d.hypernetwork.target.evaluate_points` has it: cells reach so far over their faces.
     """
 
     def __init__(
@@ -41,17 +46,19 @@ class LogitBounds:
         centres: Sequence[torch.Tensor],
         half_sides: Sequence[float],
         team: ThreadTeam | None = None,
+        band: float = 0.0,
     ) -> None:
         self._team = team or ThreadTeam()
         self._cells = [
             CellBounds(architecture, weights, centres, half_sides, cell)
             for cell in range(architecture.cells)
         ]
-        corners = torch.from_numpy(architecture.partition.corners).to(centres[0].device)
-        low, high = corners.unbind()
+        partition, device = architecture.partition, centres[0].device
+        low, high = torch.from_numpy(partition.corners).to(device).unbind()
+        reach = band * torch.from_numpy(partition.half_sides).to(device)
         # Beyond the whole box the outermost cells go on.
-        low = low.masked_fill(low == low.amin(dim=0), -torch.inf)
-        high = high.masked_fill(high == high.amax(dim=0), torch.inf)
+        low = (low - reach).masked_fill(low == low.amin(dim=0), -torch.inf)
+        high = (high + reach).masked_fill(high == high.amax(dim=0), torch.inf)
         # (n, cells) for each axis: whether an interval of it reaches into a cell's.
         self._touching = []
         for d, (axis, half) in enumerate(zip(centres, half_sides, strict=True)):
@@ -99,20 +106,53 @@ class LogitBounds:
 
         self._team.run(bound, len(tasks))
         for (_, rows), of_task in zip(tasks, of_tasks, strict=True):
-            planes.index_copy_(1, rows, of_task)
+            planes.index_add_(1, rows, of_task)
         if len(shared):
-            lowest = _lowest([rows for _, rows in tasks], of_tasks, len(boxes))
-            planes[:, shared, 0] = lowest[:, shared]
-            planes[:, shared, 1:] = 0.0
+            numbers = torch.full((len(boxes),), -1, device=boxes.device)
+            numbers[shared] = torch.arange(len(shared), device=boxes.device)
+            of_shared = []
+            for (_, rows), of_task in zip(tasks, of_tasks, strict=True):
+                own = numbers[rows]
+                of_shared.append((own[own >= 0], of_task[:, own >= 0]))
+            planes[:, shared] = _planes_of_means(of_shared, len(shared))
         return planes
 
 
-def _lowest(
-    rows: Sequence[torch.Tensor], planes: Sequence[torch.Tensor], count: int
+def _planes_of_means(
+    of_cells: Sequence[tuple[torch.Tensor, torch.Tensor]], count: int
 ) -> torch.Tensor:
-    """(2, count) lowest numbers to which any of the (2, B, 4) planes of boxes' rows comes down."""
-    lowest = torch.full((2, count), torch.inf, device=rows[0].device)
-    for own, plane in zip(rows, planes, strict=True):
-        level = plane[:, :, 0] - plane[:, :, 1:].abs().sum(dim=2)
-        lowest[:, own] = torch.minimum(lowest[:, own], level)
-    return lowest
+    """Planes below any weighted means of several networks' values, and of these negated.
+
+    Parameters
+    ----------
+    of_cells : sequence of (rows, planes)
+        Which of `count` boxes, (B,) int64, and a network's planes there, (2, B, 4).
+
+    Returns
+    -------
+    (2, count, 4) float32
+        Level ones where all networks have one sign. Elsewhere the mean of the networks' planes, as
+        far down as any of them comes below it.
+    """
+    planes = of_cells[0][1].new_zeros((2, count, 4))
+    networks = planes.new_zeros(count)
+    lowest = torch.full_like(planes[:, :, 0], torch.inf)
+    largest = torch.zeros_like(networks)
+    for rows, own in of_cells:
+        planes.index_add_(1, rows, own)
+        networks[rows] += 1
+        tilt = own[:, :, 1:].abs().sum(dim=2)
+        lowest[:, rows] = torch.minimum(lowest[:, rows], own[:, :, 0] - tilt)
+        largest[rows] = torch.maximum(largest[rows], (own[:, :, 0].abs() + tilt).amax(dim=0))
+    planes /= networks.unsqueeze(1)
+    below = torch.full_like(lowest, torch.inf)
+    for rows, own in of_cells:
+        apart = own - planes[:, rows]
+        drop = apart[:, :, 0] - apart[:, :, 1:].abs().sum(dim=2)
+        below[:, rows] = torch.minimum(below[:, rows], drop)
+    planes[:, :, 0] += below - largest * _ROUNDING
+    # Sums of numbers above 0 are off by a share of themselves.
+    proved = lowest > 0
+    level = torch.zeros_like(planes)
+    level[:, :, 0] = lowest * (1 - _ROUNDING)
+    return torch.where(proved.unsqueeze(2), level, planes)

@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import embedding_bag
 
 from doh3d.hypernetwork.architecture import Architecture
-from doh3d.hypernetwork.cells import CellOrder, descend, take_along, to_cell_coordinates
+from doh3d.hypernetwork.cells import CellOrder, to_cell_coordinates
 from doh3d.hypernetwork.target import TargetWeights, encode_coordinates, fold_points, target_forward
 from doh3d.thread_team import ThreadTeam
 
@@ -27,6 +27,8 @@ class NodeLogits:
         the last chunk is filled up, and a node's logit does not depend on the others asked for.
     team : ThreadTeam, optional
         Who computes.
+    band : float
+        As `evaluate_points` has it.
     """
 
     def __init__(
@@ -36,8 +38,9 @@ class NodeLogits:
         coordinates: Sequence[torch.Tensor],
         chunk: int,
         team: ThreadTeam | None = None,
+        band: float = 0.0,
     ) -> None:
-        self._architecture, self._chunk = architecture, chunk
+        self._architecture, self._chunk, self._band = architecture, chunk, band
         self._team = team or ThreadTeam()
         columns = [axis.unsqueeze(1) for axis in coordinates]
         # A point for each coordinate, the other axes' being 0.
@@ -58,12 +61,8 @@ class NodeLogits:
 
     def __call__(self, nodes: torch.Tensor) -> torch.Tensor:
         """(N,) float32 logits of (N, 3) int64 node indices."""
-
-        def coordinates_along(axes: torch.Tensor) -> torch.Tensor:
-            return self._coordinates[self._firsts[axes] + take_along(nodes, axes)]
-
-        partition = self._architecture.partition
-        order = CellOrder.of(partition, descend(partition, nodes, coordinates_along))
+        points = self._coordinates.take(nodes + self._firsts)
+        order = CellOrder.of(self._architecture.partition, points, self._band)
         tasks = [
             (cell, chunk)
             for cell, own in enumerate(order.split(nodes))
@@ -76,7 +75,7 @@ class NodeLogits:
             logits[task] = self._of_chunk(*tasks[task])
 
         self._team.run(evaluate, len(tasks))
-        return order.restore(torch.cat([self._coordinates.new_zeros(0), *logits]))
+        return order.combine(torch.cat([self._coordinates.new_zeros(0), *logits]))
 
     @torch.no_grad()
     def _of_chunk(self, cell: int, nodes: torch.Tensor) -> torch.Tensor:

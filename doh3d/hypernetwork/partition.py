@@ -138,6 +138,32 @@ class Partition:
             boxes += [lower, upper]
         return np.array(found, dtype=np.float32)
 
+    def reaches(self, band: float) -> npt.NDArray[np.float32]:
+        """Tell how far the cells on either side of each inner node's cut reach over it.
+
+        Parameters
+        ----------
+        band : float
+            How far a cell reaches beyond its faces, in its half sides.
+
+        Returns
+        -------
+        (2, cuts) float32
+            The end of the lower side along the cut's axis, and the start of the upper; both are the
+            thresholds without a band.
+        """
+        low, high = self.corners.astype(np.float64)
+        reach = band * self.half_sides.astype(np.float64)
+        ends, starts = [], []
+        for node, (axis, _) in enumerate(self.cuts):
+            level = (node + 1).bit_length() - 1
+            half = self.cells >> (level + 1)
+            middle = 2 * half * (node + 1 - 2**level) + half
+            lower, upper = slice(middle - half, middle), slice(middle, middle + half)
+            ends.append((high[lower, axis] + reach[lower, axis]).max())
+            starts.append((low[upper, axis] - reach[upper, axis]).min())
+        return np.array([ends, starts], dtype=np.float32)
+
 
 def balanced_partition(
     low: Sequence[float],

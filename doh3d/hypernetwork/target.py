@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from doh3d.hypernetwork.architecture import Architecture
-from doh3d.hypernetwork.cells import CellOrder, cells_of, to_cell_coordinates
+from doh3d.hypernetwork.cells import CellOrder, to_cell_coordinates
 
 # A layer's (fan_out, fan_in) matrix and (fan_out,) biases.
 Layer = tuple[torch.Tensor, torch.Tensor]
@@ -108,7 +108,11 @@ def smooth_relu(x: torch.Tensor) -> torch.Tensor:
 
 
 def evaluate_points(
-    architecture: Architecture, weights: TargetWeights, points: torch.Tensor, chunk: int
+    architecture: Architecture,
+    weights: TargetWeights,
+    points: torch.Tensor,
+    chunk: int,
+    band: float = 0.0,
 ) -> torch.Tensor:
     """Values at (N, d) points, each by the network of its cell: (N, out_dim).
 
@@ -116,14 +120,17 @@ def evaluate_points(
     ----------
     chunk : int
         Points at a time.
+    band : float
+        Within so many half sides of a face a value is a mean of the neighbours', see
+        `doh3d.hypernetwork.cells.cell_weights`.
     """
     partition = architecture.partition
     points = fold_points(architecture, points)
-    order = CellOrder.of(partition, cells_of(partition, points))
+    order = CellOrder.of(partition, points, band)
     parts = []
     for cell, own in enumerate(order.split(points)):
         layers = weights.of_cell(cell)
         for some in own.split(chunk):
             features = encode_coordinates(architecture, to_cell_coordinates(partition, some, cell))
             parts.append(target_forward(architecture, layers, features))
-    return order.restore(torch.cat(parts))
+    return order.combine(torch.cat(parts))

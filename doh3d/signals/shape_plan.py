@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from doh3d.codec.shape_code import BAND
 from doh3d.fitting.config import SurfaceSampling
 from doh3d.fitting.plan import Plan, Preset
 from doh3d.hypernetwork.architecture import Architecture
@@ -79,8 +80,8 @@ _STD_LATENTS, _STDS = [math.log(600), math.log(1500), math.log(8000)], [0.02, 0.
 # Samples near the surface crowd out those that keep short latents free of floating specks.
 _NEAR_LATENTS, _NEAR_FRACTIONS = [math.log(600), math.log(1500)], [0.5, 0.7]
 
-# In half sides of a cell. With more of it the surface shows cells less, and errs more.
-_OVERLAP = 0.02
+# In half sides of a cell. Beyond it the neighbour has three quarters of the weight and more.
+_OVERLAP = BAND / 2
 
 # Latent above which a preset's samples are too few to tell shape from chance.
 _POOL_LATENT = 3000

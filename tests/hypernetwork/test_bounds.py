@@ -6,11 +6,13 @@ import torch
 
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.bounds import LogitBounds
+from doh3d.hypernetwork.cells import cells_of
 from doh3d.hypernetwork.decoder import weight_gains
 from doh3d.hypernetwork.partition import Partition, balanced_partition
 from doh3d.hypernetwork.target import (
     TargetWeights,
     evaluate_points,
+    fold_points,
     split_weights,
 )
 
@@ -142,7 +144,8 @@ def with_cells(architecture, levels, seed):
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("half_side", [0.5, 0.1, 0.01, 1e-4, 1e-7])
-def test_no_point_of_a_box_of_cells_is_beyond_its_planes(architecture, half_side):
+@pytest.mark.parametrize("band", [0.0, 0.08, 0.5])
+def test_no_point_of_a_box_of_cells_is_beyond_its_planes(architecture, half_side, band):
     half = [half_side, half_side / 2, half_side]
     for levels in (1, 3):
         rng = np.random.default_rng(levels)
@@ -161,20 +164,39 @@ def test_no_point_of_a_box_of_cells_is_beyond_its_planes(architecture, half_side
         boxes = torch.from_numpy(
             np.stack([rng.integers(0, len(axis), 100) for axis in axes], axis=1)
         )
-        planes = LogitBounds(own, weights, axes, half).planes(boxes)
+        planes = LogitBounds(own, weights, axes, half, band=band).planes(boxes)
         centres = torch.stack([axis[boxes[:, d]] for d, axis in enumerate(axes)], dim=1)
         offsets = torch.from_numpy(rng.uniform(-1, 1, (300, 100, 3)).astype(np.float32))
         offsets[:150] = offsets[:150].sign()
         offsets[150:200, :, 0] = offsets[150:200, :, 0].sign()
         points = (centres + offsets * torch.tensor(half)).reshape(-1, 3)
-        logits = evaluate_points(own, weights, points, 10**6).reshape(300, 100)
+        logits = evaluate_points(own, weights, points, 10**6, band).reshape(300, 100)
         below, below_negated = values_of_planes(planes, offsets)
         assert bool((logits >= below).all())
         assert bool((-logits >= below_negated).all())
         # Boxes of several cells are among them, and such of one.
-        tilted = (planes[0, :, 1:] != 0).any(dim=1)
-        assert half_side > 0.05 or bool(tilted.any())
-        assert not bool(tilted.all())
+        cells = cells_of(own.partition, fold_points(own, points)).reshape(300, 100)
+        several = (cells != cells[0]).any(dim=0)
+        assert bool(several.any())
+        assert half_side > 0.05 or not bool(several.all())
+
+
+@pytest.mark.parametrize("band", [0.0, 0.08])
+def test_planes_across_faces_prove_what_level_ones_do_and_follow_the_networks(band):
+    # Two cells with one network's values: 2 z + 1 / 2, seen from each of them.
+    partition = Partition((-1.0,) * 3, (1.0,) * 3, ((0, 32),))
+    architecture = Architecture(width=1, depth=1, octaves=0, partition=partition)
+    weights = TargetWeights(
+        (torch.tensor([[[0.0, 0.0, 2.0]]] * 2), torch.ones(2, 1, 1)),
+        (torch.full((2, 1), 8.0), torch.full((2, 1), -7.5)),
+    )
+    axes = [torch.zeros(1), torch.zeros(1), torch.tensor([-0.25, 0.5])]
+    boxes = torch.tensor([[0, 0, 0], [0, 0, 1]])
+    planes = LogitBounds(architecture, weights, axes, [0.125] * 3, band=band).planes(boxes)
+    # Undecided, it is tilted; where the sign is certain, level.
+    tilted = torch.tensor([[0.0, 0.0, 0.0, 0.25], [0.0, 0.0, 0.0, -0.25]])
+    torch.testing.assert_close(planes[:, 0], tilted, rtol=0, atol=2e-3)
+    torch.testing.assert_close(planes[0, 1], torch.tensor([1.25, 0.0, 0.0, 0.0]), rtol=0, atol=2e-3)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

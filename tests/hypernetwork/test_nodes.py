@@ -57,6 +57,7 @@ def test_nodes_have_the_logits_of_their_points_to_the_bit(architecture):
         assert torch.equal(logits(some), expected[first : first + len(some)])
 
 
+@pytest.mark.parametrize("band", [0.0, 0.1])
 @pytest.mark.parametrize("levels", [1, 3, 6])
 @pytest.mark.parametrize(
     "architecture",
@@ -66,7 +67,7 @@ def test_nodes_have_the_logits_of_their_points_to_the_bit(architecture):
         Architecture(width=12, depth=2, octaves=2, mirrored=(0, 2)),
     ],
 )
-def test_nodes_of_cells_have_the_logits_of_their_points(architecture, levels):
+def test_nodes_of_cells_have_the_logits_of_their_points(architecture, levels, band):
     rng = np.random.default_rng(levels)
     high = (1.0, 0.75, 0.5)
     low = tuple(0.0 if axis in architecture.mirrored else -side for axis, side in enumerate(high))
@@ -87,8 +88,8 @@ def test_nodes_of_cells_have_the_logits_of_their_points(architecture, levels):
     axes = [torch.from_numpy(axis.astype(np.float32)) for axis in axes]
     nodes = torch.from_numpy(np.stack([rng.integers(0, len(axis), 4096) for axis in axes], axis=1))
     points = torch.stack([axis[nodes[:, d]] for d, axis in enumerate(axes)], dim=1)
-    expected = evaluate_points(architecture, weights, points, 64).squeeze(1)
-    logits = NodeLogits(architecture, weights, axes, 64)
+    expected = evaluate_points(architecture, weights, points, 64, band).squeeze(1)
+    logits = NodeLogits(architecture, weights, axes, 64, band=band)
     found = logits(nodes)
     # Not to the bit: chunks of points are as long as their cells leave them.
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
