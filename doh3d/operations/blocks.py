@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from doh3d.codec.shape_code import BAND
+from doh3d.devices import full_precision
 from doh3d.hypernetwork.bounds import LogitBounds
 from doh3d.operations.normalized import NormalizedField
 from doh3d.thread_team import ThreadTeam, team_of_all_threads
@@ -63,7 +64,7 @@ class SignedBlocks:
     @property
     def finest(self) -> float:
         """Side of a leaf that is halved as often as can be."""
-        return self.side / 2**FINEST
+        return self.side / (1 << FINEST)
 
     def leaves_at(self, places: torch.Tensor) -> torch.Tensor:
         """(3, N) leaves that (3, N) places are in."""
@@ -80,7 +81,7 @@ class SignedBlocks:
         """(B, 2, 4) planes over (B, 3) boxes, of leaves that were halved so often."""
         if halvings not in self._bounds:
             self._bounds[halvings] = self._bounds_over(self.side / 2**halvings)
-        with team_of_all_threads():
+        with full_precision:
             planes = self._bounds[halvings].planes(boxes, for_signs=True)
         return planes.transpose(0, 1).contiguous()
 

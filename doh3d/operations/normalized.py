@@ -18,7 +18,7 @@ from doh3d.hypernetwork.target import TargetWeights, evaluate_points
 _MOST_DIFFERENTIATED = 2**19
 
 # Steps of Newton's method from a place that is a cell of a lattice off at most.
-_NEWTON_STEPS = 3
+_NEWTON_STEPS = 2
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,8 @@ class NormalizedField:
         with full_precision:
             values = evaluate_points(architecture, self.weights, points, self.chunk, BAND)
         beyond = (points.abs() > self.half_extents).any(dim=1)
-        return values.squeeze(1).masked_fill(beyond, -torch.inf)
+        logits: torch.Tensor = values.squeeze(1).masked_fill(beyond, -torch.inf)
+        return logits
 
     def gradients(self, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(N,) logits and their (N, 3) gradients, by autograd; 0 beyond the domain.
@@ -129,4 +130,5 @@ def unit(vectors: torch.Tensor) -> torch.Tensor:
     longest = vectors.abs().amax(dim=1, keepdim=True)
     # Scaled first, so that no square overflows or vanishes.
     scaled = (vectors / longest).nan_to_num(0.0, 0.0, 0.0)
-    return (scaled / scaled.norm(dim=1, keepdim=True)).nan_to_num(0.0, 0.0, 0.0)
+    found: torch.Tensor = (scaled / scaled.norm(dim=1, keepdim=True)).nan_to_num(0.0, 0.0, 0.0)
+    return found

@@ -7,13 +7,14 @@ from typing import Any
 
 import torch
 
+from doh3d.operations.batches import in_batches
 from doh3d.operations.blocks import SignedBlocks
 from doh3d.operations.normalized import NormalizedField, unit
 from doh3d.operations.segments import Rays, crossings
 from doh3d.operations.walk import first_changes
 
-# Rays at a time: what belongs to so many stays within the cache.
-_CPU_RAYS = 2**16
+# Rays at a time: with fewer, most time goes to each operation's overhead. These take some 100 MB.
+_CPU_RAYS = 2**18
 _DEVICE_RAYS = 2**20
 
 
@@ -64,9 +65,11 @@ def cast(
     distances = origins.new_full((len(origins),), torch.inf)
     normals = torch.full_like(origins, torch.nan)
     size = _CPU_RAYS if field.device.type == "cpu" else _DEVICE_RAYS
-    for start in range(0, len(origins), size):
-        some = slice(start, start + size)
+
+    def cast_some(some: slice) -> None:
         _cast(field, blocks, origins[some], directions[some], distances[some], normals[some])
+
+    in_batches(cast_some, len(origins), size)
     return distances, normals
 
 

@@ -10,7 +10,7 @@ from doh3d.operations.normalized import NormalizedField
 
 # Steps of the method of false position: a bracket is a part of a leaf, where the logit is almost
 # linear.
-_STEPS = 3
+_STEPS = 2
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,10 @@ class Rays:
     def of(self, rays: torch.Tensor) -> Rays:
         """Keep some of the rays, by their (M,) numbers."""
         return Rays(
-            self.origins[:, rays], self.directions[:, rays], self.ends[rays], self.inside[rays]
+            self.origins.index_select(1, rays),
+            self.directions.index_select(1, rays),
+            self.ends.index_select(0, rays),
+            self.inside.index_select(0, rays),
         )
 
     def at(self, distances: torch.Tensor) -> torch.Tensor:
@@ -138,9 +141,7 @@ def unproved(
     return start, end, at_start | at_end
 
 
-def _between(
-    values: torch.Tensor, lowest: torch.Tensor, highest: torch.Tensor
-) -> torch.Tensor:
+def _between(values: torch.Tensor, lowest: torch.Tensor, highest: torch.Tensor) -> torch.Tensor:
     return torch.minimum(torch.maximum(values.nan_to_num(0.0), lowest), highest)
 
 

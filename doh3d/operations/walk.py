@@ -66,7 +66,8 @@ def _walk(field: NormalizedField, blocks: SignedBlocks, rays: Rays) -> tuple[Str
 
     Returns the stretches with a change, and those that were looked at in vain.
     """
-    found, doubtful = [], []
+    found: list[Stretches] = []
+    doubtful: list[Stretches] = []
     numbers = torch.arange(len(rays), device=field.device)
     at = torch.zeros_like(rays.ends)
     while len(numbers):
@@ -84,7 +85,15 @@ def _walk(field: NormalizedField, blocks: SignedBlocks, rays: Rays) -> tuple[Str
             centres = blocks.low + (cells[:, open_] + 0.5) * blocks.side
             planes = blocks.planes[blocks.rows[leaves[open_]]]
             looked = _look(
-                field, blocks, rays, planes, centres, blocks.side / 2, open_, at[open_], exits[open_]
+                field,
+                blocks,
+                rays,
+                planes,
+                centres,
+                blocks.side / 2,
+                open_,
+                at[open_],
+                exits[open_],
             )
             done[looked[0].rays] = True
             for mine, all_ in zip(looked, (found, doubtful), strict=True):
