@@ -27,6 +27,7 @@ from doh3d.interop.notebook import shape_html, summary
 from doh3d.limits import DEFAULT_LIMITS, Limits
 from doh3d.operations.field_operations import FieldOperations
 from doh3d.operations.normalized import NormalizedField
+from doh3d.operations.sharpening import MeshMethod, check_method, sharpened
 from doh3d.thread_team import ThreadTeam, team_of_all_threads
 
 if TYPE_CHECKING:
@@ -129,22 +130,35 @@ class OccupancyField(FieldOperations):
         """Whether (N, 3) points, in the mesh's own units, are inside; (N,) bool."""
         return self.logits(points) > 0
 
-    def to_mesh(self, resolution: int = 256) -> trimesh.Trimesh:
+    def to_mesh(
+        self,
+        resolution: int = 256,
+        *,
+        method: MeshMethod = "marching-cubes",
+        normals: bool = False,
+    ) -> trimesh.Trimesh:
         """Extract the surface as a closed mesh in the mesh's own units.
 
         Parameters
         ----------
         resolution : int
             Cells along the longest side of the domain, 8 to 1024.
+        method : {"marching-cubes", "dual"}
+            "dual" moves the vertices of marching cubes to where the field's tangent planes meet:
+            with as many triangles creases are sharper and the surface is nearer.
+        normals : bool
+            Whether the vertices have the field's normals, which PLY and GLB then hold.
 
         Raises
         ------
         ConfigError
-            For a resolution out of range, or one at which the surface is beyond the limits.
+            For a resolution out of range, or one at which the surface is beyond the limits; for an
+            unknown method.
         """
         import trimesh
 
         check_resolution(resolution)
+        check_method(method)
         lattice = Lattice.over_box(self.code.half_extents, resolution)
         latents = len(self.code.latent.values)
         with team_of_all_threads() as team:
@@ -157,8 +171,12 @@ class OccupancyField(FieldOperations):
                 ),
                 lambda crossed: self._limits.check_surface(crossed, resolution),
             )
-        vertices = self.code.transform.to_world(lattice.positions(vertices))
-        return trimesh.Trimesh(vertices, faces, process=False)
+        vertices = lattice.positions(vertices)
+        if method == "dual":
+            vertices = sharpened(self.network, vertices, faces, lattice.spacing)
+        vertices = self.code.transform.to_world(vertices)
+        own = {"vertex_normals": self.normals(vertices)} if normals else {}
+        return trimesh.Trimesh(vertices, faces, process=False, **own)
 
     def to_tensors(
         self, resolution: int = 256, device: str | torch.device = "cpu"

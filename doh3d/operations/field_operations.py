@@ -150,6 +150,7 @@ class FieldOperations(ABC):
     def signed_distance(self, points: torch.Tensor, *, resolution: int = 256) -> torch.Tensor: ...
     @overload
     def signed_distance(self, points: npt.ArrayLike, *, resolution: int = 256) -> Floats: ...
+    @torch.inference_mode(False)
     def signed_distance(self, points: Rows, *, resolution: int = 256) -> Any:
         """Measure how far points are from the surface: negative inside, positive outside.
 
@@ -195,6 +196,7 @@ class FieldOperations(ABC):
         in_batches(ask, len(rows), self._batch)
         return kind.give(torch.where(inside, -distance, distance))
 
+    @torch.inference_mode(False)
     def ray_cast(self, origins: Rows, directions: Rows) -> RayHits:
         """Find where rays first meet the surface.
 
@@ -248,6 +250,7 @@ class FieldOperations(ABC):
             kind.give(network.out_of_frame(normals)),
         )
 
+    @torch.inference_mode(False)
     def sample_surface(
         self, n: int, seed: int = 0, *, resolution: int = 256
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -362,6 +365,7 @@ class FieldOperations(ABC):
         middle = self.network.code.transform.centre if origin is None else origin
         return cut(self.network, read_vector(middle, "origin"), across, resolution)
 
+    @torch.inference_mode(False)
     def _slopes(self, rows: torch.Tensor) -> torch.Tensor:
         """(N, 3) float64 gradients in normalised units, along the shape's own axes."""
         network = self.network
@@ -374,6 +378,7 @@ class FieldOperations(ABC):
         in_batches(differentiate, len(rows), self._batch)
         return found
 
+    @torch.inference_mode(False)
     def _nearest(self, rows: torch.Tensor, resolution: int) -> torch.Tensor:
         surface = self._surface_at(resolution)
         return self.network.to_world(surface.nearest(self.network.normalized(rows)))

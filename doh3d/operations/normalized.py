@@ -95,10 +95,10 @@ class NormalizedField:
 
         Memory does not grow with the points but for what is returned.
         """
-        logits, gradients = points.new_empty(len(points)), torch.empty_like(points)
         size = min(self.chunk * self.code.architecture.cells, _MOST_DIFFERENTIATED)
         # Whoever calls may have switched autograd off, even for all that is made meanwhile.
         with torch.inference_mode(False), torch.enable_grad():
+            logits, gradients = points.new_empty(len(points)), torch.empty_like(points)
             for start in range(0, len(points), size):
                 some = points[start : start + size].detach().clone().requires_grad_()
                 values = self.logits(some)
