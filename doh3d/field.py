@@ -17,7 +17,7 @@ from doh3d.codec.signal_code import SignalCode
 from doh3d.devices import resolve_device
 from doh3d.errors import ConfigError
 from doh3d.geometry.extraction import extract
-from doh3d.geometry.lattice import Lattice, check_resolution
+from doh3d.geometry.lattice import Lattice, MeshMethod, as_method, check_resolution
 from doh3d.hypernetwork.bounds import LogitBounds
 from doh3d.hypernetwork.decoder import generate_weights, generate_weights_exact
 from doh3d.hypernetwork.nodes import NodeLogits
@@ -27,7 +27,7 @@ from doh3d.interop.notebook import shape_html, summary
 from doh3d.limits import DEFAULT_LIMITS, Limits
 from doh3d.operations.field_operations import FieldOperations
 from doh3d.operations.normalized import NormalizedField
-from doh3d.operations.sharpening import MeshMethod, check_method, sharpened
+from doh3d.operations.sharpening import sharpened
 from doh3d.thread_team import ThreadTeam, team_of_all_threads
 
 if TYPE_CHECKING:
@@ -158,7 +158,6 @@ class OccupancyField(FieldOperations):
         import trimesh
 
         check_resolution(resolution)
-        check_method(method)
         lattice = Lattice.over_box(self.code.half_extents, resolution)
         latents = len(self.code.latent.values)
         with team_of_all_threads() as team:
@@ -172,11 +171,11 @@ class OccupancyField(FieldOperations):
                 lambda crossed: self._limits.check_surface(crossed, resolution),
             )
         vertices = lattice.positions(vertices)
-        if method == "dual":
+        if as_method(method) == "dual":
             vertices = sharpened(self.network, vertices, faces, lattice.spacing)
         vertices = self.code.transform.to_world(vertices)
-        own = {"vertex_normals": self.normals(vertices)} if normals else {}
-        return trimesh.Trimesh(vertices, faces, process=False, **own)
+        own = self.normals(vertices) if normals and len(faces) else None
+        return trimesh.Trimesh(vertices, faces, vertex_normals=own, process=False)
 
     def to_tensors(
         self, resolution: int = 256, device: str | torch.device = "cpu"

@@ -313,7 +313,7 @@ class FieldOperations(ABC):
 
         Examples
         --------
-        >>> 0 < field.volume(resolution=64) < np.ptp(field.bounds, axis=0).prod()
+        >>> bool(0 < field.volume(resolution=64) < np.ptp(field.bounds, axis=0).prod())
         True
         """
         mesh, transform = self.to_mesh(resolution), self.network.code.transform

@@ -7,20 +7,15 @@ vertex where the tangent planes there meet, in the sense of least squares.
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, get_args
-
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from doh3d.errors import ConfigError
 from doh3d.operations.batches import in_batches
 from doh3d.operations.normalized import NormalizedField, unit
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-
-MeshMethod: TypeAlias = Literal["marching-cubes", "dual"]
 
 # How often planes are drawn and vertices are moved.
 _ROUNDS = 2
@@ -34,14 +29,6 @@ _FLAT = 0.05
 _LEFT = 0.1
 
 _POINTS = 2**16
-
-
-def check_method(method: str) -> None:
-    """Raise ConfigError unless a mesh can be extracted in this way."""
-    if method not in get_args(MeshMethod):
-        raise ConfigError(
-            f"method is {method!r}; it must be one of {', '.join(get_args(MeshMethod))}"
-        )
 
 
 def sharpened(
@@ -62,7 +49,7 @@ def sharpened(
     -------
     (V, 3) float64
     """
-    for _ in range(_ROUNDS):
+    for _ in range(_ROUNDS if len(faces) else 0):
         middles, normals, found = _tangents(field, vertices[faces].mean(axis=1), cell)
         target = _where_planes_meet(vertices, faces, middles, normals)
         moves = np.linalg.norm(target - vertices, axis=1) <= cell
@@ -103,8 +90,9 @@ def _where_planes_meet(
 
     def sums(values: FloatArray) -> FloatArray:
         columns = values.reshape(len(values), -1).T
-        found = [np.bincount(corners, column[face], len(vertices)) for column in columns]
-        return np.stack(found, axis=1).reshape(len(vertices), *values.shape[1:])
+        found = np.stack([np.bincount(corners, column[face], len(vertices)) for column in columns])
+        shaped: FloatArray = found.T.reshape(len(vertices), *values.shape[1:]).astype(np.float64)
+        return shaped
 
     count = np.bincount(corners, minlength=len(vertices))[:, None].clip(1)
     middle = sums(middles) / count

@@ -38,7 +38,7 @@ def test_rays_meet_the_exact_surface(octahedron, exact):
     expected, chord = convex_hits(exact(octahedron), origins, unit)
     hits = octahedron.ray_cast(origins, directions)
     assert octahedron.occupancy(origins).any()
-    assert 0.3 < hits.hit.mean() < 0.95
+    assert 0.2 < hits.hit.mean() < 0.95
     # Only what is shorter than is promised may be stepped over.
     wrong = hits.hit != np.isfinite(expected)
     assert (np.abs(chord[wrong]) < np.ptp(octahedron.bounds, axis=0).max() / 2000).all()
@@ -118,7 +118,7 @@ def test_rays_of_cells_agree_with_the_mesh(bunnylike, require_open3d):
     import open3d
 
     field = bunnylike(2)
-    origins, directions = some_rays(field, 4000)
+    origins, directions = some_rays(field, 2000)
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     mesh = field.to_mesh(256)
     scene = open3d.t.geometry.RaycastingScene()
@@ -129,8 +129,11 @@ def test_rays_of_cells_agree_with_the_mesh(bunnylike, require_open3d):
     assert 0.05 < hits.hit.mean() < 1
     agree = hits.hit == np.isfinite(expected)
     assert agree.mean() > 0.995
-    both = hits.hit & agree
-    assert np.quantile(np.abs(hits.distance - expected)[both], 0.99) < 2 * 2 / 256
+    # The mesh is closed half a cell before the domain's end, which is far along a flat ray.
+    local = np.abs(field.code.transform.to_normalized(np.nan_to_num(hits.points)))
+    both = hits.hit & agree & (local < field.code.half_extents - 0.05).all(axis=1)
+    assert both.mean() > 0.05
+    assert np.quantile(np.abs(hits.distance[both] - expected[both]), 0.99) < 2 * 2 / 256
 
 
 @pytest.mark.parametrize("levels", [0, 2])
