@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
@@ -280,3 +281,8 @@ def test_every_public_name_is_there():
         assert getattr(doh3d, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'decompose'"):
         doh3d.decompose  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["compress", "compress_image", "evaluate", "fit_many", "load"])
+def test_annotations_can_be_read_without_what_is_loaded_late(name):
+    assert "return" in get_type_hints(getattr(doh3d, name))
