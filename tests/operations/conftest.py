@@ -26,8 +26,8 @@ RADIUS = 0.7
 EXTENTS = (31, 27, 24)
 
 
-def make_field(first, last, offset, *, frame=(0, 0, 0), mirrored=(), levels=0):
-    """The field offset + last . relu(first x), the same in every cell."""
+def make_field(first, last, offset, *, shift=0.0, frame=(0, 0, 0), mirrored=(), levels=0):
+    """The field offset + last . relu(first x + shift), the same in every cell."""
     architecture = Architecture(width=len(first), depth=1, octaves=0, mirrored=mirrored)
     if levels:
         cuts = tuple((node % 3, 20 + 3 * node) for node in range(2**levels - 1))
@@ -35,7 +35,7 @@ def make_field(first, last, offset, *, frame=(0, 0, 0), mirrored=(), levels=0):
         architecture = replace(architecture, partition=partition)
     partition = architecture.partition
     matrices = [first * half_sides for half_sides in partition.half_sides]
-    biases = [first @ centre for centre in partition.centres]
+    biases = [first @ centre + shift for centre in partition.centres]
     cells = partition.cells
     weights = TargetWeights(
         (
@@ -101,11 +101,12 @@ def exact():
 
 @pytest.fixture
 def plate():
-    """Make the field of a plate across x, of a thickness in normalised units."""
+    """Make the field of a plate across x, of a thickness and at a place in normalised units."""
 
-    def of_thickness(thickness, **options):
+    def of_thickness(thickness, place=0.0, **options):
         first = np.array([[1.0, 0, 0], [-1.0, 0, 0]])
-        return make_field(first, -np.ones(2), thickness / 2, **options)
+        shift = np.array([-place, place])
+        return make_field(first, -np.ones(2), thickness / 2, shift=shift, **options)
 
     return of_thickness
 

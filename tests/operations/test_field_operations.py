@@ -98,6 +98,17 @@ def test_samples_are_on_the_surface_and_uniform(octahedron):
     assert octahedron.sample_surface(0, resolution=64)[0].shape == (0, 3)
 
 
+@pytest.mark.parametrize("levels", [0, 2])
+def test_samples_of_a_curved_surface_are_on_it(bunnylike, levels):
+    field = bunnylike(levels)
+    points, _ = field.sample_surface(500, resolution=24)
+    left = np.abs(field.logits(points)) / np.linalg.norm(field.gradient(points), axis=1)
+    inner = (np.abs(points) < field.code.half_extents - 0.1).all(axis=1)
+    assert inner.sum() > 50
+    # In units of which a cell is 0.08.
+    assert np.quantile(left[inner], 0.9) < 1e-4
+
+
 def test_the_volume_is_known(octahedron, exact, empty):
     assert octahedron.volume(resolution=64) == pytest.approx(exact(octahedron).volume, rel=2e-3)
     assert empty.volume(resolution=16) == 0

@@ -70,10 +70,12 @@ def test_tensors_and_batches_give_the_same(single, monkeypatch):
     assert none.hit.shape == (0,)
 
 
-@pytest.mark.parametrize("thickness", [0.01, 0.003, 2 * 2 / 2000])
+@pytest.mark.parametrize("thickness", [0.01, 0.003, 0.00101])
 @pytest.mark.parametrize("options", [{}, {"levels": 3}, {"mirrored": (0,)}])
 def test_a_thin_wall_is_never_stepped_over(plate, thickness, options):
-    field = plate(thickness, **options)
+    # Within a block, not where two meet: there planes are exact.
+    place = 0.0049
+    field = plate(thickness, place, **options)
     transform = field.code.transform
     rng = np.random.default_rng(1)
     half = field.code.half_extents
@@ -87,7 +89,9 @@ def test_a_thin_wall_is_never_stepped_over(plate, thickness, options):
     )
     assert hits.hit.all()
     local = transform.to_normalized(hits.points)
-    np.testing.assert_allclose(local[:, 0], -thickness / 2, atol=2e-6)
+    # With a mirror plane there are two.
+    first = -place if options.get("mirrored") else place
+    np.testing.assert_allclose(local[:, 0], first - thickness / 2, atol=2e-6)
     np.testing.assert_allclose(hits.normals, np.tile([-1.0, 0, 0], (4000, 1)), atol=1e-6)
 
 
