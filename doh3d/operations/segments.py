@@ -8,9 +8,10 @@ import torch
 
 from doh3d.operations.normalized import NormalizedField
 
-# Steps of the method of false position: a bracket is a part of a leaf, where the logit is almost
-# linear.
-_STEPS = 2
+# The method of false position ends where a step is shorter than this: a step of Newton's method
+# follows. Most brackets are parts of leaves where the logit is almost linear, and take two.
+_CLOSE = 1e-5
+_MOST_STEPS = 40
 
 
 @dataclass(frozen=True)
@@ -152,23 +153,28 @@ def crossings(field: NormalizedField, rays: Rays, found: Stretches) -> torch.Ten
 
     Returns (N,) float32 distances.
     """
+    result = found.last.clone()
+    numbers = torch.arange(len(rays), device=field.device)
     first, last = found.first, found.last
-    inside = rays.inside
     at_first, at_last = rays.logits(field, first), rays.logits(field, last)
-    kept = torch.zeros_like(first)
-    for step in range(_STEPS + 1):
+    before, kept = last, torch.zeros_like(first)
+    for _ in range(_MOST_STEPS):
         middle = last - at_last * (last - first) / (at_last - at_first)
         bad = ~((middle >= first) & (middle <= last))
         middle = torch.where(bad, (first + last) / 2, middle)
-        if step == _STEPS:
+        result[numbers] = middle
+        going = ((middle - before).abs() > _CLOSE).nonzero().squeeze(1)
+        if not len(going):
             break
-        value = rays.logits(field, middle)
-        crossed = (value > 0) != inside
-        # The end that stayed twice loses half its weight.
+        rays, numbers, before = rays.of(going), numbers[going], middle[going]
+        first, last, kept = first[going], last[going], kept[going]
+        value, at_first, at_last = rays.logits(field, before), at_first[going], at_last[going]
+        crossed = (value > 0) != rays.inside
+        # The end that stays twice loses half its weight.
         at_first = torch.where(crossed & (kept > 0), at_first / 2, at_first)
         at_last = torch.where(~crossed & (kept < 0), at_last / 2, at_last)
         kept = torch.where(crossed, 1.0, -1.0)
-        last, at_last = torch.where(crossed, middle, last), torch.where(crossed, value, at_last)
-        first = torch.where(crossed, first, middle)
+        last, at_last = torch.where(crossed, before, last), torch.where(crossed, value, at_last)
+        first = torch.where(crossed, first, before)
         at_first = torch.where(crossed, at_first, value)
-    return middle
+    return result
