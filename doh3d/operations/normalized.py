@@ -107,6 +107,24 @@ class NormalizedField:
                 gradients[start : start + size] = slopes
         return logits, gradients
 
+    def closed_at(self, points: torch.Tensor, cell: float) -> tuple[torch.Tensor, torch.Tensor]:
+        """Find out which (N, 3) float32 points of a mesh only close it at the domain's end.
+
+        Where the inside reaches the end, a mesh is closed half a cell of its lattice before.
+
+        Returns
+        -------
+        places : (N, 3) float32
+            The points, with those coordinates at the end that are less than a cell from it.
+        closed : (N,) bool
+            Whether there are such coordinates, and the place is inside.
+        """
+        near = self.half_extents - points.abs() < cell
+        places = torch.where(near, self.half_extents.copysign(points), points)
+        closed = near.any(dim=1)
+        closed[closed.clone()] = self.logits(places[closed]) > 0
+        return places, closed
+
     def to_surface(self, points: torch.Tensor, reach: float) -> torch.Tensor:
         """Move (N, 3) float32 points along the gradient onto the level set where the logit is 0.
 

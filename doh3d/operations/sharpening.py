@@ -73,10 +73,13 @@ def _tangents(
     found = torch.empty(len(start), dtype=torch.bool)
 
     def move(some: slice) -> None:
-        moved = field.to_surface(field.place(start[some]), cell)
+        own = field.place(start[some])
+        moved = field.to_surface(own, cell)
         logits, slopes = field.gradients(moved)
         places[some], normals[some] = moved.double().cpu(), -unit(slopes).double().cpu()
-        found[some] = (logits.abs() < _LEFT * cell * slopes.norm(dim=1)).cpu()
+        with torch.no_grad():
+            _, closed = field.closed_at(own, cell)
+        found[some] = (~closed & (logits.abs() < _LEFT * cell * slopes.norm(dim=1))).cpu()
 
     in_batches(move, len(points), _POINTS)
     return places.numpy(), normals.numpy(), found.numpy()

@@ -87,17 +87,9 @@ class FieldSurface:
 
     @torch.no_grad()
     def _on_field(self, start: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Move places of the triangles onto the field; tell which are on the domain's faces.
-
-        Where the inside reaches the domain's end it is closed there, by the triangles half a cell
-        before it.
-        """
+        """Move places of the triangles onto the field; tell which are on the domain's faces."""
         places = self._field.place(start)
-        half = self._field.half_extents
-        near = half - places.abs() < self._cell
-        snapped = torch.where(near, half.copysign(places), places)
-        closed = near.any(dim=1)
-        closed[closed.clone()] = self._field.logits(snapped[closed]) > 0
+        snapped, closed = self._field.closed_at(places, self._cell)
         moved = self._field.to_surface(places, _REACH * self._cell)
         return torch.where(closed.unsqueeze(1), snapped, moved), closed
 
