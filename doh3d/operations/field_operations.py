@@ -299,7 +299,7 @@ class FieldOperations(ABC):
         Parameters
         ----------
         resolution : int
-            8 to 1024. Halving the cells takes the error to a quarter; docs/fields.md has figures.
+            8 to 1024. Cells half as long leave about a quarter of the error; docs/fields.md has figures.
 
         Returns
         -------
