@@ -132,10 +132,8 @@ class FieldOperations(ABC):
 
         Raises
         ------
-        ConfigError
-            As `gradient`; as `to_mesh`; or the field has no surface.
-        TypeError
-            As `gradient`.
+        ConfigError, TypeError
+            As `gradient` and `to_mesh`; or the field has no surface.
 
         Examples
         --------
@@ -219,10 +217,8 @@ class FieldOperations(ABC):
 
         Raises
         ------
-        ConfigError
+        ConfigError, TypeError
             As `gradient`; or a direction is 0, or there are not as many of both.
-        TypeError
-            As `gradient`.
 
         Examples
         --------
@@ -299,7 +295,7 @@ class FieldOperations(ABC):
         Parameters
         ----------
         resolution : int
-            8 to 1024. Cells half as long leave about a quarter of the error; docs/fields.md has figures.
+            8 to 1024; docs/fields.md has the errors.
 
         Returns
         -------
