@@ -10,7 +10,7 @@ import torch
 from doh3d.operations.batches import in_batches
 from doh3d.operations.blocks import SignedBlocks
 from doh3d.operations.normalized import NormalizedField, unit
-from doh3d.operations.segments import Rays, crossings
+from doh3d.operations.segments import CLOSE, Rays, crossings
 from doh3d.operations.walk import first_changes
 
 # Rays at a time: with fewer, most time goes to each operation's overhead. These take some 100 MB.
@@ -107,7 +107,7 @@ def _cast(
     # A step of Newton's method along the ray.
     along = (slopes * changed.directions.T).sum(dim=1)
     better = local - logits / along
-    local = torch.where((better >= found.first) & (better <= found.last), better, local)
+    local = torch.where((better - local).abs() <= CLOSE, better, local)
     rows = walking[found.rays].to(origins.device)
     distances[meets[rows]] = enter[rows] + local.to(origins)
     normals[meets[rows]] = -unit(slopes).to(origins)

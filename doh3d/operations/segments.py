@@ -8,9 +8,9 @@ import torch
 
 from doh3d.operations.normalized import NormalizedField
 
-# The method of false position ends where a step is shorter than this: a step of Newton's method
-# follows. Most brackets are parts of leaves where the logit is almost linear, and take two.
-_CLOSE = 1e-5
+# The sign's change is known to so much: a step of Newton's method follows, not longer than this.
+# Most brackets are parts of leaves where the logit is almost linear, and take two or three steps.
+CLOSE = 4e-5
 _MOST_STEPS = 40
 
 
@@ -157,24 +157,30 @@ def crossings(field: NormalizedField, rays: Rays, found: Stretches) -> torch.Ten
     numbers = torch.arange(len(rays), device=field.device)
     first, last = found.first, found.last
     at_first, at_last = rays.logits(field, first), rays.logits(field, last)
-    before, kept = last, torch.zeros_like(first)
-    for _ in range(_MOST_STEPS):
+    kept = torch.zeros_like(first)
+    for step in range(_MOST_STEPS):
         middle = last - at_last * (last - first) / (at_last - at_first)
         bad = ~((middle >= first) & (middle <= last))
-        middle = torch.where(bad, (first + last) / 2, middle)
+        # Every fourth step halves the bracket, whatever the values are.
+        middle = (
+            torch.where(bad, (first + last) / 2, middle) if step % 4 != 3 else (first + last) / 2
+        )
         result[numbers] = middle
-        going = ((middle - before).abs() > _CLOSE).nonzero().squeeze(1)
+        going = (last - first > CLOSE).nonzero().squeeze(1)
         if not len(going):
             break
-        rays, numbers, before = rays.of(going), numbers[going], middle[going]
+        rays, numbers, middle = rays.of(going), numbers[going], middle[going]
         first, last, kept = first[going], last[going], kept[going]
-        value, at_first, at_last = rays.logits(field, before), at_first[going], at_last[going]
+        # Away from both ends, so that the other side of the change is seen too: a value near 0 at
+        # an end may belong to another change, beyond it.
+        middle = torch.maximum(torch.minimum(middle, last - CLOSE / 2), first + CLOSE / 2)
+        value, at_first, at_last = rays.logits(field, middle), at_first[going], at_last[going]
         crossed = (value > 0) != rays.inside
         # The end that stays twice loses half its weight.
         at_first = torch.where(crossed & (kept > 0), at_first / 2, at_first)
         at_last = torch.where(~crossed & (kept < 0), at_last / 2, at_last)
         kept = torch.where(crossed, 1.0, -1.0)
-        last, at_last = torch.where(crossed, before, last), torch.where(crossed, value, at_last)
-        first = torch.where(crossed, first, before)
+        last, at_last = torch.where(crossed, middle, last), torch.where(crossed, value, at_last)
+        first = torch.where(crossed, first, middle)
         at_first = torch.where(crossed, at_first, value)
     return result
