@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 TOP = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
 
 NAVIGATION = {
-    "Use": ["quickstart", "meshes", "viewing", "report", "interop", "images", "batch"],
+    "Use": ["quickstart", "fields", "meshes", "viewing", "report", "interop", "images", "batch"],
     "Understand": ["how-it-works", "format", "implementers", "security", "scaling"],
     "Results": ["benchmark", "rate-distortion", "speed"],
     "Reference": ["commands", "api"],
@@ -36,6 +36,7 @@ NAVIGATION = {
 # The public names by what one does with them; every one is in some group.
 API = {
     "Shapes": ["compress", "CompressedShape", "load", "OccupancyField", "fit_many", "FitProgress"],
+    "What fields give": ["RayHits", "FieldSlice"],
     "Meshes": ["load_mesh", "register_trimesh"],
     "Measuring": ["evaluate", "Evaluation"],
     "Collections": ["ShapeSet"],
@@ -130,7 +131,7 @@ def directive(name: str) -> list[str]:
     if not isinstance(thing, type):
         return [f".. autofunction:: doh3d.{name}"]
     kind = "exception" if issubclass(thing, Exception) else "class"
-    members = [] if kind == "exception" else ["   :members:"]
+    members = [] if kind == "exception" else ["   :members:", "   :inherited-members:"]
     return [f".. auto{kind}:: doh3d.{name}", *members]
 
 
