@@ -85,9 +85,9 @@ def torn(monkeypatch):
     def tear(first, last, when=lambda optimisation: True, times=100):
         step = Optimisation.step
 
-        def longer(self, number, *batch):
+        def longer(self, number):
             before = self.parameters.latents.clone()
-            step(self, number, *batch)
+            step(self, number)
             if first <= number < last and when(self):
                 latents, fixed = self.parameters.latents, self.parameters.fixed
                 own, was = latents.view(-1, SMALL.latent)[0], before.view(-1, SMALL.latent)[0]
@@ -107,7 +107,7 @@ def wrong(result, config=SMALL):
     optimisation = Optimisation([ball_samples()], config, 0.4, CPU)
     optimisation.parameters.latents.copy_(torch.from_numpy(result.latent))
     optimisation.parameters.biases.copy_(torch.from_numpy(result.biases))
-    return float(optimisation._judgement.errors(0)[0])
+    return float(optimisation._judgement.errors(optimisation.parameters.rounded())[0])
 
 
 def test_a_burst_is_undone_and_the_fit_ends_sound(torn, monkeypatch, caplog):

@@ -14,7 +14,7 @@ from doh3d.evaluation.evaluate import field_iou
 from doh3d.field import OccupancyField, decode_weights
 from doh3d.fitting.compress import compress_signals
 from doh3d.fitting.config import FitConfig, SurfaceSampling
-from doh3d.fitting.curvature import WeightCurvature
+from doh3d.fitting.curvature import BASIS_INTERVAL, WeightCurvature
 from doh3d.fitting.fit import fit_latent
 from doh3d.fitting.gradient import TargetBackward
 from doh3d.fitting.losses import LEAST_SQUARED_ERROR, LOSSES
@@ -188,6 +188,14 @@ def test_gradients_of_cells_equal_autograd(monkeypatch, loss, activation, at_onc
         torch.testing.assert_close(found.biases.view(-1), biases.grad)
 
 
+def learn(curvature, gradient):
+    """Give a gradient to a curvature, whose bases follow as in a step."""
+    curvature.see(gradient)
+    if curvature.updates % BASIS_INTERVAL == 0:
+        curvature.follow()
+    curvature.learn(gradient)
+
+
 def test_the_metric_of_cells_is_that_of_each_and_one_trace():
     shapes, count = [(6, 6), (5, 5)], 3
     together = WeightCurvature(shapes, CPU, cells=count)
@@ -199,9 +207,9 @@ def test_the_metric_of_cells_is_that_of_each_and_one_trace():
 
     for _ in range(12):
         gradients = torch.randn((count, 61), generator=generator)
-        together.update(joined(gradients))
+        learn(together, joined(gradients))
         for curvature, gradient in zip(alone, gradients, strict=True):
-            curvature.update(gradient)
+            learn(curvature, gradient)
     weights = torch.randn((count, 61), generator=generator)
     each = [curvature.multiply(w) for curvature, w in zip(alone, weights, strict=True)]
     torch.testing.assert_close(
@@ -229,9 +237,8 @@ def test_a_step_leaves_no_tensor_behind_on_the_cpu(options):
     # On the meta device any operation with a CPU tensor of more than one element fails.
     config = in_cells(**options)
     optimisation = Optimisation([ball_samples(2048)], config, 0.01, torch.device("meta"))
-    size, pools = optimisation.batch_size, optimisation.pools
     for step in (0, SMALL.steps - 1):
-        optimisation.step(step, pools.features[:, :size], pools.values[:, :size])
+        optimisation.step(step)
         loss, _ = optimisation.last_loss()
         assert loss.device.type == "meta"
 
@@ -284,7 +291,7 @@ def test_training_step_and_file_make_the_same_networks():
     optimisation = Optimisation([ball_samples()], config, 0.3, CPU)
     assert optimisation.run(None) == [True]
     parameters = optimisation.parameters
-    trained = parameters.networks(*parameters.rounded(config.latent))
+    trained = parameters.networks(*parameters.all_rounded())
     shape = dataclasses.replace(prepare(bump()), extents=(31, 31, 31))
     code = quantize_fit(optimisation.results()[0], config, shape)
     decoded = decode_weights(parse(serialize(code)), CPU)
@@ -371,12 +378,12 @@ def test_a_step_of_several_signals_in_cells_is_the_step_of_each(loss, step):
     cells = configs[0].architecture.cells
     together = Optimisation(samples, configs, 0.3, CPU)
     some = slice(together.batch_size)
-    together.step(step, together.pools.features[:, some], together.pools.values[:, some])
+    together.step(step)
     for k, (each, config) in enumerate(zip(samples, configs, strict=True)):
         alone = Optimisation([each], config, 0.3, CPU)
         own = slice(k * cells, (k + 1) * cells)
         assert torch.equal(alone.pools.features[:, some], together.pools.features[own, some])
-        alone.step(step, alone.pools.features[:, some], alone.pools.values[:, some])
+        alone.step(step)
         found, expected = together.parameters, alone.parameters
         torch.testing.assert_close(found.latents[k], expected.latents, rtol=0, atol=1e-7)
         torch.testing.assert_close(found.biases[k], expected.biases, rtol=0, atol=1e-7)

@@ -90,10 +90,10 @@ def test_a_step_of_many_is_the_step_of_each(options, step):
     pools = [ball(radius, 2048) for radius in (0.5, 0.7, 0.9)]
     pools = [OccupancySamples(p.points.astype(float), p.occupancy.astype(float)) for p in pools]
     together = Optimisation(pools, config, config.learning_rate, CPU)
-    together.step(step, together.pools.features[:, :1024], together.pools.values[:, :1024])
+    together.step(step)
     for k, pool in enumerate(pools):
         alone = Optimisation([pool], config, config.learning_rate, CPU)
-        alone.step(step, alone.pools.features[:, :1024], alone.pools.values[:, :1024])
+        alone.step(step)
         found, expected = together.parameters, alone.parameters
         torch.testing.assert_close(found.latents[k], expected.latents, rtol=0, atol=1e-7)
         torch.testing.assert_close(found.biases[k], expected.biases, rtol=0, atol=1e-7)
@@ -200,10 +200,10 @@ def test_a_shape_that_diverges_is_fitted_alone_and_the_others_are_as_without_it(
         """Make the second shape's loss not finite from a step on, in the batch only."""
         original = Optimisation.step
 
-        def harmed(self, step, *batch):
+        def harmed(self, step):
             if step == step_of_harm and self.parameters.latents.dim() > 1:
                 self.parameters.latents[1] = torch.nan
-            original(self, step, *batch)
+            original(self, step)
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Optimisation, "step", harmed)
@@ -298,9 +298,8 @@ def test_a_step_leaves_no_tensor_behind_on_the_cpu():
     for options in ({}, {"quantizer": "ptq"}, {"projection": "dense"}):
         config = dataclasses.replace(SMALL, **options)
         optimisation = Optimisation([ball(0.5, 2048), ball(0.7, 2048)], config, 0.1, meta)
-        pools = optimisation.pools
         for step in (0, SMALL.steps - 1):
-            optimisation.step(step, pools.features[:, :1024], pools.values[:, :1024])
+            optimisation.step(step)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
