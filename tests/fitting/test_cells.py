@@ -12,7 +12,6 @@ from doh3d.codec.container import parse, serialize
 from doh3d.errors import ConfigError
 from doh3d.evaluation.evaluate import field_iou
 from doh3d.field import OccupancyField, decode_weights
-from doh3d.fitting.compress import compress_signals
 from doh3d.fitting.config import FitConfig, SurfaceSampling
 from doh3d.fitting.curvature import BASIS_INTERVAL, WeightCurvature
 from doh3d.fitting.fit import fit_latent
@@ -21,6 +20,7 @@ from doh3d.fitting.losses import LEAST_SQUARED_ERROR, LOSSES
 from doh3d.fitting.optimisation import Optimisation
 from doh3d.fitting.pool import Pool
 from doh3d.fitting.quantize_fit import quantize_fit
+from doh3d.fitting.together import fit_together
 from doh3d.geometry.sampling import OccupancySamples
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.cells import cells_of
@@ -347,7 +347,7 @@ def test_of_many_shapes_each_that_has_cells_is_fitted_alone(compress_with, confi
     shapes = [prepare(bump()), prepare(bump())]
     config = dataclasses.replace(SMALL, steps=60)
     configured(config)
-    found = compress_signals(shapes, CompressOptions(), device=CPU)
+    found = fit_together(shapes, CompressOptions(), device=CPU)
     alone = compress_with(bump(), config)
     assert [shape.data for shape in found] == [alone.data] * 2
     assert all(shape.together == 1 for shape in found)
@@ -356,7 +356,7 @@ def test_of_many_shapes_each_that_has_cells_is_fitted_alone(compress_with, confi
 
 def test_sizes_are_met_with_cells(configured):
     configured(dataclasses.replace(SMALL, bits=8))
-    found = compress_signals([prepare(bump())], CompressOptions(max_bytes=400), device=CPU)
+    found = fit_together([prepare(bump())], CompressOptions(max_bytes=400), device=CPU)
     assert 380 <= len(found[0].data) <= 400
 
 

@@ -11,7 +11,6 @@ from doh3d.errors import ConfigError, Doh3dError, MeshError
 from doh3d.evaluation.evaluate import field_iou
 from doh3d.field import OccupancyField
 from doh3d.fitting import together
-from doh3d.fitting.compress import compress_signals
 from doh3d.fitting.config import FitConfig
 from doh3d.fitting.gradient import TargetBackward
 from doh3d.fitting.losses import LOSSES
@@ -65,7 +64,7 @@ def fit_shapes(monkeypatch):
 
         monkeypatch.setattr(PreparedShape, "config", own)
         options = CompressOptions(mirror=mirror, max_bytes=max_bytes)
-        return compress_signals(shapes, options, device=device)
+        return together.fit_together(shapes, options, device=device)
 
     return fit
 
