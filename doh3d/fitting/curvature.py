@@ -167,7 +167,7 @@ class WeightCurvature:
 
 def orthonormal(matrices: torch.Tensor) -> torch.Tensor:
     """Q of the QR factorisations of (K, n, n) matrices, but for the signs of its columns."""
-    if matrices.device.type == "cpu":
+    if matrices.device.type != "cuda":
         q: torch.Tensor = torch.linalg.qr(matrices).Q
         return q
     return orthonormal_by_blocks(matrices)

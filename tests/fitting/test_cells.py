@@ -58,11 +58,12 @@ def ball_samples(count=20_000, radius=0.7):
     return OccupancySamples(points, inside.astype(np.float32))
 
 
-def bump():
+def bump(stretch=1.0):
     """A ball with a bump, mirrored across no plane."""
     mesh = trimesh.creation.icosphere(subdivisions=3)
     x, y, z = mesh.vertices.T
     mesh.vertices = mesh.vertices * (1 + 0.3 * x + 0.2 * x * z + 0.15 * y)[:, None]
+    mesh.vertices[:, 0] *= stretch
     return mesh
 
 
@@ -342,22 +343,23 @@ def configured(monkeypatch):
     return with_config
 
 
-def test_of_many_shapes_each_that_has_cells_is_fitted_alone(compress_with, configured):
-    # Two of the same mesh: even their cells are the same.
-    shapes = [prepare(bump()), prepare(bump())]
-    config = dataclasses.replace(SMALL, steps=60)
-    configured(config)
-    found = fit_together(shapes, CompressOptions(), device=CPU)
-    alone = compress_with(bump(), config)
-    assert [shape.data for shape in found] == [alone.data] * 2
-    assert all(shape.together == 1 for shape in found)
-    assert all(parse(shape.data).architecture.cells == 4 for shape in found)
-
-
-def test_sizes_are_met_with_cells(configured):
+def test_many_shapes_in_cells_are_fitted_together_each_to_its_size(compress_with, configured):
     configured(dataclasses.replace(SMALL, bits=8))
-    found = fit_together([prepare(bump())], CompressOptions(max_bytes=400), device=CPU)
-    assert 380 <= len(found[0].data) <= 400
+    shapes = [prepare(bump()), prepare(bump(1.5))]
+    found = fit_together(shapes, CompressOptions(max_bytes=400), device=CPU)
+    partitions = [parse(shape.data).architecture.partition for shape in found]
+    # Cut into as many cells, elsewhere.
+    assert partitions[0] != partitions[1]
+    for shape, encoded in zip(shapes, found, strict=True):
+        assert encoded.together == 2
+        assert 380 <= len(encoded.data) <= 400
+        field = OccupancyField(parse(encoded.data), "cpu")
+        (alone,) = fit_together([shape], CompressOptions(max_bytes=400), device=CPU)
+        ious = [
+            field_iou(shape.mesh, each, points=2**14).iou
+            for each in (field, OccupancyField(parse(alone.data), "cpu"))
+        ]
+        assert ious[0] == pytest.approx(ious[1], abs=0.01)
 
 
 @pytest.mark.usefixtures("double")
