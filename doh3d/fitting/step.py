@@ -78,7 +78,7 @@ class Step:
         peak = learning_rate if self._by_adam else _BIAS_LEARNING_RATE
         self._peak, self._bias_peak = learning_rate, peak
         self._rate, self._bias_rate = (torch.zeros((), device=device) for _ in range(2))
-        self._of_weights = torch.zeros_like(parameters.gains)
+        self._of_weights = torch.zeros(parameters.gains.shape, device=device)
         self._of_latents = torch.zeros_like(parameters.latents)
         self._of_biases = torch.zeros_like(parameters.biases)
         self._differentiate = Replay(self._find_gradients, device)
