@@ -94,6 +94,8 @@ def run(options: argparse.Namespace) -> None:
             traceback.print_exc()
             check.rows.add(name, "FAILED", note=f"{type(error).__name__}: {error}"[:300])
         check.rows.add(name, "all of it", seconds=time.perf_counter() - started)
+    for work in check.at_the_end:
+        work()
 
 
 def main() -> None:

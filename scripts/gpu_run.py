@@ -43,6 +43,7 @@ class Check:
     def __init__(self, options: argparse.Namespace) -> None:
         self.device, self.quick = options.device, options.quick
         self._end = time.monotonic() + options.seconds
+        self.at_the_end: list[Callable[[], None]] = []
         out = options.out
         if out is None:
             import doh3d
