@@ -33,7 +33,7 @@ class Replay:
     """
 
     def __init__(self, work: Callable[[], None], device: torch.device) -> None:
-        self._work = work
+        self._work, self._device = work, device
         # A device may be there in name only, to try a program without it.
         self._records = device.type == "cuda" and torch.cuda.is_available()
         self._calls = 0
@@ -44,6 +44,11 @@ class Replay:
         if not self._records:
             self._work()
             return
+        # Streams and graphs are of the current device, which may be another.
+        with torch.cuda.device(self._device):
+            self._recorded_or_called()
+
+    def _recorded_or_called(self) -> None:
         self._calls += 1
         if self._calls <= _WARM_UPS:
             self._warm_up()

@@ -151,6 +151,9 @@ class Recorder:
     def is_available(self):
         return True
 
+    def device(self, _):
+        return self
+
     def Stream(self):  # noqa: N802
         return self
 
