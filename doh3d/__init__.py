@@ -21,6 +21,7 @@ from doh3d.errors import (
     ImageError,
     MeshError,
     TargetError,
+    VolumeError,
 )
 
 if TYPE_CHECKING:
@@ -29,12 +30,16 @@ if TYPE_CHECKING:
     from doh3d.dataset.shape_set import ShapeSet
     from doh3d.evaluation.evaluate import Evaluation, evaluate
     from doh3d.evaluation.image import ImageEvaluation, evaluate_image
+    from doh3d.evaluation.volume import VolumeEvaluation, evaluate_volume
     from doh3d.field import OccupancyField, load
     from doh3d.fitting.results import FitProgress
     from doh3d.geometry.mesh import load_mesh
+    from doh3d.geometry.voxels import VoxelGrid
     from doh3d.images.field import ImageField, load_image
     from doh3d.interop.trimesh_formats import register_trimesh
     from doh3d.limits import Limits
+    from doh3d.volumes.files import load_volume
+    from doh3d.volumes.writing import save_volume
 
 __version__ = _version("doh3d")
 
@@ -57,16 +62,22 @@ __all__ = [
     "OccupancyField",
     "ShapeSet",
     "TargetError",
+    "VolumeError",
+    "VolumeEvaluation",
+    "VoxelGrid",
     "__version__",
     "compress",
     "compress_image",
     "evaluate",
     "evaluate_image",
+    "evaluate_volume",
     "fit_many",
     "load",
     "load_image",
     "load_mesh",
+    "load_volume",
     "register_trimesh",
+    "save_volume",
 ]
 
 # Where each public name lives. They are imported when first used, since torch and trimesh
@@ -81,15 +92,20 @@ _HOMES = {
     "Limits": "doh3d.limits",
     "OccupancyField": "doh3d.field",
     "ShapeSet": "doh3d.dataset.shape_set",
+    "VolumeEvaluation": "doh3d.evaluation.volume",
+    "VoxelGrid": "doh3d.geometry.voxels",
     "compress": "doh3d.api.compress",
     "compress_image": "doh3d.api.compress",
     "evaluate": "doh3d.evaluation.evaluate",
     "evaluate_image": "doh3d.evaluation.image",
+    "evaluate_volume": "doh3d.evaluation.volume",
     "fit_many": "doh3d.api.compress",
     "load": "doh3d.field",
     "load_image": "doh3d.images.field",
     "load_mesh": "doh3d.geometry.mesh",
+    "load_volume": "doh3d.volumes.files",
     "register_trimesh": "doh3d.interop.trimesh_formats",
+    "save_volume": "doh3d.volumes.writing",
 }
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 from doh3d.codec.container import read_signal, section_sizes
 from doh3d.codec.entropy import Family, code_length_bits
+from doh3d.codec.extras import NO_EXTRAS, Extras
 from doh3d.codec.frame import VERSION
 from doh3d.codec.image_code import ImageCode
 from doh3d.codec.shape_code import ShapeCode
@@ -55,6 +57,8 @@ def describe(code: SignalCode) -> dict[str, Any]:
             "image": size | {"bpp": 8 * description["bytes"] / (code.width * code.height)}
         }
     assert isinstance(code, ShapeCode)
+    if code.extras != NO_EXTRAS:
+        description["grid"] = _describe_extras(code.extras)
     description["transform"] = {
         "centre": list(code.transform.centre),
         "scale": code.transform.scale,
@@ -64,6 +68,18 @@ def describe(code: SignalCode) -> dict[str, Any]:
         "domain_high": code.bounds[1].tolist(),
     }
     return description
+
+
+def _describe_extras(extras: Extras) -> dict[str, Any]:
+    """Say from which grid the shape came, and which of its labels it is."""
+    told: dict[str, Any] = {"name": extras.name, "label": extras.label}
+    if extras.lattice is not None:
+        told["shape"] = list(extras.lattice)
+    if extras.affine is not None:
+        columns = zip(*extras.affine, strict=True)
+        told["spacing"] = [math.hypot(*column) for column in columns][:3]
+        told["affine"] = [list(row) for row in extras.affine]
+    return {key: value for key, value in told.items() if value is not None}
 
 
 def _describe_group(group: ParameterGroup) -> dict[str, Any]:

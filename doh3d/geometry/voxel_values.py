@@ -135,8 +135,7 @@ def occupied_of(
         raise VolumeError(f"{name}: no voxel has label {label}; {_held(labels, names)}")
     if label is None and len(labels) > 1:
         raise VolumeError(
-            f"{name}: is a label map; choose one with label, or a threshold; "
-            f"{_held(labels, names)}"
+            f"{name}: is a label map; choose one with label, or a threshold; {_held(labels, names)}"
         )
     chosen = array != 0 if label is None else array == label
     return _checked(chosen, label, name, "other than 0" if label is None else str(label))
@@ -150,9 +149,7 @@ def labels_of(array: npt.NDArray[Any], name: str) -> list[int]:
     return values.labels()
 
 
-def _checked(
-    occupied: npt.NDArray[np.bool_], label: int | None, name: str, what: str
-) -> Selected:
+def _checked(occupied: npt.NDArray[np.bool_], label: int | None, name: str, what: str) -> Selected:
     count = int(np.count_nonzero(occupied))
     if count == 0:
         raise VolumeError(f"{name}: the grid is empty; some voxel must be {what}")

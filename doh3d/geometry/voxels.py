@@ -46,6 +46,7 @@ class VoxelLattice:
     affine: Affine
 
     def __post_init__(self) -> None:
+        """Check that there is such a lattice."""
         if len(self.shape) != 3 or min(self.shape) < 1:
             raise VolumeError(f"shape is {self.shape}; it must be three numbers of 1 or more")
         check_voxel_count(self.shape)
@@ -110,7 +111,8 @@ class VoxelLattice:
         """(N, 3) places, in voxels, of (N, 3) points."""
         offset = np.asarray(points, dtype=np.float64) - self.matrix[:3, 3]
         inverse = np.linalg.inv(self.matrix[:3, :3])
-        return (offset[:, None, :] * inverse).sum(axis=2)
+        index: FloatArray = (offset[:, None, :] * inverse).sum(axis=2)
+        return index
 
 
 @dataclass(frozen=True, eq=False)

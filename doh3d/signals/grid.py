@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -83,7 +83,7 @@ class PreparedGrid(PreparedShape):
         world = self.grid.lattice.to_world(index)
         centres = self.transform.to_normalized(world).astype(np.float32)
         half = domain_half_sides(self.extents)
-        within = (np.abs(centres) <= half).all(axis=1)
+        within: npt.NDArray[np.bool_] = np.all(np.abs(centres) <= half, axis=1)
         points = np.where(within[:, None], centres, samples.points)
         return OccupancySamples(points, self.grid.at(index).astype(np.float32))
 

@@ -57,7 +57,7 @@ class LabelMap:
 
 
 def volume_ending(path: str | Path) -> str | None:
-    """Ending by which a path is that of a volume, also with a label; None for any other path."""
+    """Return the ending that makes a path a volume's, with a label or not; None of others."""
     name = split_label(str(path))[0].lower()
     return next((ending for ending in _READERS if name.endswith(ending)), None)
 
@@ -120,9 +120,7 @@ def load_volume(
 def read_label_map(path: str | Path, names: Mapping[int, str] | None = None) -> LabelMap:
     """List a volume's labels; VolumeError where it cannot be read or is no label map."""
     raw = read_raw(Path(path))
-    return LabelMap(
-        tuple(labels_of(raw.array, _named(str(path)))), {**raw.names, **(names or {})}
-    )
+    return LabelMap(tuple(labels_of(raw.array, _named(str(path)))), {**raw.names, **(names or {})})
 
 
 def read_raw(path: Path) -> RawVolume:

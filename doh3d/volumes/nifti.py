@@ -32,9 +32,8 @@ def read_nifti(path: Path) -> RawVolume:
         kind = nibabel.Nifti2Image
         image = kind.from_filename(path)
     check_voxel_count(image.shape)
-    slope, intercept = image.dataobj.slope, image.dataobj.inter
-    stored = (slope, intercept) == (1, 0)
-    array = image.dataobj.get_unscaled() if stored else np.asanyarray(image.dataobj)
+    proxy: Any = image.dataobj
+    array = proxy.get_unscaled() if (proxy.slope, proxy.inter) == (1, 0) else np.asanyarray(proxy)
     return RawVolume(np.asarray(array), np.array(image.affine, np.float64), _label_table(image))
 
 

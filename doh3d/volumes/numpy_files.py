@@ -13,7 +13,7 @@ from numpy.lib import format as npy_format
 from doh3d.geometry.voxels import check_voxel_count
 from doh3d.volumes.raw_volume import RawVolume
 
-# The array of an .npz file that is no volume.
+# The array of an .npz file that is no volume; `writing.py` calls it so as well.
 AFFINE_KEY = "affine"
 
 

@@ -15,7 +15,6 @@ from doh3d.geometry.voxels import VoxelLattice
 from doh3d.volumes.files import volume_ending
 from doh3d.volumes.nifti import nifti_bytes
 from doh3d.volumes.nrrd_files import nrrd_bytes
-from doh3d.volumes.numpy_files import AFFINE_KEY
 
 WRITTEN = (".nii.gz", ".nii", ".nrrd", ".npy", ".npz")
 
@@ -72,5 +71,5 @@ def _numpy_bytes(array: npt.NDArray[Any], lattice: VoxelLattice, *, alone: bool)
     if alone:
         np.save(buffer, array)
     else:
-        np.savez_compressed(buffer, mask=array, **{AFFINE_KEY: lattice.matrix})
+        np.savez_compressed(buffer, mask=array, affine=lattice.matrix)
     return buffer.getvalue()
