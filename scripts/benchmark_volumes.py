@@ -131,7 +131,9 @@ def _resampled(path: Path, label: int, options: argparse.Namespace) -> dict[str,
 
 def _coarse(grid: VoxelGrid, steps: list[float]) -> npt.NDArray[np.bool_]:
     """Bring a grid to a coarser lattice: voxels at least half full are inside."""
-    shape = [max(1, round(side / step)) for side, step in zip(grid.occupied.shape, steps)]
+    shape = [
+        max(1, round(side / step)) for side, step in zip(grid.occupied.shape, steps, strict=True)
+    ]
     # Means over the coarse voxels, axis by axis.
     values = grid.occupied.astype(np.float32)
     for axis, side in enumerate(shape):
@@ -152,7 +154,7 @@ def _means(values: npt.NDArray[np.float32], axis: int, side: int) -> npt.NDArray
 
 def _back(coarse: npt.NDArray[np.bool_], shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
     """Bring a mask to a finer lattice by linear interpolation at one half."""
-    factors = [a / b for a, b in zip(shape, coarse.shape)]
+    factors = [a / b for a, b in zip(shape, coarse.shape, strict=True)]
     values = zoom(coarse.astype(np.float32), factors, order=1, mode="grid-constant", grid_mode=True)
     return values > 0.5
 

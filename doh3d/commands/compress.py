@@ -114,8 +114,8 @@ def compress(
     dice = f"Dice {iou.dice:.4f}, " if iou.protocol == "voxels" else ""
     print(
         f"{output}: {size} bytes, {dice}IoU {iou.iou:.4f} of the {fidelity.iou_of} "
-        f"({iou.protocol}, {iou.points} points), {fidelity.describe()}, {source_size / size:.0f} times smaller "
-        f"than {mesh.name}, {seconds:.1f} s"
+        f"({iou.protocol}, {iou.points} points), {fidelity.describe()}, "
+        f"{source_size / size:.0f} times smaller than {mesh.name}, {seconds:.1f} s"
     )
 
 

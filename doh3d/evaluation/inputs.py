@@ -76,8 +76,13 @@ class Measured:
     resolution: int | None = None
 
 
-def read_reference(reference: ReferenceInput, name: str = "reference") -> Reading:
-    """Read a mesh or a grid, unless it has been; `name` is what messages call one in memory."""
+def read_reference(
+    reference: ReferenceInput, name: str = "reference", *, label: int | None = None
+) -> Reading:
+    """Read a mesh or a grid, unless it has been.
+
+    `name` is what messages call one in memory; `label` is taken of a label map that is in a file.
+    """
     if isinstance(reference, Reading):
         return reference
     if isinstance(reference, Prepared):
@@ -85,7 +90,7 @@ def read_reference(reference: ReferenceInput, name: str = "reference") -> Readin
     if isinstance(reference, VoxelGrid):
         return read_grid(reference)
     if isinstance(reference, str | Path) and volume_ending(reference):
-        return read_grid(load_volume(reference))
+        return read_grid(load_volume(reference, default_label=label))
     return read_shape(reference, name)
 
 

@@ -117,9 +117,8 @@ def evaluate_volume(
     started = time.perf_counter()
     other = _opened(shape, label, threshold, device, limits)
     opened = time.perf_counter() - started
-    if not isinstance(other, VoxelGrid) and label is None and threshold is None:
-        label = other.code.extras.label
-    grid = _grid(reference, label, threshold)
+    own_label = other.label if isinstance(other, VoxelGrid) else other.code.extras.label
+    grid = _grid(reference, label, threshold, own_label)
     started = time.perf_counter()
     found = _occupied(other, grid.lattice)
     seconds = opened + time.perf_counter() - started
@@ -207,9 +206,11 @@ def _occupied(other: OccupancyField | VoxelGrid, lattice: VoxelLattice) -> npt.N
     return other.occupied
 
 
-def _grid(reference: GridInput, label: int | None, threshold: float | None) -> VoxelGrid:
+def _grid(
+    reference: GridInput, label: int | None, threshold: float | None, own_label: int | None
+) -> VoxelGrid:
     if isinstance(reference, VoxelGrid):
         return reference
     if isinstance(reference, str | Path):
-        return load_volume(reference, label=label, threshold=threshold)
+        return load_volume(reference, label=label, threshold=threshold, default_label=own_label)
     return VoxelGrid.of(reference)

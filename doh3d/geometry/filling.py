@@ -96,7 +96,7 @@ class BlockSigns:
         depth = np.minimum(place - block, block + 1 - place)
         x, y, z = np.clip(block.astype(np.int64), 0, np.array(self.signs.shape) - 1).T
         near_face = (depth < _NEAR_FACE / self.side).any(axis=1)
-        found = self.signs[x, y, z]
+        found: npt.NDArray[np.int8] = self.signs[x, y, z]
         found[near_face] = 0
         return found
 

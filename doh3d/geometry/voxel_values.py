@@ -87,6 +87,7 @@ def occupied_of(
     threshold: float | None,
     name: str,
     names: Mapping[int, str] | None = None,
+    default_label: int | None = None,
 ) -> Selected:
     """Choose the voxels that are inside.
 
@@ -102,6 +103,8 @@ def occupied_of(
         What messages call the grid.
     names : mapping, optional
         What labels are called, for messages.
+    default_label : int, optional
+        The label that is taken of a label map where none is named.
 
     Returns
     -------
@@ -131,6 +134,8 @@ def occupied_of(
             "which they are inside"
         )
     labels = values.labels()
+    if label is None and len(labels) > 1:
+        label = default_label
     if label is not None and label not in labels:
         raise VolumeError(f"{name}: no voxel has label {label}; {_held(labels, names)}")
     if label is None and len(labels) > 1:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from doh3d.errors import ConfigError
 from doh3d.evaluation.evaluate import field_iou
+from doh3d.evaluation.inputs import read_reference, size_of
 from doh3d.evaluation.metrics import IouResult
 from doh3d.field import OccupancyField, load
 from doh3d.files import is_doh_file
-from doh3d.geometry.reading import read_shape
+from doh3d.geometry.voxel_surface import GridReading
+from doh3d.geometry.voxels import VoxelGrid, VoxelLattice
 from doh3d.limits import DEFAULT_LIMITS, Limits
 from doh3d.view.heatmap import SignedDistance, colour_range, heat_colours
 from doh3d.view.stage import Panel
@@ -34,19 +36,25 @@ class Reference:
     ----------
     path : Path
     mesh : trimesh.Trimesh
-        As :func:`doh3d.load_mesh` returns it.
+        As :func:`doh3d.load_mesh` returns it; of a grid, the surface between its voxels.
     bytes : int
         Size of its file.
+    grid : VoxelGrid or None
+        The original itself, where it is a grid.
     """
 
     path: Path
     mesh: trimesh.Trimesh
     bytes: int
+    grid: VoxelGrid | None = None
 
     @property
     def caption(self) -> tuple[str, ...]:
-        """Name and size."""
-        return (self.path.name, f"{self.bytes:,} bytes")
+        """Name and size; of a grid which label it is, and its voxels."""
+        lines = (self.path.name, f"{self.bytes:,} bytes")
+        if self.grid is None:
+            return lines
+        return (*lines, _grid_line(self.grid.label, self.grid.name, self.grid.lattice))
 
 
 @dataclass(frozen=True)
@@ -73,14 +81,17 @@ class Reconstruction:
 
     @property
     def caption(self) -> tuple[str, ...]:
-        """Name, size and IoU, ratio."""
-        if self.iou is None or self.ratio is None:
-            return (self.path.name, f"{self.bytes:,} bytes")
-        return (
-            self.path.name,
-            f"{self.bytes:,} bytes, IoU {self.iou.iou:.3f}",
-            f"{self.ratio:,.0f} times smaller",
-        )
+        """Name, size and IoU, ratio; of a grid which label it is, and its voxels."""
+        lines: tuple[str, ...] = (self.path.name, f"{self.bytes:,} bytes")
+        if self.iou is not None and self.ratio is not None:
+            quality = f"IoU {self.iou.iou:.3f}"
+            if self.iou.protocol == "voxels":
+                quality = f"Dice {self.iou.dice:.4f}"
+            lines = (lines[0], f"{lines[1]}, {quality}", f"{self.ratio:,.0f} times smaller")
+        lattice, extras = self.field.voxels, self.field.code.extras
+        if lattice is None:
+            return lines
+        return (*lines, _grid_line(extras.label, extras.name, lattice))
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the field as a JSON object."""
@@ -151,15 +162,24 @@ class Heat:
         return cls(chosen, tuple(heat_colours(each, chosen) for each in distances))
 
 
+def _grid_line(label: int | None, name: str | None, lattice: VoxelLattice) -> str:
+    """Say which label a grid is, where it is one, and how large its voxels are."""
+    spacing = " x ".join(f"{side:.3g}" for side in lattice.spacing)
+    called = [] if name is None else [name]
+    numbered = [] if label is None else [f"label {label}"]
+    return ", ".join([*called, *numbered, f"voxels {spacing}"])
+
+
 def load_comparison(
     files: Sequence[Path], device: str = "auto", *, limits: Limits = DEFAULT_LIMITS
 ) -> Comparison:
-    """Read `.doh` files and the mesh that they are compared with, and measure them.
+    """Read `.doh` files and the mesh or grid that they are compared with, and measure them.
 
     Parameters
     ----------
     files : sequence of Path
-        One or more `.doh` files; at most one mesh among them, the reference.
+        One or more `.doh` files; at most one mesh or grid among them, the reference. Of a label map
+        it is the label that the first file says.
     device : str
         For decoding.
     limits : Limits
@@ -188,8 +208,11 @@ def load_comparison(
             ),
             None,
         )
-    reading = read_shape(others[0])
-    reference = Reference(others[0], reading.mesh, others[0].stat().st_size)
+    reading = read_reference(others[0], label=fields[0].code.extras.label)
+    size = size_of(others[0])
+    assert size is not None
+    grid = reading.grid if isinstance(reading, GridReading) else None
+    reference = Reference(others[0], reading.mesh, size, grid)
     ious = [field_iou(reading, field, points=_POINTS) for field in fields]
     return Comparison(
         tuple(

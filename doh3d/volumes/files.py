@@ -79,6 +79,7 @@ def load_volume(
     label: int | None = None,
     threshold: float | None = None,
     names: Mapping[int, str] | None = None,
+    default_label: int | None = None,
 ) -> VoxelGrid:
     """Read an occupancy grid.
 
@@ -93,6 +94,8 @@ def load_volume(
         Inside are the voxels above it.
     names : mapping, optional
         What labels are called, beside what the file says.
+    default_label : int, optional
+        The label that is taken of a label map where none is named.
 
     Returns
     -------
@@ -112,9 +115,9 @@ def load_volume(
     label = selected if label is None else label
     raw, name = read_raw(Path(own)), _named(own)
     known = {**raw.names, **(names or {})}
-    found = occupied_of(raw.array, label, threshold, name, known)
-    lattice = lattice_of(raw, name)
-    return VoxelGrid(found.occupied, lattice, found.label, known.get(label) if label else None)
+    found = occupied_of(raw.array, label, threshold, name, known, default_label)
+    called = None if found.label is None else known.get(found.label)
+    return VoxelGrid(found.occupied, lattice_of(raw, name), found.label, called)
 
 
 def read_label_map(path: str | Path, names: Mapping[int, str] | None = None) -> LabelMap:
