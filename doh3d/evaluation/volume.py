@@ -130,7 +130,7 @@ def evaluate_volume(
         bytes=size,
         dice=dice,
         iou=iou,
-        hausdorff_95=max(float(np.percentile(each, 95)) for each in distances),
+        hausdorff_95=max(_percentile_95(each) for each in distances),
         mean_surface_distance=float(np.concatenate(distances).mean()),
         volume=int(np.count_nonzero(found)) * grid.lattice.voxel_volume,
         reference_volume=grid.volume,
@@ -165,6 +165,11 @@ def boundary_distances(
         return np.array([np.inf]), np.array([np.inf])
     trees = [cKDTree(each) for each in points]
     return trees[1].query(points[0])[0], trees[0].query(points[1])[0]
+
+
+def _percentile_95(distances: FloatArray) -> float:
+    # Between two infinities numpy finds no number.
+    return float(np.percentile(distances, 95)) if np.isfinite(distances).all() else math.inf
 
 
 def _boundary(occupied: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
