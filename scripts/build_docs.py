@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 TOP = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
 
 NAVIGATION = {
-    "Use": ["quickstart", "meshes", "viewing", "report", "interop", "images", "batch"],
+    "Use": ["quickstart", "meshes", "volumes", "viewing", "report", "interop", "images", "batch"],
     "Understand": ["how-it-works", "format", "security", "scaling"],
     "Results": ["benchmark", "rate-distortion", "speed"],
     "Reference": ["commands", "api"],

@@ -26,7 +26,7 @@ def test_boxes_that_overlap_have_known_scores():
     # Whole ends are two voxels of 1.5 apart.
     assert result.hausdorff_95 == pytest.approx(3.0)
     assert 0 < result.mean_surface_distance < 3
-    assert result.volume == result.reference_volume == 120 * 9
+    assert result.volume == result.reference_volume == pytest.approx(120 * 9)
     assert (result.voxels, result.spacing) == (120, (1.5, 2.0, 3.0))
     assert (result.bytes, result.ratio) == (None, None)
 
