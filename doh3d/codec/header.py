@@ -26,11 +26,10 @@ GroupHeader: TypeAlias = tuple[int, SymbolModel, int]
 _ACTIVATIONS: tuple[Activation, ...] = ("relu", "smooth", "sine")
 
 # Of the standard models a byte tells the family, one of four from the first on, and the scale
-# index, one of 64 from the first on. Biases have the standard step, 2^-6.
-_LATENT_FAMILY = Family.GRADED_GENERALIZED_GAUSSIAN_0_75
-_BIAS_FAMILY = Family.GENERALIZED_GAUSSIAN_0_75
-_FAMILIES = 4
-_FIRST_SCALE, _SCALE_BITS = 24, 6
+# index, one of 64 from the first on. Biases have the standard step, 2^-6, and most are 0.
+_LATENT_MODELS = Family.GRADED_GENERALIZED_GAUSSIAN_0_75, 24
+_BIAS_MODELS = Family.GENERALIZED_GAUSSIAN_0_75, 0
+_FAMILIES, _SCALE_BITS = 4, 6
 STANDARD_BIAS_STEP = 144
 
 
@@ -128,7 +127,7 @@ def _features(reader: ByteReader, kind: type[SignalCode]) -> int:
     known = kind.own_features | sum(Feature)
     for bit in range(features.bit_length()):
         if features & ~known & 1 << bit:
-            whose = f"as {kind.held}" if bit < OWN_FEATURES else "to this release"
+            whose = f"of {kind.held}" if bit < OWN_FEATURES else "to this release"
             raise FormatError(f"feature {bit} is unknown {whose}; it must be 0")
     return features
 
@@ -175,8 +174,8 @@ def _partition(reader: ByteReader, box: Box) -> Partition:
 def _pack_standard_models(latent: ParameterGroup, biases: ParameterGroup) -> bytes | None:
     """Pack the latent's model and step and the biases' model; None where they are not standard."""
     packed = []
-    for group, first in ((latent, _LATENT_FAMILY), (biases, _BIAS_FAMILY)):
-        family, scale = group.model.family - first, group.model.parameter - _FIRST_SCALE
+    for group, (first, least) in ((latent, _LATENT_MODELS), (biases, _BIAS_MODELS)):
+        family, scale = group.model.family - first, group.model.parameter - least
         if not (0 <= family < _FAMILIES and 0 <= scale < 1 << _SCALE_BITS):
             return None
         packed.append(family << _SCALE_BITS | scale)
@@ -189,10 +188,9 @@ def _standard_models(reader: ByteReader) -> list[tuple[SymbolModel, int]]:
     latent, latent_step, biases = reader.take(3)
     models = [
         SymbolModel(
-            Family(first + (packed >> _SCALE_BITS)),
-            _FIRST_SCALE + (packed & (1 << _SCALE_BITS) - 1),
+            Family(first + (packed >> _SCALE_BITS)), least + (packed & (1 << _SCALE_BITS) - 1)
         )
-        for packed, first in ((latent, _LATENT_FAMILY), (biases, _BIAS_FAMILY))
+        for packed, (first, least) in ((latent, _LATENT_MODELS), (biases, _BIAS_MODELS))
     ]
     return [(models[0], latent_step), (models[1], STANDARD_BIAS_STEP)]
 
