@@ -14,7 +14,7 @@ from PIL import Image
 
 import doh3d
 from doh3d import cli
-from doh3d.geometry.voxels import VoxelGrid
+from doh3d.geometry.voxels import VoxelGrid, VoxelLattice
 
 _FAST = {"preset": "fast", "width": 16, "depth": 2, "device": "cpu"}
 
@@ -153,7 +153,7 @@ def affine():
 @pytest.fixture(scope="session")
 def ball_file(two_balls, affine, tmp_path_factory):
     """The grid of label 2 and its `.doh` file."""
-    grid = VoxelGrid(two_balls == 2, VoxelGrid.of(two_balls, affine).lattice, 2, "ball")
+    grid = VoxelGrid(two_balls == 2, VoxelLattice.of(two_balls.shape, affine), 2, "ball")
     path = tmp_path_factory.mktemp("ball") / "ball.doh"
     doh3d.compress(grid, latent=200, **_FAST).save(path)
     return grid, path

@@ -1,12 +1,14 @@
 """Voxel grids on the command line, from one to the other and back."""
 
 import json
+from dataclasses import replace
 
 import nibabel
 import numpy as np
 import pytest
 
 import doh3d
+from doh3d.codec.container import serialize
 
 FAST = ("--latent", 200, "--preset", "fast", "--width", 16, "--depth", 2, "--device", "cpu")
 
@@ -69,10 +71,6 @@ def test_several_files_are_one_label_map(run, ball_file, tmp_path):
     assert "two files are label 2; a label map has each once" in err
     code = doh3d.load(path).code
     other = tmp_path / "other.doh"
-    from dataclasses import replace
-
-    from doh3d.codec.container import serialize
-
     other.write_bytes(serialize(replace(code, extras=replace(code.extras, label=9))))
     assert run("decompress", path, other, "-o", out)[0] == 0
     found = doh3d.load_volume(out, label=2)

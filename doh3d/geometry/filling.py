@@ -111,7 +111,8 @@ def _proved(field: LatticeField, corners: npt.NDArray[np.int64], size: int) -> n
     with np.errstate(invalid="ignore", over="ignore"):
         positive, negative = planes[:, :, 0] - np.abs(planes[:, :, 1:]).sum(axis=2) > 0
     # Planes that overflowed are NaN, and prove nothing.
-    return positive.astype(np.int8) - negative.astype(np.int8)
+    signs: npt.NDArray[np.int8] = positive.astype(np.int8) - negative.astype(np.int8)
+    return signs
 
 
 def fill_grid(

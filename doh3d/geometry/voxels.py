@@ -140,7 +140,7 @@ class VoxelGrid:
 
         Parameters
         ----------
-        occupied : (I, J, K) bool, or numbers of which 0 is outside and the others inside
+        occupied : (I, J, K) bool, or numbers: 0 outside, and one other inside
             Copied where it is not bool.
         affine : (4, 4) float, optional
             See `VoxelLattice`; voxel (i, j, k) is centred at (i, j, k) without it.

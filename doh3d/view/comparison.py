@@ -14,8 +14,9 @@ from doh3d.evaluation.metrics import IouResult
 from doh3d.field import OccupancyField, load
 from doh3d.files import is_doh_file
 from doh3d.geometry.voxel_surface import GridReading
-from doh3d.geometry.voxels import VoxelGrid, VoxelLattice
+from doh3d.geometry.voxels import VoxelGrid
 from doh3d.limits import DEFAULT_LIMITS, Limits
+from doh3d.view.grids import code_line, grid_line
 from doh3d.view.heatmap import SignedDistance, colour_range, heat_colours
 from doh3d.view.stage import Panel
 
@@ -51,10 +52,8 @@ class Reference:
     @property
     def caption(self) -> tuple[str, ...]:
         """Name and size; of a grid which label it is, and its voxels."""
-        lines = (self.path.name, f"{self.bytes:,} bytes")
-        if self.grid is None:
-            return lines
-        return (*lines, _grid_line(self.grid.label, self.grid.name, self.grid.lattice))
+        of_grid = [] if self.grid is None else [grid_line(self.grid)]
+        return (self.path.name, *of_grid, f"{self.bytes:,} bytes")
 
 
 @dataclass(frozen=True)
@@ -88,10 +87,8 @@ class Reconstruction:
             if self.iou.protocol == "voxels":
                 quality = f"Dice {self.iou.dice:.4f}"
             lines = (lines[0], f"{lines[1]}, {quality}", f"{self.ratio:,.0f} times smaller")
-        lattice, extras = self.field.voxels, self.field.code.extras
-        if lattice is None:
-            return lines
-        return (*lines, _grid_line(extras.label, extras.name, lattice))
+        of_grid = code_line(self.field.code)
+        return lines if of_grid is None else (lines[0], of_grid, *lines[1:])
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the field as a JSON object."""
@@ -160,14 +157,6 @@ class Heat:
         distances = [distance(mesh.vertices) for mesh in meshes]
         chosen = colour_range(distances) if range_percent is None else range_percent
         return cls(chosen, tuple(heat_colours(each, chosen) for each in distances))
-
-
-def _grid_line(label: int | None, name: str | None, lattice: VoxelLattice) -> str:
-    """Say which label a grid is, where it is one, and how large its voxels are."""
-    spacing = " x ".join(f"{side:.3g}" for side in lattice.spacing)
-    called = [] if name is None else [name]
-    numbered = [] if label is None else [f"label {label}"]
-    return ", ".join([*called, *numbered, f"voxels {spacing}"])
 
 
 def load_comparison(

@@ -7,10 +7,12 @@ import pytest
 import doh3d
 from doh3d.dataset.batch import run_batch
 from doh3d.dataset.evaluation import EvaluateTask, EvaluationJob
+from doh3d.dataset.plan import Finished
 from doh3d.dataset.shape_set import ShapeSet
 from doh3d.dataset.sources import Source, list_sources
 from doh3d.dataset.tasks import CompressTask, changed_sources
 from doh3d.errors import VolumeError
+from doh3d.geometry.voxels import VoxelLattice
 from doh3d.options import CompressOptions
 
 OPTIONS = CompressOptions(preset="fast", latent=100, width=8, depth=1)
@@ -56,10 +58,8 @@ def test_labels_are_a_data_set_of_hugging_face_in_two_lines(organs, tmp_path):
     assert by_id["7 other ball"]["label"] == 7
 
 
-def test_the_source_of_a_label_is_its_file(organs, label_file, tmp_path):
+def test_the_source_of_a_label_is_its_file(organs, label_file):
     row = organs["2"].row
-    from doh3d.dataset.plan import Finished
-
     source = Source("2", f"{label_file}#label=2")
     same, changed = (Finished("2", sha, None) for sha in (row["source_sha256"], "0" * 64))
     assert changed_sources(((source, same), (source, changed))) == ("2",)
@@ -75,8 +75,8 @@ def test_a_label_is_measured_at_its_voxels(organs):
 
 
 def test_a_folder_of_masks_is_a_collection(two_balls, affine, tmp_path):
+    lattice = VoxelLattice.of(two_balls.shape, affine)
     for name, label in (("left.nii.gz", 2), ("right.nrrd", 7)):
-        lattice = doh3d.VoxelGrid.of(two_balls, affine).lattice
         doh3d.save_volume(two_balls == label, lattice, tmp_path / name)
     # Arrays may be anything, and are taken where they are asked for.
     np.save(tmp_path / "points.npy", np.zeros(3))
