@@ -29,9 +29,9 @@ def test_a_label_goes_into_a_file_and_comes_back(run, labels, affine, tmp_path):
     assert written["protocol"] == "voxels"
 
     status, out, _ = run("info", tmp_path / "ball.doh", "--json")
-    told = json.loads(out)["grid"]
+    told = json.loads(out)["extras"]
     assert (told["name"], told["label"]) == ("left ball", 2)
-    assert (told["shape"], told["spacing"]) == ([24, 20, 16], [1.5, 2.0, 3.0])
+    assert (told["lattice"], told["spacing"]) == ([24, 20, 16], [1.5, 2.0, 3.0])
 
     status, out, _ = run("decompress", tmp_path / "ball.doh", "-o", tmp_path / "mask.nii.gz")
     assert status == 0

@@ -51,18 +51,18 @@ def describe(code: SignalCode) -> dict[str, Any]:
         "latent": _describe_group(code.latent),
         "bias": _describe_group(code.biases),
     }
+    if code.extras != NO_EXTRAS:
+        description["extras"] = _describe_extras(code.extras)
     if isinstance(code, ImageCode):
         size = {"width": code.width, "height": code.height, "channels": code.channels}
         return description | {
             "image": size | {"bpp": 8 * description["bytes"] / (code.width * code.height)}
         }
     assert isinstance(code, ShapeCode)
-    if code.extras != NO_EXTRAS:
-        description["grid"] = _describe_extras(code.extras)
     description["transform"] = {
         "centre": list(code.transform.centre),
         "scale": code.transform.scale,
-        "form": code.transform.form,
+        "bytes": sizes["transform"],
         "rotation": code.transform.rotation.tolist(),
         "domain_low": code.bounds[0].tolist(),
         "domain_high": code.bounds[1].tolist(),
@@ -71,15 +71,18 @@ def describe(code: SignalCode) -> dict[str, Any]:
 
 
 def _describe_extras(extras: Extras) -> dict[str, Any]:
-    """Say from which grid the shape came, and which of its labels it is."""
-    told: dict[str, Any] = {"name": extras.name, "label": extras.label}
-    if extras.lattice is not None:
-        told["shape"] = list(extras.lattice)
-    if extras.affine is not None:
-        columns = zip(*extras.affine, strict=True)
-        told["spacing"] = [math.hypot(*column) for column in columns][:3]
-        told["affine"] = [list(row) for row in extras.affine]
-    return {key: value for key, value in told.items() if value is not None}
+    """Those that there are; of unknown fields their bytes by their types."""
+    columns = zip(*extras.affine, strict=True) if extras.affine else ()
+    named = {
+        "name": extras.name,
+        "label": extras.label,
+        "lattice": extras.lattice and list(extras.lattice),
+        # Distances of neighbouring voxels along the grid's axes.
+        "spacing": [math.hypot(*column) for column in columns][:3] or None,
+        "affine": extras.affine and [list(row) for row in extras.affine],
+        "unknown": {str(number): len(content) for number, content in extras.unknown} or None,
+    }
+    return {key: value for key, value in named.items() if value is not None}
 
 
 def _describe_group(group: ParameterGroup) -> dict[str, Any]:
