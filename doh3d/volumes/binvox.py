@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,11 @@ def read_binvox(path: Path) -> RawVolume:
     with path.open("rb") as file:
         for line in file.read(_HEADER_BYTES).split(b"\n"):
             if line.startswith(b"dim "):
-                check_voxel_count(tuple(int(side) for side in line.split()[1:]))
+                sides = tuple(int(side) for side in line.split()[1:])
+                check_voxel_count(sides)
+                # Each run of voxels takes two bytes, and has one voxel or more.
+                if path.stat().st_size > 2 * math.prod(sides) + _HEADER_BYTES:
+                    raise ValueError("its runs are more than its voxels; it is damaged")
                 break
         file.seek(0)
         voxels = load_binvox(file)

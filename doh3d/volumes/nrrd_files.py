@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import bz2
 import io
+import math
 import re
+import zlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +22,16 @@ from doh3d.volumes.raw_volume import RawVolume
 _TURNED = {"left": 0, "posterior": 1, "inferior": 2}
 _SHORT = {"L": "left", "P": "posterior", "I": "inferior"}
 
+_DECOMPRESSORS: dict[str, Callable[[], Any]] = {
+    "gz": lambda: zlib.decompressobj(zlib.MAX_WBITS | 16),
+    "bz2": bz2.BZ2Decompressor,
+}
+_DECOMPRESSORS |= {"gzip": _DECOMPRESSORS["gz"], "bzip2": _DECOMPRESSORS["bz2"]}
+_CHUNK_BYTES = 1 << 20
+
+# Bytes of the widest number that a voxel may be.
+_MOST_ITEM = 8
+
 _SEGMENT = re.compile(r"Segment(\d+)_LabelValue")
 
 
@@ -29,9 +43,30 @@ def read_nrrd(path: Path) -> RawVolume:
         header = nrrd.read_header(file)
         sizes = tuple(int(side) for side in header["sizes"])
         check_voxel_count(sizes)
+        if "data file" in header or "datafile" in header:
+            raise ValueError("its data are in another file; one file with both is needed")
+        _check_unfolded(file, str(header.get("encoding", "raw")), math.prod(sizes) * _MOST_ITEM)
         array = nrrd.read_data(header, file, str(path))
     affine = _affine(header) if array.ndim == 3 else None
     return RawVolume(np.asarray(array), affine, _names(header))
+
+
+def _check_unfolded(file: IO[bytes], encoding: str, most: int) -> None:
+    """Raise ValueError where compressed data unfold to more than voxels take; pynrrd would not."""
+    make = _DECOMPRESSORS.get(encoding)
+    if make is None:
+        return
+    place, decompressor, found = file.tell(), make(), 0
+    while not decompressor.eof and found <= most:
+        data = getattr(decompressor, "unconsumed_tail", b"")
+        if not data and getattr(decompressor, "needs_input", True):
+            data = file.read(_CHUNK_BYTES)
+            if not data:
+                break
+        found += len(decompressor.decompress(data, _CHUNK_BYTES))
+    file.seek(place)
+    if found > most:
+        raise ValueError(f"its data unfold to more than {most} bytes; its voxels take less")
 
 
 def nrrd_bytes(array: npt.NDArray[Any], lattice: VoxelLattice) -> bytes:

@@ -174,6 +174,11 @@ def damaged(folder):
     (folder / "text.nrrd").write_text("no volume")
     (folder / "text.binvox").write_text("no volume")
     (folder / "folder.nii").mkdir()
+    (folder / "runs.binvox").write_bytes(b"#binvox 1\ndim 2 2 2\ndata\n" + b"\1\xff" * 9999)
+    nrrd.write(str(folder / "small.nrrd"), np.zeros((2, 2, 2), np.uint8))
+    head = (folder / "small.nrrd").read_bytes().partition(b"\n\n")[0]
+    (folder / "bomb.nrrd").write_bytes(head + b"\n\n" + gzip.compress(bytes(1 << 24)))
+    (folder / "apart.nrrd").write_bytes(head + b"\ndata file: small.nrrd\n\n")
 
 
 @pytest.mark.parametrize(
@@ -187,6 +192,9 @@ def damaged(folder):
         ("cut.nii.gz", "cannot be read as NIfTI"),
         ("text.nrrd", "cannot be read as NRRD"),
         ("text.binvox", "cannot be read as binvox"),
+        ("runs.binvox", "cannot be read as binvox .*more than its voxels"),
+        ("bomb.nrrd", "cannot be read as NRRD .*unfold to more than 64 bytes"),
+        ("apart.nrrd", "cannot be read as NRRD .*data are in another file"),
         ("folder.nii", "is a directory; a volume is needed"),
         ("missing.nii", "no such file"),
         ("mesh.ply", "is no volume; supported are"),
