@@ -1,11 +1,12 @@
 """Labels of scans as `.doh` files, beside lossless masks: docs/volumes.md has its tables.
 
     python scripts/benchmark_volumes.py labels.nii.gz -o rows.jsonl
-    python scripts/benchmark_volumes.py labels.nii.gz -o coarse.jsonl --resample 5
+    python scripts/benchmark_volumes.py labels.nii.gz -o resampled.jsonl --resample liver.doh
 
 The first compresses every label with more than 500 voxels, a row each; rows that are there already
-are not done again. The second fits one label, and compares the file with masks of it on coarser
-lattices. Masks are packed, eight voxels a byte, and gzipped.
+are not done again. The second compares the file of one label with masks of it on coarser lattices,
+and with masks that the file decodes to on finer ones. Masks are packed, eight voxels a byte, and
+gzipped.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ from doh3d.geometry.voxels import VoxelGrid, VoxelLattice
 from doh3d.volumes.files import read_label_map
 
 # Coarser lattices, as multiples of the finest spacing.
-FACTORS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
+FACTORS = (1.0, 2.0, 3.0, 4.0, 6.0)
+
+# Voxels that a file is decoded to at most.
+_MOST_DECODED = 2**25
 
 
 def main() -> None:
@@ -39,12 +43,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--labels", type=int, nargs="+", help="these only")
     parser.add_argument("--least-voxels", type=int, default=500)
-    parser.add_argument("--resample", type=int, metavar="LABEL")
+    parser.add_argument("--resample", type=Path, metavar="FILE", help="a label's .doh file")
     options = parser.parse_args()
     done = [json.loads(line) for line in _lines(options.output)]
     for path in options.files:
         if options.resample is not None:
-            _append(options.output, _resampled(path, options.resample, options))
+            _append(options.output, _resampled(path, options.resample))
             continue
         labels = options.labels or read_label_map(path).labels
         for label in labels:
@@ -86,18 +90,11 @@ def _compressed(
     }
 
 
-def _resampled(path: Path, label: int, options: argparse.Namespace) -> dict[str, Any]:
+def _resampled(path: Path, file: Path) -> dict[str, Any]:
     """Compare one file with masks on coarser lattices, each brought back to the finest."""
-    grid = doh3d.load_volume(path, label=label)
-    shape = doh3d.compress(
-        grid,
-        max_bytes=options.max_bytes[0],
-        preset=options.preset,
-        seed=options.seeds[0],
-        device="cpu",
-    )
-    field = shape.field("cpu")
-    dice, _ = overlap(grid.occupied, field.to_grid())
+    field = doh3d.load(file, "cpu")
+    grid = doh3d.load_volume(path, default_label=field.code.extras.label)
+    dice, _ = overlap(grid.occupied, field.to_grid(grid.lattice.shape, grid.lattice.matrix))
     rows = []
     finest = min(grid.lattice.spacing)
     for factor in FACTORS:
@@ -115,14 +112,16 @@ def _resampled(path: Path, label: int, options: argparse.Namespace) -> dict[str,
         )
     finer = []
     for factor in (1, 2, 4):
-        lattice = _finer(grid.lattice, factor)
+        lattice = _over(field.bounds, finest / factor)
+        if np.prod(lattice.shape) > _MOST_DECODED:
+            break
         found = field.to_grid(lattice.shape, lattice.matrix)
         finer.append({"spacing": finest / factor, "mask_bytes": mask_bytes(found)})
     return {
         "file": path.name,
-        "label": label,
+        "label": grid.label,
         "name": grid.name,
-        "bytes": len(shape.data),
+        "bytes": file.stat().st_size,
         "dice": dice,
         "coarser": rows,
         "decoded_finer": finer,
@@ -159,12 +158,11 @@ def _back(coarse: npt.NDArray[np.bool_], shape: tuple[int, ...]) -> npt.NDArray[
     return values > 0.5
 
 
-def _finer(lattice: VoxelLattice, factor: int) -> VoxelLattice:
-    matrix = lattice.matrix.copy()
-    matrix[:3, :3] /= factor
-    shift = np.full(3, (1 / factor - 1) / 2)
-    matrix[:3, 3] += lattice.matrix[:3, :3] @ shift
-    return VoxelLattice.of(tuple(factor * side for side in lattice.shape), matrix)
+def _over(bounds: npt.NDArray[np.float64], side: float) -> VoxelLattice:
+    """Lay cubic voxels over a field's domain."""
+    affine = np.diag([side, side, side, 1.0])
+    affine[:3, 3] = bounds[0] + side / 2
+    return VoxelLattice.of(tuple(np.ceil((bounds[1] - bounds[0]) / side).astype(int)), affine)
 
 
 def mask_bytes(occupied: npt.NDArray[np.bool_]) -> int:
