@@ -26,7 +26,17 @@ ROOT = Path(__file__).parents[1]
 TOP = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
 
 NAVIGATION = {
-    "Use": ["quickstart", "fields", "meshes", "viewing", "report", "interop", "images", "batch"],
+    "Use": [
+        "quickstart",
+        "fields",
+        "meshes",
+        "volumes",
+        "viewing",
+        "report",
+        "interop",
+        "images",
+        "batch",
+    ],
     "Understand": ["how-it-works", "format", "implementers", "security", "scaling"],
     "Results": ["benchmark", "rate-distortion", "speed"],
     "Reference": ["commands", "api"],

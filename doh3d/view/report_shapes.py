@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,8 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from doh3d.codec.container import parse
+from doh3d.codec.shape_code import ShapeCode
 from doh3d.errors import Doh3dError
+from doh3d.view.grids import code_line
 from doh3d.view.report_content import Level, Subject, is_file_of, spread
+from doh3d.volumes.files import split_label
 
 if TYPE_CHECKING:
     import trimesh
@@ -72,11 +76,16 @@ def draw_subjects(
     notes: list[str] = []
     for done, subject in enumerate(subjects):
         progress(done, len(subjects))
-        original = _original(subject, reference, notes)
         found = [(level, _decode(level, resolution, notes)) for level in subject.levels]
-        decoded = [(level, mesh) for level, mesh in found if mesh is not None]
-        if decoded:
-            shapes.append(_drawn(subject, original, decoded, faces, up))
+        decoded = [(level, *each) for level, each in found if each is not None]
+        code = decoded[0][2] if decoded else None
+        original = _original(subject, reference, code, notes)
+        if code is not None:
+            of_grid = code_line(code)
+            if of_grid is not None:
+                subject = replace(subject, note=f"{subject.note}; {of_grid}")
+            drawn = [(level, mesh) for level, mesh, _ in decoded]
+            shapes.append(_drawn(subject, original, drawn, faces, up))
     return shapes, notes
 
 
@@ -90,18 +99,21 @@ def _within(subjects: Sequence[Subject]) -> list[Subject]:
     return kept
 
 
-def _original(subject: Subject, reference: Path | None, notes: list[str]) -> trimesh.Trimesh | None:
-    from doh3d.geometry.mesh import load_mesh
+def _original(
+    subject: Subject, reference: Path | None, code: ShapeCode | None, notes: list[str]
+) -> trimesh.Trimesh | None:
+    from doh3d.evaluation.inputs import read_reference
 
+    label = None if code is None else code.extras.label
     places = []
     if reference is not None:
         places.append(reference / subject.name if reference.is_dir() else reference)
     elif subject.original is not None:
         places.append(Path(subject.original))
     for place in places:
-        if is_file_of(place, subject.original_sha256):
+        if is_file_of(Path(split_label(str(place))[0]), subject.original_sha256):
             try:
-                return load_mesh(place)
+                return read_reference(place, label=label).mesh
             except Doh3dError as error:
                 notes.append(str(error))
                 return None
@@ -110,11 +122,14 @@ def _original(subject: Subject, reference: Path | None, notes: list[str]) -> tri
     return None
 
 
-def _decode(level: Level, resolution: int, notes: list[str]) -> trimesh.Trimesh | None:
+def _decode(
+    level: Level, resolution: int, notes: list[str]
+) -> tuple[trimesh.Trimesh, ShapeCode] | None:
     from doh3d.field import OccupancyField
 
     try:
-        return OccupancyField(parse(level.read()), "cpu").to_mesh(resolution)
+        code = parse(level.read())
+        return OccupancyField(code, "cpu").to_mesh(resolution), code
     except Doh3dError as error:
         notes.append(f"{level.label}: not shown: {error}")
         return None
