@@ -48,7 +48,8 @@ API = {
     "Shapes": ["compress", "CompressedShape", "load", "OccupancyField", "fit_many", "FitProgress"],
     "What fields give": ["RayHits", "FieldSlice"],
     "Meshes": ["load_mesh", "register_trimesh"],
-    "Measuring": ["evaluate", "Evaluation"],
+    "Voxel grids": ["VoxelGrid", "load_volume", "save_volume"],
+    "Measuring": ["evaluate", "Evaluation", "evaluate_volume", "VolumeEvaluation"],
     "Collections": ["ShapeSet"],
     "Images": [
         "compress_image",
@@ -63,6 +64,7 @@ API = {
         "Doh3dError",
         "MeshError",
         "ImageError",
+        "VolumeError",
         "FormatError",
         "ConfigError",
         "TargetError",

@@ -104,9 +104,9 @@ def batch(
     # Which devices a cluster has is not known here.
     on_gpu = device.startswith("cuda")
     if engine.engine == "local":
-        from doh3d.devices import resolve_device
-
         with spinner("loading"):
+            from doh3d.devices import resolve_device
+
             on_gpu = resolve_device(device).type == "cuda"
     if batch_fit is None:
         batch_fit = shapes_together(options, on_gpu)
