@@ -34,9 +34,9 @@ class VolumeEvaluation:
     bytes : int or None
         Size of the evaluated file; None where there is none.
     dice : float
-        Twice the voxels inside both, for one inside either: 2 |A and B| / (|A| + |B|).
+        Twice the voxels inside both, for one inside either: ``2 |A and B| / (|A| + |B|)``.
     iou : float
-        |A and B| / |A or B|.
+        ``|A and B| / |A or B|``.
     hausdorff_95 : float
         95% Hausdorff distance: of each side's boundary voxels, those inside that have one of six
         neighbours outside, the 95th percentile of the distances to the other side's, centre to
