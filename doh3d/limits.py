@@ -24,6 +24,12 @@ MAX_DENSE_FILE_ENTRIES = 2**27
 # Pixels along a side of an image.
 MAX_SIDE = 2**16
 
+# Optional fields: all of them together, and two of them.
+MAX_EXTRAS_BYTES = 2**16 - 1
+MAX_NAME_BYTES = 255
+# What a double holds, and every number below.
+MAX_LABEL = 2**53 - 1
+
 # P of the widest and deepest network with the longest encoding; networks of many cells have no more
 # together.
 MAX_WEIGHTS = (3 * (1 + 2 * MAX_OCTAVES) + (MAX_DEPTH - 1) * MAX_WIDTH + 1) * MAX_WIDTH

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,21 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from doh3d.codec.entropy import Family, SymbolModel, decode_groups, encode_groups
-from doh3d.codec.frame import CHECKSUM_BYTES, VERSION, ByteReader, pack_varint
-from doh3d.codec.kinds import find_kind
-from doh3d.codec.quantization import STEP_COUNT
+from doh3d.codec.frame import CHECKSUM_BYTES, ByteReader, check_version
+from doh3d.codec.header import header_fields, read_header
 from doh3d.codec.shape_code import ShapeCode
-from doh3d.codec.signal_code import ParameterGroup, SignalCode, check_dense_size
+from doh3d.codec.signal_code import ParameterGroup, SignalCode
 from doh3d.errors import ConfigError, FormatError
 from doh3d.files import MAGIC, other_kind
-from doh3d.hypernetwork.architecture import Activation, Architecture
-from doh3d.hypernetwork.partition import Box, Partition
-from doh3d.limits import DEFAULT_LIMITS, MAX_FILE_BYTES, MAX_LATENTS, MAX_LEVELS, Limits
-
-_KIND_MASK = 0b11
-_FLAG_DENSE = 1 << 2
-# A byte says which other activation it is: the frequency of a sine, or 0.
-_FLAG_NOT_RELU = 1 << 3
+from doh3d.limits import DEFAULT_LIMITS, MAX_FILE_BYTES, Limits
 
 CodeT = TypeVar("CodeT", bound=SignalCode)
 
@@ -77,16 +68,22 @@ def serialize(code: SignalCode) -> bytes:
     return body + struct.pack("<I", zlib.crc32(body))
 
 
+def overhead_bytes(code: SignalCode) -> int:
+    """Bytes of a code's file that are neither latent nor biases."""
+    return len(_header(code)) + CHECKSUM_BYTES
+
+
 def section_sizes(code: SignalCode) -> dict[str, int]:
-    """Bytes of each part of the file: header, transform (a shape's), latent, biases, checksum.
+    """Bytes of each part: header, transform (a shape's), extras, latent, biases, checksum.
 
     The entropy coder writes latents and biases into one stream; the latents' share is the
     length of a stream of them alone, and the biases' is the rest.
     """
     total = len(serialize(code))
-    transform = len(code.pack_fields()[2])
-    header = len(_header(code)) - transform
-    payload = total - header - transform - CHECKSUM_BYTES
+    sizes = {name: len(packed) for name, packed in header_fields(code)}
+    transform, extras = sizes.pop("transform", 0), sizes.pop("extras", 0)
+    header = sum(sizes.values())
+    payload = total - header - transform - extras - CHECKSUM_BYTES
     if code.latent.is_raw:
         latent = 4 * len(code.latent.values)
     else:
@@ -94,6 +91,7 @@ def section_sizes(code: SignalCode) -> dict[str, int]:
     return {
         "header": header,
         "transform": transform,
+        "extras": extras,
         "latent": latent,
         "biases": payload - latent,
         "checksum": CHECKSUM_BYTES,
@@ -119,107 +117,29 @@ def parse_signal(data: bytes, limits: Limits, kind: type[CodeT]) -> CodeT:
     ------
     FormatError
         If the bytes are not a whole, undamaged file of a version that this release reads, hold
-        a signal of another kind, or are beyond `limits`.
+        a signal of another kind, or are beyond `limits`. A draft's and a later version's message
+        says what reads it.
     """
-    if data[: len(MAGIC)] != MAGIC:
-        raise FormatError("not a .doh file: it does not start with the bytes D0 4F 48")
-    if len(data) < len(MAGIC) + 1 + CHECKSUM_BYTES:
-        raise FormatError(f"truncated: {len(data)} bytes are too few for a .doh file")
-    version = data[len(MAGIC)]
-    if version != VERSION:
-        raise FormatError(
-            f"version {version} of the .doh format is unknown to this release, "
-            f"which reads version {VERSION}"
-        )
+    check_version(data)
     limits.check_file_bytes(len(data))
     body, checksum = data[:-CHECKSUM_BYTES], struct.unpack("<I", data[-CHECKSUM_BYTES:])[0]
     if zlib.crc32(body) != checksum:
         raise FormatError("damaged or truncated: the checksum does not match")
     reader = ByteReader(body, len(MAGIC) + 1)
     try:
-        return _parse_body(reader, limits, kind)
+        found, fields, groups = read_header(reader, limits, kind)
     except ConfigError as error:  # a header field out of its range
         raise FormatError(f"invalid header: {error}") from error
+    values = _payload(reader, [(count, model) for count, model, _ in groups])
+    latent, biases = (
+        ParameterGroup(numbers, step, model)
+        for numbers, (_, model, step) in zip(values, groups, strict=True)
+    )
+    return found(latent=latent, biases=biases, **fields)
 
 
 def _header(code: SignalCode) -> bytes:
-    """All fields before the payload."""
-    code.check()
-    architecture, partition = code.architecture, code.architecture.partition
-    own_flags, own_fields, transform = code.pack_fields()
-    flags = own_flags | code.number | _FLAG_DENSE * code.dense_projection
-    flags |= _FLAG_NOT_RELU * (architecture.activation != "relu")
-    fields = [
-        MAGIC,
-        bytes([VERSION, flags, architecture.depth | architecture.octaves << 4]),
-        bytes([architecture.width - 1]),
-        bytes([architecture.omega]) if architecture.activation != "relu" else b"",
-        pack_varint(len(code.latent.values)),
-        struct.pack("<H", code.seed),
-        bytes([code.latent.model.family | code.biases.model.family << 4]),
-        bytes([code.latent.model.parameter, code.latent.step_index]),
-        bytes([code.biases.model.parameter, code.biases.step_index]),
-        own_fields + transform,
-    ]
-    if partition.levels:
-        cuts = (axis << 6 | position for axis, position in partition.cuts)
-        fields.append(bytes([partition.levels, *cuts]))
-    return b"".join(fields)
-
-
-def _parse_body(reader: ByteReader, limits: Limits, kind: type[CodeT]) -> CodeT:
-    flags = reader.byte()
-    found = find_kind(flags & _KIND_MASK)
-    if not issubclass(found, kind):
-        raise FormatError(f"holds {found.held}; use {found.decoded_by}")
-    architecture = _network(reader, flags, found.network_of_flags(flags))
-    n = reader.latent_length()
-    if not 1 <= n <= MAX_LATENTS:
-        raise FormatError(f"the latent has {n} numbers; 1 to {MAX_LATENTS} are allowed")
-    (seed,) = reader.unpack("<H")
-    families = reader.byte()
-    latent_model, latent_step = _model(families & 15, reader.byte()), reader.byte()
-    bias_model, bias_step = _model(families >> 4, reader.byte()), reader.byte()
-    for model, step in ((latent_model, latent_step), (bias_model, bias_step)):
-        if model.family == Family.RAW_FLOAT32 and step != 0:
-            raise FormatError(f"step index {step} beside raw float32 values must be 0")
-    own_fields, box = found.read_fields(reader, flags, limits)
-    if box is not None:
-        architecture = replace(architecture, partition=_partition(reader, box))
-    limits.check_header(n, architecture.weight_count)
-    dense = bool(flags & _FLAG_DENSE)
-    check_dense_size(dense, n, architecture)
-    values = _payload(reader, [(n, latent_model), (architecture.bias_count, bias_model)])
-    return found(
-        architecture=architecture,
-        dense_projection=dense,
-        seed=seed,
-        latent=ParameterGroup(values[0], latent_step, latent_model),
-        biases=ParameterGroup(values[1], bias_step, bias_model),
-        **own_fields,
-    )
-
-
-def _network(reader: ByteReader, flags: int, of_the_kind: dict[str, Any]) -> Architecture:
-    layers, width = reader.byte(), reader.byte() + 1
-    omega = reader.byte() if flags & _FLAG_NOT_RELU else None
-    activation: Activation = "relu" if omega is None else "sine" if omega else "smooth"
-    return Architecture(
-        width=width,
-        depth=layers & 15,
-        octaves=layers >> 4,
-        activation=activation,
-        omega=omega or 0,
-        **of_the_kind,
-    )
-
-
-def _partition(reader: ByteReader, box: Box) -> Partition:
-    levels = reader.byte()
-    if not 1 <= levels <= MAX_LEVELS:
-        raise FormatError(f"the cells have {levels} levels; 1 to {MAX_LEVELS} are allowed")
-    cuts = reader.take(2**levels - 1)
-    return Partition(*box, tuple((cut >> 6, cut & 63) for cut in cuts))
+    return b"".join(packed for _, packed in header_fields(code))
 
 
 def _payload(reader: ByteReader, groups: list[tuple[int, SymbolModel]]) -> list[npt.NDArray[Any]]:
@@ -235,14 +155,3 @@ def _payload(reader: ByteReader, groups: list[tuple[int, SymbolModel]]) -> list[
     )
     levels = iter(coded)
     return [raw[index] if index in raw else next(levels) for index in range(len(groups))]
-
-
-def _model(family: int, parameter: int) -> SymbolModel:
-    try:
-        known = Family(family)
-    except ValueError as error:
-        raise FormatError(f"entropy model family {family} is unknown") from error
-    return SymbolModel(known, parameter)
-
-
-assert STEP_COUNT == 256, "a step index is one byte"

@@ -8,16 +8,16 @@ from typing import Any, ClassVar
 
 from doh3d.codec.frame import ByteReader
 from doh3d.codec.signal_code import SignalCode
-from doh3d.errors import ConfigError, FormatError
+from doh3d.errors import ConfigError
+from doh3d.hypernetwork.architecture import Activation
 from doh3d.hypernetwork.partition import Box, Partition
 from doh3d.limits import MAX_SIDE, Limits
 
 # Numbers that a pixel may have: grey, or red, green and blue.
 CHANNELS = (1, 3)
 
-_FLAG_COLOUR = 1 << 4
-_FLAG_CELLS = 1 << 5
-_FIRST_UNUSED_FLAG = 6
+# The kind's own feature; colour is standard.
+_GREY = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,10 @@ class ImageCode(SignalCode):
     number: ClassVar[int] = 1
     held: ClassVar[str] = "an image"
     decoded_by: ClassVar[str] = "doh3d image decompress, or doh3d.load_image"
+    own_features: ClassVar[int] = _GREY
+    standard_activation: ClassVar[Activation] = "relu"
+    # The octaves of images follow their size.
+    standard_layers: ClassVar[tuple[int, int] | None] = None
 
     width: int
     height: int
@@ -59,27 +63,23 @@ class ImageCode(SignalCode):
                 raise ConfigError(f"the image's {name} is {side}; it must be 1 to {MAX_SIDE}")
 
     def pack_fields(self) -> tuple[int, bytes, bytes]:
-        """Return the flags of colour and cells, width and height, and no transform."""
-        flags = _FLAG_COLOUR * (self.channels == 3)
-        flags |= _FLAG_CELLS * (self.architecture.partition.levels > 0)
-        return flags, struct.pack("<HH", self.width - 1, self.height - 1), b""
+        """Return the feature of grey, width and height, and no transform."""
+        size = struct.pack("<HH", self.width - 1, self.height - 1)
+        return _GREY * (self.channels == 1), size, b""
 
     @classmethod
-    def network_of_flags(cls, flags: int) -> dict[str, Any]:
+    def network_of_features(cls, features: int) -> dict[str, Any]:
         """Return the arguments of a network that takes 2 numbers and gives 1 or 3."""
-        if flags >> _FIRST_UNUSED_FLAG:
-            raise FormatError("an image has no mirror planes: flags 6 and 7 must be 0")
-        return {"partition": Partition.whole(2), "out_dim": 3 if flags & _FLAG_COLOUR else 1}
+        return {"partition": Partition.whole(2), "out_dim": 1 if features & _GREY else 3}
 
     @classmethod
     def read_fields(
-        cls, reader: ByteReader, flags: int, limits: Limits
-    ) -> tuple[dict[str, Any], Box | None]:
+        cls, reader: ByteReader, features: int, limits: Limits
+    ) -> tuple[dict[str, Any], Box]:
         """Read width and height."""
         width, height = (side + 1 for side in reader.unpack("<HH"))
         limits.check_pixels(width, height)
-        box = image_box(width, height) if flags & _FLAG_CELLS else None
-        return {"width": width, "height": height}, box
+        return {"width": width, "height": height}, image_box(width, height)
 
 
 def image_box(width: int, height: int) -> Box:

@@ -58,7 +58,7 @@ def describe(code: SignalCode) -> dict[str, Any]:
     description["transform"] = {
         "centre": list(code.transform.centre),
         "scale": code.transform.scale,
-        "precision": "float64" if code.transform.double else "float32",
+        "form": code.transform.form,
         "rotation": code.transform.rotation.tolist(),
         "domain_low": code.bounds[0].tolist(),
         "domain_high": code.bounds[1].tolist(),

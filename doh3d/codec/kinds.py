@@ -13,5 +13,7 @@ KINDS: dict[int, type[SignalCode]] = {kind.number: kind for kind in (ShapeCode, 
 def find_kind(number: int) -> type[SignalCode]:
     """Return the kind of this number, or raise the FormatError that names those there are."""
     if number not in KINDS:
-        raise FormatError(f"signal kind {number} is unknown; 0 is occupancy, 1 an image")
+        raise FormatError(
+            f"signal kind {number} is unknown to this release; 0 is a shape's occupancy, 1 an image"
+        )
     return KINDS[number]

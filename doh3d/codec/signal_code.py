@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from doh3d.codec.entropy import Family, SymbolModel, fits
+from doh3d.codec.extras import NO_EXTRAS, Extras
 from doh3d.codec.frame import ByteReader
 from doh3d.codec.quantization import MAX_QUANTIZED, STEP_COUNT, STEPS
 from doh3d.errors import ConfigError
-from doh3d.hypernetwork.architecture import Architecture
+from doh3d.hypernetwork.architecture import Activation, Architecture
 from doh3d.hypernetwork.partition import Box
 from doh3d.limits import MAX_DENSE_FILE_ENTRIES, MAX_LATENTS, MAX_SEED, Limits
 
@@ -62,8 +63,8 @@ class ParameterGroup:
 class SignalCode(ABC):
     """What files of every kind say: a target network, and the numbers that make its weights.
 
-    A kind is a subclass. Its own are flags 4 to 7 and the last fields of the header before the
-    cells, which it writes, reads and checks; `doh3d.codec.kinds` lists it.
+    A kind is a subclass. Its own are features 0 to 5, and fields of the header before the cells,
+    which it writes, reads and checks; `doh3d.codec.kinds` lists it.
 
     Attributes
     ----------
@@ -74,18 +75,27 @@ class SignalCode(ABC):
     seed : int
         Of the projection, 0 to 65535.
     latent, biases : ParameterGroup
+    extras : Extras
+        What the file says beside the signal.
     """
 
-    # The kind in flags 0 and 1, what such a file holds, as messages call it, and what decodes it.
+    # The kind's number, what such a file holds, as messages call it, and what decodes it.
     number: ClassVar[int]
     held: ClassVar[str]
     decoded_by: ClassVar[str]
+    # Those of features 0 to 5 that it has, as bits.
+    own_features: ClassVar[int]
+    # What a file need not say of the network: its activation, and hidden layers and octaves where
+    # there are standard ones.
+    standard_activation: ClassVar[Activation]
+    standard_layers: ClassVar[tuple[int, int] | None]
 
     architecture: Architecture
     dense_projection: bool
     seed: int
     latent: ParameterGroup
     biases: ParameterGroup
+    extras: Extras = NO_EXTRAS
 
     def check(self) -> None:
         """Raise ConfigError where no file can carry this code."""
@@ -110,22 +120,21 @@ class SignalCode(ABC):
 
     @abstractmethod
     def pack_fields(self) -> tuple[int, bytes, bytes]:
-        """Return the kind's own flags, its own fields, and the transform, which ends them."""
+        """Return the kind's own features, its own fields, and the transform, which ends them."""
 
     @classmethod
     @abstractmethod
-    def network_of_flags(cls, flags: int) -> dict[str, Any]:
-        """Return arguments of `Architecture` by name; FormatError for flags of other kinds."""
+    def network_of_features(cls, features: int) -> dict[str, Any]:
+        """Return arguments of `Architecture` by name."""
 
     @classmethod
     @abstractmethod
     def read_fields(
-        cls, reader: ByteReader, flags: int, limits: Limits
-    ) -> tuple[dict[str, Any], Box | None]:
-        """Read the kind's own fields: arguments of the class by name, and the box of the cells.
+        cls, reader: ByteReader, features: int, limits: Limits
+    ) -> tuple[dict[str, Any], Box]:
+        """Read the kind's own fields: arguments of the class by name, and the box of any cells.
 
-        The box is None where there are no cells. Raises FormatError or ConfigError where a field
-        is out of its range, or beyond `limits`.
+        Raises FormatError or ConfigError where a field is out of its range, or beyond `limits`.
         """
 
 

@@ -29,6 +29,9 @@ CodeT = TypeVar("CodeT", bound=SignalCode)
 # trained one just misses a size. It costs quality.
 _COARSER_NOTCHES = 4
 
+# A scale index that a file need not spend more than its usual bytes on.
+_USUAL_SCALE = 48
+
 
 def quantize_fit(
     result: FitResult, config: FitConfig, signal: Signal[CodeT], *, notches: int = 0
@@ -48,6 +51,20 @@ def quantize_fit(
         graded = config.graded_training
         latent = _quantized(result.latent, latent_step, config.bits, graded=graded)
         biases = _quantized(result.biases, nearest_step_index(config.bias_step), MAX_BITS)
+    return signal.code(config, latent, biases)
+
+
+def empty_code(config: FitConfig, signal: Signal[CodeT]) -> CodeT:
+    """Make the code of a fit that has not begun: all zeros, under models as they will be."""
+    family = Family.GRADED_LAPLACE if config.graded_training else Family.LAPLACE
+    step = nearest_step_index(config.bias_step)
+    latent, biases = (
+        ParameterGroup(np.zeros(count, np.int64), step, SymbolModel(of_group, _USUAL_SCALE))
+        for count, of_group in (
+            (config.latent, family),
+            (config.architecture.bias_count, Family.LAPLACE),
+        )
+    )
     return signal.code(config, latent, biases)
 
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import torch
 
-from doh3d.codec.container import serialize
+from doh3d.codec.container import overhead_bytes, serialize
 from doh3d.codec.signal_code import SignalCode
 from doh3d.errors import Doh3dError, TargetError
 from doh3d.fitting.checkpoint import Checkpoint
 from doh3d.fitting.config import FitConfig
-from doh3d.fitting.quantize_fit import encode_within, quantize_fit
+from doh3d.fitting.quantize_fit import empty_code, encode_within, quantize_fit
 from doh3d.fitting.results import FitResult, ProgressFunction
 from doh3d.fitting.resumable import fit_signal, measured_once
 from doh3d.fitting.signal import QualityScale, Signal
@@ -151,8 +151,7 @@ def _better(
 
 def payload_bits_for(signal: Signal[SignalCode], config: FitConfig, max_bytes: int) -> float:
     """Bits that latent and biases are to take for a file of `max_bytes`."""
-    cuts = config.architecture.cells * (config.architecture.partition.levels > 0)
-    return 8 * (_AIMED_SHARE * max_bytes - signal.overhead_bytes - cuts)
+    return 8 * (_AIMED_SHARE * max_bytes - overhead_bytes(empty_code(config, signal)))
 
 
 def _is_used(data: bytes, max_bytes: int) -> bool:

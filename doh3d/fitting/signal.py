@@ -63,11 +63,6 @@ class Signal(ABC, Generic[CodeT_co]):
 
     scale: ClassVar[QualityScale]
 
-    @property
-    @abstractmethod
-    def overhead_bytes(self) -> int:
-        """Bytes of a file that are neither latent nor biases."""
-
     @abstractmethod
     def identity(self) -> dict[str, str]:
         """Return the kind's name and a digest of the content, by which a checkpoint knows it."""

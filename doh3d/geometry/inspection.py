@@ -17,7 +17,7 @@ from doh3d.geometry.occupancy import inside_test
 from doh3d.geometry.orientation import find_bodies
 from doh3d.geometry.reading import Reading
 from doh3d.geometry.stratified import cell_points
-from doh3d.geometry.transform import NormalizingTransform
+from doh3d.geometry.transform import TRANSFORM_BYTES, NormalizingTransform
 
 if TYPE_CHECKING:
     import trimesh
@@ -94,8 +94,8 @@ class Shape:
         Of the bounding box.
     unit : str
         What one unit is, where the format says so.
-    transform : "float32" or "float64"
-        What the coordinates need in a file.
+    transform_bytes : int
+        What a file takes to say where and how large the shape is: 8, more where it is far off.
     fill : float
         Share of the bounding box that is enclosed.
     unclear, overlap, undecided, difference : float
@@ -113,7 +113,7 @@ class Shape:
     size: tuple[float, float, float]
     centre: tuple[float, float, float]
     unit: str
-    transform: str
+    transform_bytes: int
     fill: float
     unclear: float
     overlap: float
@@ -235,7 +235,7 @@ def _describe(reading: Reading, unit: str) -> Shape:
         size=_triple(high - low),
         centre=_triple(low / 2 + high / 2),
         unit=unit,
-        transform="float64" if transform.double else "float32",
+        transform_bytes=TRANSFORM_BYTES[transform.rounded().form],
         fill=enclosed / float(np.prod(sides)),
         unclear=survey.unclear,
         overlap=survey.overlap,

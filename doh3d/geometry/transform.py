@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,14 +15,17 @@ from doh3d.geometry.rotation import NO_FRAME, Frame, rotation_matrix, to_frame
 # to be outside on every side of the shape.
 NORMALIZED_LONGEST_SIDE = 1.8
 
-# A float32 transform is kept where rounding moves no point by more than this share of the
-# longest side; coordinates far from the origin need float64.
-_FLOAT32_TOLERANCE = 1e-5
+# A file holds a scale as (256 + m) 2^(e - 8), m from 0 to 255 and e one of these. It holds the
+# centre as whole numbers of so many bytes, in steps of 2^e halved so many times. Steps that were
+# halved 7 times move a shape by a 256th of its domain's half side at most, before it is sampled.
+# That is too much for mirror planes, which must go through the middle.
+_SIGNIFICANDS = 256
+_EXPONENTS = range(-128, 128)
+LATTICES = ((2, 7), (3, 15), (4, 15))
 
-
-# Of a scale beside a frame the last bits are 0, since a file has the frame's first number there.
-_SCALE_BITS = {False: 7, True: 36}
-
+# Bytes that centre and scale take on each of these lattices, and as four float64.
+TRANSFORM_BYTES = (*(2 + 3 * size for size, _ in LATTICES), 32)
+FLOAT64_FORM = len(LATTICES)
 
 # What is farther away than this many normalised units is moved here before it is turned, since
 # infinities of different signs have no sum.
@@ -38,10 +41,7 @@ class NormalizingTransform:
     centre : (3,) float64
         Centre of the mesh's bounding box in the frame, in the mesh's own units and axes.
     scale : float
-        The mesh's own units for one normalised unit, > 0. With a frame its significand has 7 bits
-        after the point, or 36 where `double` is set.
-    double : bool
-        Whether centre and scale need float64; otherwise both are exact in float32.
+        The mesh's own units for one normalised unit, > 0.
     frame : three integers
         The rotation, see `doh3d.geometry.rotation.rotation_matrix`; 0, 0, 0 for the mesh's own
         axes.
@@ -49,7 +49,6 @@ class NormalizingTransform:
 
     centre: tuple[float, float, float]
     scale: float
-    double: bool = False
     frame: Frame = NO_FRAME
 
     @classmethod
@@ -65,7 +64,8 @@ class NormalizingTransform:
         # Halve before adding: the sum of two large coordinates may overflow.
         centre = low / 2 + high / 2
         scale = float((high / 2 - low / 2).max()) * 2 / NORMALIZED_LONGEST_SIDE
-        return cls._of(centre, scale, NO_FRAME)
+        x, y, z = centre.tolist()
+        return cls((x, y, z), scale)
 
     def in_frame(self, frame: Frame, points: npt.NDArray[np.float64]) -> NormalizingTransform:
         """Fit the transform that does the same in a frame.
@@ -80,39 +80,53 @@ class NormalizingTransform:
         turned = to_frame(points, rotation)
         low, high = turned.min(axis=0), turned.max(axis=0)
         middle = to_frame(((low + high) / 2)[None], rotation.T)
-        centre = self.to_world(middle)[0]
+        x, y, z = self.to_world(middle)[0].tolist()
         scale = self.scale * float((high - low).max()) / NORMALIZED_LONGEST_SIDE
-        return self._of(centre, scale, frame)
+        return NormalizingTransform((x, y, z), scale, frame=frame)
 
-    @classmethod
-    def _of(
-        cls, centre: npt.NDArray[np.float64], scale: float, frame: Frame
-    ) -> NormalizingTransform:
-        """Round to float32 if that moves nothing."""
-        with np.errstate(over="ignore", under="ignore"):
-            centre32 = centre.astype(np.float32).astype(np.float64)
-            scale32 = float(np.float32(_scale_in_file(scale, frame, double=False)))
-        tiny = float(np.finfo(np.float32).tiny)
-        fits = (
-            np.isfinite(centre32).all()
-            and tiny <= scale32 < np.inf
-            and float(np.abs(centre32 - centre).max()) <= _FLOAT32_TOLERANCE * scale
-        )
-        if fits:
-            x, y, z = centre32.tolist()
-            return cls((x, y, z), scale32, double=False, frame=frame)
-        x, y, z = centre.tolist()
-        return cls((x, y, z), _scale_in_file(scale, frame, double=True), double=True, frame=frame)
+    def rounded(self, *, finely: bool = False) -> NormalizingTransform:
+        """Round centre and scale to what takes few bytes in a file, the scale upwards.
+
+        Where no lattice reaches, far off or beyond the scales there are, nothing is rounded.
+
+        Parameters
+        ----------
+        finely : bool
+            Whether the centre is moved by less than 2^-16 of the scale; otherwise by 2^-8 of it.
+        """
+        significand, exponent = math.frexp(self.scale)
+        unit = 2 * _SIGNIFICANDS
+        # Beyond the lattices anyway, a scale may have no room to be rounded up.
+        if exponent > _EXPONENTS.stop:
+            return self
+        scale = math.ldexp(math.ceil(significand * unit) / unit, exponent)
+        for size, halvings in LATTICES[finely:]:
+            step = _step(scale, halvings)
+            if step is None:
+                break
+            steps = [number / step for number in self.centre]
+            if all(abs(number) <= 2 ** (8 * size - 1) - 1 for number in steps):
+                x, y, z = (round(number) * step for number in steps)
+                return replace(self, centre=(x, y, z), scale=scale)
+        return self
+
+    @cached_property
+    def form(self) -> int:
+        """The first of `LATTICES` that holds centre and scale as they are, or `FLOAT64_FORM`."""
+        if math.frexp(self.scale)[0] * 2 * _SIGNIFICANDS % 1 == 0:
+            for form, (size, halvings) in enumerate(LATTICES):
+                step = _step(self.scale, halvings)
+                if step is not None and all(
+                    number % step == 0 and abs(number / step) < 2 ** (8 * size - 1)
+                    for number in self.centre
+                ):
+                    return form
+        return FLOAT64_FORM
 
     @cached_property
     def rotation(self) -> npt.NDArray[np.float64]:
         """(3, 3) rotation from the frame to the mesh's own axes."""
         return rotation_matrix(self.frame)
-
-    @property
-    def scale_fits(self) -> bool:
-        """Whether the scale leaves room for the frame, where there is one."""
-        return self.scale == _scale_in_file(self.scale, self.frame, double=self.double)
 
     def to_normalized(self, points: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Map (N, 3) points in the mesh's own units to the normalised cube, float64."""
@@ -140,10 +154,11 @@ class NormalizingTransform:
         return np.stack([np.asarray(self.centre) - reach, np.asarray(self.centre) + reach])
 
 
-def _scale_in_file(scale: float, frame: Frame, *, double: bool) -> float:
-    """Round a scale up, beside a frame, to what a file holds of it."""
-    if frame == NO_FRAME:
-        return scale
-    significand, exponent = math.frexp(scale)
-    unit = 2 ** (_SCALE_BITS[double] + 1)
-    return math.ldexp(math.ceil(significand * unit) / unit, exponent)
+def lattice_step(exponent: int, halvings: int) -> float:
+    """Step of the centre's numbers beside a scale of 2^exponent and more, below its double."""
+    return math.ldexp(1.0, exponent - halvings)
+
+
+def _step(scale: float, halvings: int) -> float | None:
+    exponent = math.frexp(scale)[1] - 1
+    return lattice_step(exponent, halvings) if exponent in _EXPONENTS else None

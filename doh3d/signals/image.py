@@ -24,7 +24,7 @@ from doh3d.images.field import ImageField, pixel_points, pixels_to_values
 from doh3d.images.files import ImageInput, load_pixels
 from doh3d.limits import Limits
 from doh3d.options import DEFAULT_BPP, MAX_BYTES, MIN_BYTES, CompressOptions
-from doh3d.signals.image_plan import IMAGE_OVERHEAD_BYTES, image_latent_for_bytes, plan_for_image
+from doh3d.signals.image_plan import image_latent_for_bytes, plan_for_image
 
 # 1 / p for the real p with p^3 = p + 1.
 _R2 = 0.7548776662466927
@@ -45,11 +45,6 @@ class PreparedImage(Signal[ImageCode]):
     scale: ClassVar[QualityScale] = PSNR
 
     pixels: npt.NDArray[np.uint8]
-
-    @property
-    def overhead_bytes(self) -> int:
-        """Bytes of a file that are neither latent nor biases."""
-        return IMAGE_OVERHEAD_BYTES
 
     def identity(self) -> dict[str, str]:
         """Return a digest of the pixels and their shape."""

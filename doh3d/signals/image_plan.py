@@ -17,7 +17,7 @@ from doh3d.hypernetwork.partition import Partition
 from doh3d.limits import MAX_LEVELS
 
 # Bytes of an image's file that are neither latent nor biases.
-IMAGE_OVERHEAD_BYTES = 24
+IMAGE_OVERHEAD_BYTES = 20
 
 
 # Weights of the networks of a Kodak image at 0.15 bits a pixel, and how many times as many steps

@@ -19,7 +19,7 @@ from doh3d.limits import MAX_LEVELS
 from doh3d.options import DEFAULT_LATENT
 
 # Bytes of a file that are neither latent nor, as trained with a rate term, biases.
-OVERHEAD_BYTES = 39
+OVERHEAD_BYTES = 25
 
 
 # Steps and batches are those of latents of up to 1,500 numbers: longer ones take fewer steps, of
