@@ -48,8 +48,12 @@ export class Reader {
     return low | (high << 8);
   }
 
-  int16() {
-    return (this.uint16() << 16) >> 16;
+  /** @param {number} count Bytes of a signed integer, 2 to 4. */
+  integer(count) {
+    let value = 0;
+    this.take(count).forEach((byte, i) => (value |= byte << (8 * i)));
+    const rest = 32 - 8 * count;
+    return (value << rest) >> rest;
   }
 
   /**

@@ -2,13 +2,40 @@
 
 import { Reader, crc32 } from "./bytes.js";
 import { checkThickness } from "./cells.js";
-import { DohFormatError, require } from "./errors.js";
+import { require } from "./errors.js";
 import { MOST_DENSE_SIGNS, MOST_LATENTS, MOST_WEIGHTS, checkCount } from "./limits.js";
 
-const VERSION = 128;
+const VERSION = 1;
+
+/** Versions from here on, and 0, were drafts. */
+const FIRST_DRAFT = 128;
 
 /** Of a frame: (sqrt(2) - 1) 2^16. */
 const MOST_FRAME = 27146;
+
+/** Bits of the features: 0 to 5 are the kind's own. */
+const FRAME = 3;
+const FORM = 4;
+const GREY = 0;
+const CELLS = 6;
+const LAYERS = 7;
+const ACTIVATION = 8;
+const SEED = 9;
+const DENSE = 10;
+const MODELS = 11;
+const OPTIONAL = 12;
+
+/** The features that each kind of signal may have, by its number. */
+const KNOWN_FEATURES = [0b1111111111111, 0b1111101000001];
+
+/** Hidden layers and octaves of a standard shape. */
+const STANDARD_LAYERS = 0x33;
+
+/** Step index of standard biases. */
+const BIAS_STEP = 144;
+
+/** @type {("relu" | "smooth" | "sine")[]} */
+const ACTIVATIONS = ["relu", "smooth", "sine"];
 
 /**
  * How the numbers of a group, latent or biases, are coded.
@@ -59,34 +86,33 @@ const MOST_FRAME = 27146;
 export function parseHeader(bytes, limits) {
   checkEnvelope(bytes, limits);
   const reader = new Reader(bytes.subarray(0, -4), 4);
-  const flags = reader.uint8();
-  const isImage = (flags & 3) === 1;
-  require((flags & 3) <= 1, `the kind of signal is ${flags & 3}, which is not known`);
-  require(!isImage || flags >> 6 === 0, "an image with mirror flags");
-  const layers = reader.uint8();
-  const hiddenLayers = layers & 15;
-  require(hiddenLayers >= 1, "the network has no hidden layer");
-  const width = reader.uint8() + 1;
-  const omega = flags & 8 ? reader.uint8() : 0;
+  const { isImage, has } = readKind(reader);
   const n = reader.varint("n");
   require(n >= 1 && n <= MOST_LATENTS, `n is ${n}; it must be 1 to ${MOST_LATENTS}`);
-  const seed = reader.uint16();
-  const families = reader.uint8();
+  const width = reader.uint8() + 1;
+  const layers = isImage || has(LAYERS) ? reader.uint8() : STANDARD_LAYERS;
+  const hiddenLayers = layers & 15;
+  require(hiddenLayers >= 1, "the network has no hidden layer");
+  const activation = has(ACTIVATION) ? reader.uint8() : Number(!isImage);
+  require(activation < ACTIVATIONS.length, `activation ${activation} is not known`);
+  const omega = ACTIVATIONS[activation] === "sine" ? reader.uint8() : 0;
+  require(ACTIVATIONS[activation] !== "sine" || omega > 0, "the frequency of the sine is 0");
+  const seed = has(SEED) ? reader.uint16() : 0;
+  const groups = has(MODELS) ? readGroups(reader) : readStandardGroups(reader);
   /** @type {Header} */
   const header = {
     kind: isImage ? "image" : "occupancy",
     dims: isImage ? 2 : 3,
-    channels: isImage && flags & 16 ? 3 : 1,
-    projection: flags & 4 ? "dense" : "hadamard",
-    activation: !(flags & 8) ? "relu" : omega ? "sine" : "smooth",
+    channels: isImage && !has(GREY) ? 3 : 1,
+    projection: has(DENSE) ? "dense" : "hadamard",
+    activation: ACTIVATIONS[activation],
     omega,
-    mirrored: isImage ? [false, false] : [5, 6, 7].map((bit) => Boolean((flags >> bit) & 1)),
+    mirrored: isImage ? [false, false] : [has(0), has(1), has(2)],
     octaves: layers >> 4,
     shapes: [],
     n,
     seed,
-    latent: readGroup(reader, families & 15),
-    biases: readGroup(reader, families >> 4),
+    ...groups,
     halfSides: [],
     centre: [0, 0, 0],
     scale: 1,
@@ -99,11 +125,47 @@ export function parseHeader(bytes, limits) {
     biasCount: 0,
     end: 0,
   };
-  const hasCells = isImage ? readSize(reader, header, flags) : readPlace(reader, header, flags);
-  if (hasCells) readCuts(reader, header);
+  if (isImage) readSize(reader, header);
+  else readPlace(reader, header, Number(has(FORM)) + 2 * Number(has(FORM + 1)), has(FRAME));
+  if (has(CELLS)) readCuts(reader, header);
+  if (has(OPTIONAL)) passOptional(reader);
   countNumbers(header, hiddenLayers, width, limits);
   header.end = reader.position;
   return header;
+}
+
+/**
+ * The kind of signal, and its features.
+ *
+ * @param {Reader} reader
+ * @returns {{isImage: boolean, has: (feature: number) => boolean}}
+ */
+function readKind(reader) {
+  const kind = reader.varint("the kind of signal");
+  const number = kind >> 1;
+  require(number < KNOWN_FEATURES.length, `kind of signal ${number} is not known`);
+  const features = kind & 1 ? reader.varint("the features") : 0;
+  require(features !== 0 || !(kind & 1), "features that are none");
+  const unknown = features & ~KNOWN_FEATURES[number];
+  require(unknown === 0, `feature ${31 - Math.clz32(unknown)} is not known`);
+  return { isImage: number === 1, has: (feature) => Boolean((features >> feature) & 1) };
+}
+
+/**
+ * Fields that no decoder of the signal needs.
+ *
+ * @param {Reader} reader
+ */
+function passOptional(reader) {
+  const length = reader.varint("the optional fields' length");
+  require(length >= 1 && length <= 65535, `the optional fields have ${length} bytes`);
+  const block = new Reader(reader.take(length), 0);
+  for (let last = 0; block.position < length; ) {
+    const type = block.varint("the type of an optional field");
+    require(type > last, `optional field ${type} follows ${last}`);
+    block.take(block.varint("the length of an optional field"));
+    last = type;
+  }
 }
 
 /**
@@ -116,12 +178,38 @@ function checkEnvelope(bytes, limits) {
   checkCount("the file has {} bytes", bytes.length, Math.min(limits.fileBytes, 2 ** 23));
   const isDoh = bytes.length >= 4 && bytes[0] === 0xd0 && bytes[1] === 0x4f && bytes[2] === 0x48;
   require(isDoh, "not a .doh file");
-  if (bytes[3] !== VERSION) {
-    throw new DohFormatError(`version ${bytes[3]} of the format; only ${VERSION} can be read`);
-  }
+  const version = bytes[3];
+  const isDraft = version === 0 || version >= FIRST_DRAFT;
+  const which = isDraft ? `draft ${version} of the format` : `version ${version} of the format`;
+  require(version === VERSION, `${which} cannot be read; this decoder reads version ${VERSION}`);
   require(bytes.length >= 8, "the file ends within its header");
   const found = new DataView(bytes.buffer, bytes.byteOffset + bytes.length - 4).getUint32(0, true);
   require(crc32(bytes.subarray(0, -4)) === found, "the checksum is wrong: the file is damaged");
+}
+
+/**
+ * Three bytes: the latent's model and step, and the biases' model.
+ *
+ * @param {Reader} reader
+ * @returns {{latent: Group, biases: Group}}
+ */
+function readStandardGroups(reader) {
+  const [latent, step, biases] = reader.take(3);
+  return {
+    latent: { family: 6 + (latent >> 6), parameter: 24 + (latent & 63), step },
+    biases: { family: 2 + (biases >> 6), parameter: biases & 63, step: BIAS_STEP },
+  };
+}
+
+/**
+ * Five bytes: both families, and the parameter and step of each.
+ *
+ * @param {Reader} reader
+ * @returns {{latent: Group, biases: Group}}
+ */
+function readGroups(reader) {
+  const families = reader.uint8();
+  return { latent: readGroup(reader, families & 15), biases: readGroup(reader, families >> 4) };
 }
 
 /**
@@ -146,15 +234,12 @@ function readGroup(reader, family) {
  *
  * @param {Reader} reader
  * @param {Header} header
- * @param {number} flags
- * @returns {boolean} Whether it has cells.
  */
-function readSize(reader, header, flags) {
+function readSize(reader, header) {
   header.wide = reader.uint16() + 1;
   header.high = reader.uint16() + 1;
   const longest = Math.max(header.wide, header.high);
   header.halfSides = [header.wide / longest, header.high / longest];
-  return Boolean(flags & 32);
 }
 
 /**
@@ -162,37 +247,36 @@ function readSize(reader, header, flags) {
  *
  * @param {Reader} reader
  * @param {Header} header
- * @param {number} flags
- * @returns {boolean} Whether it has cells.
+ * @param {number} form Of the transform.
+ * @param {boolean} hasFrame
  */
-function readPlace(reader, header, flags) {
+function readPlace(reader, header, form, hasFrame) {
   const extents = reader.uint16();
+  require(extents < 32768, "bit 15 of the extents is set");
   header.halfSides = [0, 5, 10].map((shift) => (((extents >> shift) & 31) + 1) / 32);
-  const size = flags & 16 ? 8 : 4;
-  const packed = reader.take(4 * size);
-  const last = packed.length - 1;
-  if (packed[last] >> 7) {
-    const scale = packed.subarray(-size);
-    const a = ((scale[0] | (scale[1] << 8)) << 16) >> 16;
-    scale[0] = scale[1] = 0;
-    packed[last] &= 127;
-    header.frame = [a, reader.int16(), reader.int16()];
+  if (form === 3) {
+    const { buffer } = reader.take(32);
+    const [x, y, z, scale] = [0, 8, 16, 24].map((at) => new DataView(buffer).getFloat64(at, true));
+    header.centre = [x, y, z];
+    header.scale = scale;
+  } else {
+    const mantissa = 256 + reader.uint8();
+    const exponent = reader.uint8() - 128;
+    const unit = 2 ** (exponent - (form === 0 ? 7 : 15));
+    header.scale = mantissa * 2 ** (exponent - 8);
+    header.centre = [0, 0, 0].map(() => reader.integer(2 + form) * unit);
+  }
+  if (hasFrame) {
+    header.frame = [reader.integer(2), reader.integer(2), reader.integer(2)];
     require(header.frame.some((number) => number !== 0), "a frame that turns nothing");
     const isSmall = header.frame.every((number) => Math.abs(number) <= MOST_FRAME);
     require(isSmall, `the frame is ${header.frame}; at most ${MOST_FRAME} is allowed`);
   }
-  const view = new DataView(packed.buffer);
-  const numbers = [0, 1, 2, 3].map((i) =>
-    size === 8 ? view.getFloat64(8 * i, true) : view.getFloat32(4 * i, true),
-  );
-  header.centre = numbers.slice(0, 3);
-  header.scale = numbers[3];
-  require(numbers.every(Number.isFinite), "the transform is not finite");
+  require([...header.centre, header.scale].every(Number.isFinite), "the transform is not finite");
   require(header.scale > 0, "the scale is not above 0");
-  const reach = header.scale * (header.frame ? 2 : 1);
+  const reach = header.scale * (hasFrame ? 2 : 1);
   const fits = header.centre.every((c) => Number.isFinite(Math.abs(c) + reach));
   require(fits, "the transform overflows");
-  return Boolean(extents >> 15);
 }
 
 /**
