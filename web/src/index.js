@@ -46,6 +46,17 @@ export function decodeImage(bytes, options) {
 }
 
 /**
+ * What a file holds.
+ *
+ * @param {Uint8Array} bytes
+ * @returns {"shape" | "image"}
+ * @throws {DohFormatError} If its header is not valid, or beyond the limits.
+ */
+export function kindOf(bytes) {
+  return parseHeader(bytes, DEFAULT_LIMITS).kind === "image" ? "image" : "shape";
+}
+
+/**
  * @param {Uint8Array} bytes
  * @param {"occupancy" | "image"} kind
  * @param {DecodeOptions} [options]
