@@ -30,7 +30,7 @@ def residuals(tables: np.ndarray) -> np.ndarray:
 
 
 def rice_code(folded: np.ndarray) -> str:
-    """The bits of all numbers, family by family and row by row, as a string of 0 and 1."""
+    """Return the bits of all numbers, family by family and row by row, as a string of 0 and 1."""
     bits = []
     for family in folded.tolist():
         above = [0] * (len(family[0]) + 1)
@@ -58,7 +58,7 @@ def packed() -> bytes:
 
 
 def module() -> str:
-    """The text of the file that is written."""
+    """Return the text of the file that is written."""
     text = base64.b64encode(packed()).decode()
     return f'// Made by scripts/web_tables.py.\nexport const TABLES =\n  "{text}";\n'
 
