@@ -30,39 +30,42 @@ def residuals(tables: np.ndarray) -> np.ndarray:
 
 
 def rice_code(folded: np.ndarray) -> str:
-    """Return the bits of all numbers, family by family and row by row, as a string of 0 and 1."""
+    """Return the bits of a family's numbers, row by row, as a string of 0 and 1."""
     bits = []
-    for family in folded.tolist():
-        above = [0] * (len(family[0]) + 1)
-        for row in family:
-            before = 0
-            for column, number in enumerate(row):
-                mean = (2 * before + above[column] + above[column + 1]) >> 2
-                parameter = max(0, mean.bit_length() - 1)
-                run = number >> parameter
-                if run < LONGEST_RUN:
-                    bits.append("1" * run + "0")
-                    bits.append(f"{number & (1 << parameter) - 1:0{parameter}b}"[:parameter])
-                else:
-                    bits.append("1" * LONGEST_RUN + f"{number:0{WHOLE_BITS}b}")
-                before = number
-            above = [*row, 0]
+    above = [0] * (folded.shape[1] + 1)
+    for row in folded.tolist():
+        before = 0
+        for column, number in enumerate(row):
+            mean = (2 * before + above[column] + above[column + 1]) >> 2
+            parameter = max(0, mean.bit_length() - 1)
+            run = number >> parameter
+            if run < LONGEST_RUN:
+                bits.append("1" * run + "0")
+                bits.append(f"{number & (1 << parameter) - 1:0{parameter}b}"[:parameter])
+            else:
+                bits.append("1" * LONGEST_RUN + f"{number:0{WHOLE_BITS}b}")
+            before = number
+        above = [*row, 0]
     return "".join(bits)
 
 
-def packed() -> bytes:
-    """All tables."""
+def packed() -> list[bytes]:
+    """Pack each family by itself: a file uses one or two of them."""
     with np.load(TABLES) as tables:
-        bits = rice_code(residuals(tables["frequencies"]))
-    return int(bits.ljust(-(-len(bits) // 8) * 8, "0"), 2).to_bytes(-(-len(bits) // 8), "big")
+        families = [rice_code(family) for family in residuals(tables["frequencies"])]
+    sizes = [-(-len(bits) // 8) for bits in families]
+    return [
+        int(bits.ljust(8 * size, "0"), 2).to_bytes(size, "big")
+        for bits, size in zip(families, sizes, strict=True)
+    ]
 
 
 def module() -> str:
     """Return the text of the file that is written."""
-    text = base64.b64encode(packed()).decode()
-    return f'// Made by scripts/web_tables.py.\nexport const TABLES =\n  "{text}";\n'
+    texts = [f'  "{base64.b64encode(family).decode()}",\n' for family in packed()]
+    return f"// Made by scripts/web_tables.py.\nexport const TABLES = [\n{''.join(texts)}];\n"
 
 
 if __name__ == "__main__":
     OUTPUT.write_text(module())
-    print(f"{OUTPUT}: {len(packed())} bytes of tables")
+    print(f"{OUTPUT}: {sum(map(len, packed()))} bytes of tables")

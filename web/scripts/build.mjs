@@ -36,9 +36,9 @@ async function bundled(entry, format, plugins = []) {
   return outputFiles[0].text;
 }
 
-/** Everything that is built, by its place beside this folder. */
-export async function built() {
-  const files = new Map([["src/kernels.data.js", await kernelsModule()]]);
+/** Everything that is built of what lies in src/, by its place beside this folder. */
+async function built() {
+  const files = new Map();
   for (const [name, entry] of Object.entries(MODULES)) {
     files.set(name, await bundled(entry, "esm", [decoderBeside]));
   }
@@ -58,12 +58,17 @@ function filled(template, script) {
 
 const isCheck = process.argv.includes("--check");
 const stale = [];
-for (const [name, text] of await built()) {
+
+async function settle(name, text) {
   const found = await readFile(path(name), "utf8").catch(() => "");
-  if (found === text) continue;
+  if (found === text) return;
   stale.push(name);
   if (!isCheck) await writeFile(path(name), text);
 }
+
+// First, since the modules hold it.
+await settle("src/kernels.data.js", await kernelsModule());
+for (const [name, text] of await built()) await settle(name, text);
 if (isCheck && stale.length) {
   console.error(`not as they are built (npm run build): ${stale.join(", ")}`);
   process.exitCode = 1;

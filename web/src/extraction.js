@@ -67,7 +67,7 @@ export function extract(header, weights, transform, { resolution, limits, wasm }
       buffer.fill(open, nodes.evaluate(open));
       buffer.mesh(leaves, mesher);
       checkSurface(limits, mesher.crossed, resolution);
-      buffer.clear(open);
+      buffer.advance(open);
     }
   }
   return mesher.mesh();
@@ -114,6 +114,9 @@ class LayerBuffer {
       (corner & 1) * this.plane + ((corner >> 1) & 1) * this.columns + (corner >> 2),
     );
     this.own = new Float32Array(8);
+    this.first = 0;
+    /** Nodes of the lowest plane that the layer before has evaluated. @type {number[]} */
+    this.known = [];
   }
 
   /**
@@ -123,6 +126,9 @@ class LayerBuffer {
    * @returns {Int32Array} Three indices each.
    */
   mark(leaves) {
+    const first = leaves[0].corner[0];
+    if (first !== this.first + LEAF) this.#forget();
+    this.first = first;
     /** @type {number[]} */
     const found = [];
     for (const { corner, open } of leaves) {
@@ -139,7 +145,6 @@ class LayerBuffer {
         }
       }
     }
-    this.first = leaves[0].corner[0];
     return Int32Array.from(found);
   }
 
@@ -174,9 +179,27 @@ class LayerBuffer {
     }
   }
 
-  /** @param {Int32Array} nodes */
-  clear(nodes) {
-    for (let i = 0; 3 * i < nodes.length; i++) this.isMarked[this.#place(nodes, i)] = 0;
+  /**
+   * Make ready for the next layer, of which the highest plane is the lowest.
+   *
+   * @param {Int32Array} nodes Those that have been evaluated.
+   */
+  advance(nodes) {
+    this.#forget();
+    for (let i = 0; 3 * i < nodes.length; i++) {
+      const place = this.#place(nodes, i);
+      this.isMarked[place] = 0;
+      const below = place - LEAF * this.plane;
+      if (below < 0) continue;
+      this.values[below] = this.values[place];
+      this.known.push(below);
+    }
+    for (const place of this.known) this.isMarked[place] = 1;
+  }
+
+  #forget() {
+    for (const place of this.known) this.isMarked[place] = 0;
+    this.known.length = 0;
   }
 
   /**
@@ -184,7 +207,7 @@ class LayerBuffer {
    * @param {number} i
    */
   #place(nodes, i) {
-    const x = nodes[3 * i] - /** @type {number} */ (this.first);
+    const x = nodes[3 * i] - this.first;
     return x * this.plane + nodes[3 * i + 1] * this.columns + nodes[3 * i + 2];
   }
 

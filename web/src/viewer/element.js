@@ -15,6 +15,9 @@ const ROUGH = 32;
 
 const HINT = "Drag or use the arrow keys to turn, + and - to zoom, Home to go back.";
 
+// Workers run the same text as pages, and have no elements.
+const Element = /** @type {typeof HTMLElement} */ (globalThis.HTMLElement ?? Object);
+
 /**
  * Attributes: `src`, a file's address; `resolution`; `up`, the upright axis, y unless given; `label`,
  * what the shape is called; `plain`, where the line below is not wanted.
@@ -22,7 +25,7 @@ const HINT = "Drag or use the arrow keys to turn, + and - to zoom, Home to go ba
  * Events: `doh-mesh` where a mesh is shown, with `detail.mesh` and `detail.resolution`; `doh-error`
  * with `detail.message`; `doh-view` where somebody has turned the shape.
  */
-export class DohViewer extends HTMLElement {
+export class DohViewer extends Element {
   static observedAttributes = ["src", "resolution", "up"];
 
   /**
