@@ -42,10 +42,9 @@ def parse_header(data):
     """
     require(len(data) >= 8, "too short for magic, version and checksum")
     require(data[:3] == b"\xd0\x4f\x48", "wrong magic")
-    require(data[3] == 128, "unknown version")
+    require(data[3] == 1, "unknown version")
     body = data[:-4]
     require(zlib.crc32(body) == int.from_bytes(data[-4:], "little"), "wrong checksum")
-
     position = 4
 
     def take(count):
@@ -54,70 +53,37 @@ def parse_header(data):
         position += count
         return body[position - count : position]
 
-    flags = take(1)[0]
-    require(flags & 0b11 <= 1, "unknown kind")
-    image = flags & 0b11 == 1
-    if image:
-        require(flags >> 6 == 0, "an image with mirror flags")
+    kind = varint(take)
+    require(kind >> 1 <= 1, "unknown kind")
+    image = kind >> 1 == 1
+    features = varint(take) if kind & 1 else 0
+    require(not kind & 1 or features, "no features after all")
+    require(features >> 13 == 0, "a reserved feature")
     header = {
         "kind": "image" if image else "occupancy",
-        "channels": 3 if image and flags & 16 else 1,
-        "projection": "dense" if flags & 4 else "hadamard",
-        "activation": "sine or smooth" if flags & 8 else "relu",
-        "float64": bool(flags & 16) and not image,
-        "mirrored": [bool(flags >> 5 + axis & 1) and not image for axis in range(3)],
+        "channels": 3 if image and not features & 1 else 1,
+        "projection": "dense" if features >> 10 & 1 else "hadamard",
+        "mirrored": [bool(features >> axis & 1) and not image for axis in range(3)],
     }
-    layers = take(1)[0]
-    header["hidden_layers"] = layers & 15
-    header["octaves"] = layers >> 4
-    require(header["hidden_layers"] >= 1, "no hidden layer")
-    header["width"] = take(1)[0] + 1
-    header["omega"] = None
-    if header["activation"] != "relu":
-        header["omega"] = take(1)[0]
-        header["activation"] = "sine" if header["omega"] else "smooth"
-
-    n = 0
-    for index in range(3):
-        byte = take(1)[0]
-        n |= (byte & 127) << (7 * index)
-        if byte < 128:
-            require(byte != 0 or index == 0, "varint with a superfluous byte")
-            break
-    else:
-        raise ValueError("varint of more than three bytes")
+    if image:
+        require(features & 0b10111110 == 0, "a feature that images do not have")
+    header["n"] = n = varint(take)
     require(1 <= n <= 1048576, "n out of range")
-    header["n"] = n
-
-    header["seed"] = int.from_bytes(take(2), "little")
-    families = take(1)[0]
-    header["latent_family"] = families & 15
-    header["bias_family"] = families >> 4
-    for group in ("latent", "bias"):
-        family = header[f"{group}_family"]
-        header[f"{group}_parameter"] = parameter = take(1)[0]
-        header[f"{group}_step"] = step_index = take(1)[0]
-        require(family <= 9, "unknown family")
-        if family == 0:
-            require(parameter == 0, "a raw group with a parameter")
-            require(step_index == 0, "a raw group with a step")
-        elif family == 1:
-            require(2 <= parameter <= 16, "fixed length out of range")
-        else:
-            require(parameter <= (159 if family <= 5 else 143), "scale index out of range")
-
+    read_network(header, take, features)
+    header["seed"] = int.from_bytes(take(2), "little") if features >> 9 & 1 else 0
+    read_models(header, take, features)
     if image:
         header["pixels_wide"] = int.from_bytes(take(2), "little") + 1
         header["pixels_high"] = int.from_bytes(take(2), "little") + 1
-        has_cells = bool(flags & 32)
     else:
         extents = int.from_bytes(take(2), "little")
+        require(extents >> 15 == 0, "a reserved bit of the extents")
         header["extents"] = tuple(extents >> shift & 31 for shift in (0, 5, 10))
-        has_cells = bool(extents >> 15)
-        read_transform(header, take)
+        read_transform(header, take, features)
     header["levels"], header["cuts"] = 0, []
-    if has_cells:
+    if features >> 6 & 1:
         read_cuts(header, take)
+    header["fields"] = read_fields(take) if features >> 12 & 1 else {}
 
     columns = (2 if image else 3) * (1 + 2 * header["octaves"])
     width = header["width"]
@@ -134,24 +100,140 @@ def parse_header(data):
     return header
 
 
-def read_transform(header, take):
+def varint(take, most=3):
+    """Seven bits a byte, lowest first."""
+    number = 0
+    for index in range(most):
+        byte = take(1)[0]
+        number |= (byte & 127) << (7 * index)
+        if byte < 128:
+            require(byte != 0 or index == 0, "varint with a superfluous byte")
+            return number
+    raise ValueError("varint of too many bytes")
+
+
+def read_network(header, take, features):
+    """Read width, layers and activation into `header`."""
+    image = header["kind"] == "image"
+    header["width"] = take(1)[0] + 1
+    layers = take(1)[0] if image or features >> 7 & 1 else 3 | 3 << 4
+    header["hidden_layers"] = layers & 15
+    header["octaves"] = layers >> 4
+    require(header["hidden_layers"] >= 1, "no hidden layer")
+    number = take(1)[0] if features >> 8 & 1 else (0 if image else 1)
+    require(number <= 2, "unknown activation")
+    header["activation"] = ("relu", "smooth", "sine")[number]
+    header["omega"] = take(1)[0] if number == 2 else None
+    require(header["omega"] != 0, "a sine without a frequency")
+
+
+def read_models(header, take, features):
+    """Read families, parameters and steps of both groups into `header`."""
+    if features >> 11 & 1:
+        families = take(1)[0]
+        header["latent_family"] = families & 15
+        header["bias_family"] = families >> 4
+        for group in ("latent", "bias"):
+            header[f"{group}_parameter"], header[f"{group}_step"] = take(2)
+    else:
+        latent, header["latent_step"], biases = take(3)
+        header["latent_family"], header["latent_parameter"] = 6 + (latent >> 6), 24 + (latent & 63)
+        header["bias_family"], header["bias_parameter"] = 2 + (biases >> 6), biases & 63
+        header["bias_step"] = 144
+    for group in ("latent", "bias"):
+        family, parameter = header[f"{group}_family"], header[f"{group}_parameter"]
+        require(family <= 9, "unknown family")
+        if family == 0:
+            require(parameter == 0, "a raw group with a parameter")
+            require(header[f"{group}_step"] == 0, "a raw group with a step")
+        elif family == 1:
+            require(2 <= parameter <= 16, "fixed length out of range")
+        else:
+            require(parameter <= (159 if family <= 5 else 143), "scale index out of range")
+
+
+def read_transform(header, take, features):
     """Read a shape's transform into `header`: centre, scale, and the frame or None."""
-    form, size = ("<d", 8) if header["float64"] else ("<f", 4)
-    packed = [bytearray(take(size)) for _ in range(4)]
+    form = features >> 4 & 3
+    if form == 3:
+        *centre, scale = struct.unpack("<4d", take(32))
+    else:
+        m, e = take(2)
+        e -= 128
+        scale = (256 + m) * 2.0 ** (e - 8)
+        size, unit = ((2, 2.0 ** (e - 7)), (3, 2.0 ** (e - 15)), (4, 2.0 ** (e - 15)))[form]
+        centre = [int.from_bytes(take(size), "little", signed=True) * unit for _ in range(3)]
+    header["form"], header["centre"], header["scale"] = form, tuple(centre), scale
+    require(all(map(math.isfinite, [*centre, scale])), "transform is not finite")
+    require(scale > 0, "scale is not positive")
     header["frame"] = None
-    if packed[3][-1] >> 7:
-        low = bytes(packed[3][:2])
-        packed[3][-1] &= 127
-        packed[3][:2] = b"\0\0"
-        header["frame"] = struct.unpack("<3h", low + take(4))
+    if features >> 3 & 1:
+        header["frame"] = struct.unpack("<3h", take(6))
         require(any(header["frame"]), "a frame that turns nothing")
         require(max(map(abs, header["frame"])) <= 27146, "a frame out of range")
-    numbers = [struct.unpack(form, number)[0] for number in packed]
-    header["centre"], header["scale"] = tuple(numbers[:3]), numbers[3]
-    require(all(map(math.isfinite, numbers)), "transform is not finite")
-    require(header["scale"] > 0, "scale is not positive")
-    reach = numbers[3] * (2 if header["frame"] else 1)
-    require(all(math.isfinite(abs(c) + reach) for c in numbers[:3]), "transform overflows")
+    reach = scale * (2 if header["frame"] else 1)
+    require(all(math.isfinite(abs(c) + reach) for c in centre), "transform overflows")
+
+
+def read_fields(take):
+    """The optional fields: content by type, that of types 1 to 4 decoded."""
+    left = varint(take)
+    require(1 <= left <= 65535, "a block of optional fields of no or too many bytes")
+
+    def within(count):
+        nonlocal left
+        left -= count
+        require(left >= 0, "an optional field ends beyond the block")
+        return take(count)
+
+    fields, last = {}, 0
+    while left:
+        number = varint(within)
+        require(number > last, "types of optional fields do not ascend")
+        fields[number] = within(varint(within))
+        last = number
+    decoders = {1: read_lattice, 2: read_affine, 3: read_label, 4: read_name}
+    return {number: decoders.get(number, bytes)(content) for number, content in fields.items()}
+
+
+def varints(content, count, most=3):
+    """The `count` varints that are all of a field's content."""
+    content = list(content)
+
+    def take(_):
+        require(content, "an optional field is cut short")
+        return [content.pop(0)]
+
+    numbers = [varint(take, most) for _ in range(count)]
+    require(not content, "an optional field is too long")
+    return numbers
+
+
+def read_lattice(content):
+    sides = varints(content, 3)
+    require(all(1 <= side <= 65536 for side in sides), "lattice out of range")
+    return tuple(sides)
+
+
+def read_affine(content):
+    require(len(content) == 96, "an affine of other than 12 numbers")
+    numbers = struct.unpack("<12d", content)
+    require(all(map(math.isfinite, numbers)), "affine is not finite")
+    return numbers[:4], numbers[4:8], numbers[8:]
+
+
+def read_label(content):
+    (folded,) = varints(content, 1, 8)
+    label = -(folded + 1) // 2 if folded % 2 else folded // 2
+    require(abs(label) < 2**53, "label out of range")
+    return label
+
+
+def read_name(content):
+    require(1 <= len(content) <= 255, "name too short or too long")
+    name = content.decode("utf-8")
+    require(not any(c <= "\x1f" or "\x7f" <= c <= "\x9f" for c in name), "a control character")
+    return name
 
 
 def read_cuts(header, take):

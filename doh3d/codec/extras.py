@@ -111,7 +111,7 @@ def read_extras(reader: ByteReader) -> Extras:
     if not 1 <= length <= MAX_EXTRAS_BYTES:
         raise FormatError(f"the {_WITHIN} has {length} bytes; 1 to {MAX_EXTRAS_BYTES} are allowed")
     fields: dict[int, bytes] = {}
-    block = ByteReader(reader.take(length), within=_WITHIN)
+    block = ByteReader(reader.take(length), within=f"the {_WITHIN}")
     last = 0
     while block.left:
         number = block.varint("an optional field's type")

@@ -62,7 +62,7 @@ class ByteReader:
     `within` is what the bytes are, as the message calls them.
     """
 
-    def __init__(self, data: bytes, position: int = 0, *, within: str = "file") -> None:
+    def __init__(self, data: bytes, position: int = 0, *, within: str = "the file") -> None:
         self._data = data
         self._position = position
         self._within = within
@@ -72,7 +72,7 @@ class ByteReader:
         end = self._position + count
         if end > len(self._data):
             missing = end - len(self._data)
-            raise FormatError(f"truncated: the {self._within} ends {missing} bytes too early")
+            raise FormatError(f"truncated: {self._within} ends {missing} bytes too early")
         taken = self._data[self._position : end]
         self._position = end
         return taken

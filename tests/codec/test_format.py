@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from doh3d.codec.container import parse, parse_signal, serialize
 from doh3d.codec.entropy import Family, SymbolModel, choose_model
+from doh3d.codec.extras import NO_EXTRAS, Extras
 from doh3d.codec.image_code import ImageCode, image_box
 from doh3d.codec.quantization import MAX_QUANTIZED, STEPS, grade_factors, nearest_step_index
 from doh3d.codec.shape_code import ShapeCode, shape_box
@@ -96,17 +97,19 @@ def raw_groups(draw, min_count, max_count, limit=None):
 
 @st.composite
 def transforms(draw):
-    double = draw(st.booleans())
-    largest = 2.0**1022 if double else 2.0**127
-    width = 64 if double else 32
-    centre = st.floats(-largest, largest, width=width)
-    scale = draw(st.floats(0, largest, width=width, exclude_min=True))
+    """Of every form: on a lattice, or any float64."""
     frame = draw(frames())
-    if frame != NO_FRAME:
-        # Of few bits, and of room for the corners of what is turned.
-        scale = math.ldexp(draw(st.integers(128, 255)), draw(st.integers(-130, 110)))
-    centres = draw(st.tuples(centre, centre, centre))
-    return NormalizingTransform(centres, scale, double=double, frame=frame)
+    if draw(st.booleans()):
+        exponent = draw(st.integers(-128, 127))
+        scale = math.ldexp(draw(st.integers(256, 511)), exponent - 8)
+        bits, halvings = draw(st.sampled_from([(15, 7), (23, 15), (31, 15)]))
+        steps = [draw(st.integers(-(2**bits), 2**bits - 1)) for _ in range(3)]
+        return NormalizingTransform(
+            tuple(math.ldexp(number, exponent - halvings) for number in steps), scale, frame
+        )
+    numbers = st.floats(-(2.0**1021), 2.0**1021)
+    scale = draw(st.floats(0, 2.0**1021, exclude_min=True))
+    return NormalizingTransform(draw(st.tuples(numbers, numbers, numbers)), scale, frame)
 
 
 def frames():
@@ -120,6 +123,22 @@ def partitions(draw, box, levels, positions=(1, 63)):
     cuts = st.tuples(st.integers(0, len(box[0]) - 1), st.integers(*positions))
     count = 2 ** draw(levels) - 1
     return Partition(*box, tuple(draw(st.lists(cuts, min_size=count, max_size=count))))
+
+
+def extras():
+    side = st.integers(1, 65536)
+    number = st.floats(allow_nan=False, allow_infinity=False)
+    letter = st.characters(exclude_categories=["Cc", "Cs"])
+    return st.builds(
+        Extras,
+        lattice=st.none() | st.tuples(side, side, side),
+        affine=st.none() | st.tuples(*[st.tuples(*[number] * 4)] * 3),
+        label=st.none() | st.integers(1 - 2**53, 2**53 - 1),
+        name=st.none() | st.text(letter, min_size=1, max_size=60),
+        unknown=st.dictionaries(st.integers(5, 2**21 - 1), st.binary(max_size=200), max_size=3).map(
+            lambda fields: tuple(sorted(fields.items()))
+        ),
+    )
 
 
 @st.composite
@@ -144,6 +163,7 @@ def codes(draw, raw=True, max_latents=40):
         extents=extents,
         latent=draw(latents),
         biases=draw(biases),
+        extras=draw(st.just(NO_EXTRAS) | extras()),
     )
 
 
@@ -168,7 +188,15 @@ def assert_same_content(code, parsed):
         assert parsed["centre"] == code.transform.centre
         assert parsed["scale"] == code.transform.scale
         assert (parsed["frame"] or NO_FRAME) == code.transform.frame
-        assert parsed["float64"] == code.transform.double
+        assert parsed["form"] == code.transform.form
+    assert parsed["fields"] == {
+        number: content
+        for number, content in (
+            *enumerate((*vars(code.extras).values(),)[:4], start=1),
+            *code.extras.unknown,
+        )
+        if content is not None
+    }
     for name, group, values in (("latent", code.latent, "latent"), ("bias", code.biases, "biases")):
         assert parsed[f"{name}_family"] == group.model.family
         assert parsed[f"{name}_parameter"] == group.model.parameter
