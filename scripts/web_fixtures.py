@@ -1,12 +1,11 @@
 """Write what the decoder in JavaScript is tested against: web/test/expected.json.
 
-For every golden file the digest of its weights, and logits at points in and about its domain, or
-its pixels; all by doh3d itself.
+For every golden file logits at points in and about its domain, or its pixels, by doh3d itself. The
+digests of weights are in tests/golden/digests.json.
 
     python scripts/web_fixtures.py
 """
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -21,17 +20,8 @@ from doh3d.limits import DEFAULT_LIMITS
 
 ROOT = Path(__file__).parents[1]
 OUTPUT = ROOT / "web" / "test" / "expected.json"
-SHAPES = sorted((ROOT / "tests" / "golden").glob("*.hex"))
-IMAGES = sorted((ROOT / "tests" / "fuzz_corpus").glob("*image*.hex"))
+GOLDEN = ROOT / "tests" / "golden"
 POINTS = 40
-
-
-def digest(weights: Any) -> str:
-    """Return the SHA-256 of all matrices and then all biases, float32."""
-    arrays = (*weights.matrices, *weights.biases)
-    return hashlib.sha256(
-        b"".join(np.asarray(array, dtype="<f4").tobytes() for array in arrays)
-    ).hexdigest()
 
 
 def of_shape(data: bytes) -> dict[str, Any]:
@@ -43,7 +33,6 @@ def of_shape(data: bytes) -> dict[str, Any]:
     points = low + (high - low) * share
     logits = field.logits(points)
     return {
-        "digest": digest(field.weights),
         "bounds": field.bounds.tolist(),
         "points": points.ravel().tolist(),
         # JSON has no infinities.
@@ -55,23 +44,19 @@ def of_image(data: bytes) -> dict[str, Any]:
     """Return what an image decodes to."""
     field = ImageField(parse_signal(data, DEFAULT_LIMITS, ImageCode), "cpu")
     pixels = field.pixels()
-    return {
-        "digest": digest(field.weights),
-        "shape": list(pixels.shape),
-        "pixels": pixels.ravel().tolist(),
-    }
+    return {"shape": list(pixels.shape), "pixels": pixels.ravel().tolist()}
 
 
 def expected() -> dict[str, dict[str, Any]]:
     """Return all, by the files' names."""
     found = {}
-    for paths, decoded in ((SHAPES, of_shape), (IMAGES, of_image)):
-        for path in paths:
-            data = bytes.fromhex(path.read_text())
-            found[path.stem] = {"hex": data.hex(), **decoded(data)}
+    for folder, decoded in ((GOLDEN, of_shape), (GOLDEN / "images", of_image)):
+        for path in sorted(folder.glob("*.hex")):
+            found[path.stem] = decoded(bytes.fromhex(path.read_text()))
     return found
 
 
 if __name__ == "__main__":
-    OUTPUT.write_text(json.dumps(expected(), indent=None) + "\n")
+    lines = [f'"{name}": {json.dumps(values)}' for name, values in expected().items()]
+    OUTPUT.write_text("{\n" + ",\n".join(lines) + "\n}\n")
     print(f"{OUTPUT}: {OUTPUT.stat().st_size} bytes")

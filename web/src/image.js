@@ -2,6 +2,7 @@
 
 import { makeCells, cutBox, wholeBox } from "./cells.js";
 import { require } from "./errors.js";
+import { checkCount } from "./limits.js";
 import { Networks } from "./networks.js";
 
 /** Columns, and rows, that are decoded at a time. */
@@ -39,8 +40,8 @@ export function decodePixels(header, weights, wasm) {
   cellRectangles(header).forEach(({ left, right, top, bottom }, cell) => {
     for (let y = top; y < bottom; y += TILE) {
       for (let x = left; x < right; x += TILE) {
-        const tile = { left: x, right: Math.min(right, x + TILE), top: y, bottom: Math.min(bottom, y + TILE) };
-        decodeTile(networks, cells[cell], cell, tile, data);
+        const ends = { right: Math.min(right, x + TILE), bottom: Math.min(bottom, y + TILE) };
+        decodeTile(networks, cells[cell], cell, { left: x, top: y, ...ends }, data);
       }
     }
   });
@@ -99,28 +100,32 @@ function decodeTile(networks, cell, number, { left, right, top, bottom }, data) 
   const place = (axis, index) =>
     (coordinate(header, axis, index) - cell.middle[axis]) / cell.half[axis];
   const columns = right - left;
+  const [second, third] = header.channels === 3 ? [1, 2] : [0, 0];
   for (let x = left; x < right; x++) networks.fillRow(number, x - left, 0, place(0, x), true);
   for (let y = top; y < bottom; y++) networks.fillRow(number, columns + y - top, 1, place(1, y), false);
   // The third row is one of zeros.
   const nothing = 2 * TILE;
-  const pixels = columns * (bottom - top);
-  for (let first = 0; first < pixels; first += ROWS) {
-    const count = Math.min(ROWS, pixels - first);
-    for (let i = 0; i < count; i++) {
-      const row = Math.floor((first + i) / columns);
-      const index = [(first + i) % columns, columns + row, nothing];
-      kernels.ints.set(index, networks.index + 3 * i);
-    }
-    const values = networks.forwardRows(number, count);
-    for (let i = 0; i < count; i++) {
-      const [x, y] = [left + ((first + i) % columns), top + Math.floor((first + i) / columns)];
-      const at = 4 * (y * header.wide + x);
-      for (let channel = 0; channel < 3; channel++) {
-        const value = kernels.heap[values + 4 * i + (header.channels === 3 ? channel : 0)];
-        // The array rounds to even and bounds; NaN becomes 0.
-        data[at + channel] = 127.5 + 127.5 * value;
+  const rowsAtOnce = Math.max(1, Math.floor(ROWS / columns));
+  for (let y = top; y < bottom; y += rowsAtOnce) {
+    const end = Math.min(bottom, y + rowsAtOnce);
+    let at = networks.index;
+    for (let row = columns + y - top; row < columns + end - top; row++) {
+      for (let column = 0; column < columns; column++, at += 3) {
+        kernels.ints[at] = column;
+        kernels.ints[at + 1] = row;
+        kernels.ints[at + 2] = nothing;
       }
-      data[at + 3] = 255;
+    }
+    let value = networks.forwardRows(number, columns * (end - y));
+    for (let row = y; row < end; row++) {
+      for (let pixel = 4 * (row * header.wide + left), i = 0; i < columns; i++) {
+        // The array rounds to even and bounds; NaN becomes 0.
+        data[pixel++] = 127.5 + 127.5 * kernels.heap[value];
+        data[pixel++] = 127.5 + 127.5 * kernels.heap[value + second];
+        data[pixel++] = 127.5 + 127.5 * kernels.heap[value + third];
+        data[pixel++] = 255;
+        value += 4;
+      }
     }
   }
 }
@@ -129,7 +134,9 @@ function decodeTile(networks, cell, number, { left, right, top, bottom }, data) 
  * @param {import("./header.js").Header} header
  * @param {import("./limits.js").Limits} limits
  */
-export function checkPixels({ wide, high }, limits) {
+export function checkPixels({ wide, high, weightCount, levels }, limits) {
   const message = `the image has ${wide} x ${high} pixels; the limit is ${limits.pixels}`;
   require(wide * high <= limits.pixels, message);
+  const work = (wide * high * weightCount) / 2 ** levels;
+  checkCount("the image takes {} multiplications", work, limits.imageWork);
 }

@@ -11,10 +11,11 @@ import { require } from "./errors.js";
  * @property {number} extractionWork Multiplications of an extraction, times the resolution
  *   squared, beside 2,048 for each of the latent's numbers.
  * @property {number} pixels Pixels of an image.
+ * @property {number} imageWork Multiplications that an image takes: all pixels are decoded at once.
  */
 
 /**
- * What doh3d itself takes by default.
+ * What doh3d itself takes by default; it knows no limit of an image's work.
  *
  * @type {Readonly<Limits>}
  */
@@ -25,6 +26,7 @@ export const DEFAULT_LIMITS = Object.freeze({
   surfaceCells: 64,
   extractionWork: 2 ** 22,
   pixels: 2 ** 24,
+  imageWork: 2 ** 33,
 });
 
 /** The format's own maxima: no reader takes more. */
