@@ -6,6 +6,7 @@
 import { fromBase64 } from "../bytes.js";
 import * as decoder from "../index.js";
 import * as writers from "../export.js";
+import { afterKey } from "../viewer/camera.js";
 import { DohViewer } from "../viewer/element.js";
 import { startPage } from "./controls.js";
 import { serve } from "../worker/server.js";
@@ -26,6 +27,7 @@ if (typeof document === "undefined") {
     };
   }
   customElements.define("doh-viewer", DohViewer);
-  Object.assign(globalThis, { doh3d: { ...decoder, ...writers, DohViewer, fromBase64 } });
+  const doh3d = { ...decoder, ...writers, DohViewer, afterKey, fromBase64 };
+  Object.assign(globalThis, { doh3d });
   if (document.getElementById("doh-files")) startPage();
 }

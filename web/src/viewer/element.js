@@ -41,8 +41,6 @@ export class DohViewer extends Element {
   #extractor = null;
   /** @type {Renderer | null} */
   #renderer = null;
-  /** @type {[number[], number[]] | undefined} */
-  #box;
   /** Counts what is shown: what was asked for before is not shown any more. */
   #turn = 0;
   #isDue = false;
@@ -73,6 +71,10 @@ export class DohViewer extends Element {
     this.resizing = new ResizeObserver(() => this.redraw());
     /** The mesh that is shown. @type {import("../field.js").Mesh | null} */
     this.mesh = null;
+    /** What is framed, unless the mesh itself. @type {[number[], number[]] | undefined} */
+    this.box = undefined;
+    /** Red, green and blue of the surface, 0 to 1. */
+    this.colour = CLAY;
   }
 
   connectedCallback() {
@@ -142,17 +144,12 @@ export class DohViewer extends Element {
    * Show a mesh that comes from elsewhere.
    *
    * @param {import("../field.js").Mesh} mesh
-   * @param {{box?: [number[], number[]], colour?: number[]}} [how] What is framed; red, green, blue.
+   * @param {string} name
    */
-  showMesh(mesh, { box, colour = CLAY } = {}) {
+  showMesh(mesh, name) {
     this.clear();
-    this.#box = box;
-    this.#draw(mesh, colour);
-  }
-
-  /** What files are framed by, unless by their own mesh. */
-  set box(/** @type {[number[], number[]] | undefined} */ box) {
-    this.#box = box;
+    this.canvas.setAttribute("aria-label", `${name}. ${HINT}`);
+    this.#draw(mesh);
   }
 
   async #fetch() {
@@ -183,7 +180,7 @@ export class DohViewer extends Element {
         this.note.textContent = `Decoding at resolution ${step} …`;
         const mesh = await extractor.mesh(step);
         if (turn !== this.#turn) return;
-        this.#draw(mesh, CLAY);
+        this.#draw(mesh);
         const faces = (mesh.indices.length / 3).toLocaleString("en");
         this.facts.textContent = `${size}, ${faces} triangles`;
         this.canvas.setAttribute("aria-label", `${label}, ${size}, resolution ${step}. ${HINT}`);
@@ -196,15 +193,11 @@ export class DohViewer extends Element {
     }
   }
 
-  /**
-   * @param {import("../field.js").Mesh} mesh
-   * @param {number[]} colour
-   */
-  #draw(mesh, colour) {
+  /** @param {import("../field.js").Mesh} mesh */
+  #draw(mesh) {
     this.mesh = mesh;
     this.#renderer ??= new Renderer(this.canvas);
-    this.#renderer.colour = colour;
-    this.#renderer.setMesh(mesh, this.#box);
+    this.#renderer.setMesh(mesh, this.box);
     this.redraw();
   }
 
@@ -237,6 +230,7 @@ export class DohViewer extends Element {
       if (this.canvas.width !== width) this.canvas.width = width;
       if (this.canvas.height !== height) this.canvas.height = height;
       const up = /** @type {import("./camera.js").Axis} */ (this.getAttribute("up") ?? "y");
+      this.#renderer.colour = this.colour;
       this.#renderer.draw(this.#view, "xyz".includes(up) ? up : "y");
     });
   }
