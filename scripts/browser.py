@@ -23,6 +23,9 @@ FLAGS = [
     "--enable-unsafe-swiftshader",
 ]
 
+# Of a tenth of a second.
+MOST_WAITS = 1200
+
 
 @contextmanager
 def started(profile):
@@ -74,11 +77,18 @@ class Opened:
 
     def decoded(self, selector="doh-viewer"):
         """Wait until a viewer shows its mesh at the resolution that was chosen."""
-        self.page.wait_for_function(
-            f"(view => view.mesh && !view.note.textContent)(document.querySelector('{selector}'))",
-            timeout=120_000,
+        self.until(
+            f"(view => view.mesh && !view.note.textContent)(document.querySelector('{selector}'))"
         )
         self.settle()
+
+    def until(self, expression):
+        """Wait until an expression is true; Playwright's own wait is not for pages' rules."""
+        for _ in range(MOST_WAITS):
+            if self.page.evaluate(expression):
+                return
+            self.page.wait_for_timeout(100)
+        raise TimeoutError(f"{expression} stays false; the page said {self.wrong}")
 
     def settle(self):
         """Wait until two frames have been drawn."""

@@ -106,14 +106,14 @@ def test_by_keys_mouse_and_resolution(opened, page_path):
     faces = "document.querySelector('doh-viewer').mesh.indices.length"
     coarse = page.page.evaluate(faces)
     page.page.get_by_label("Resolution").select_option("128")
-    page.page.wait_for_function(f"{faces} > {coarse}")
+    page.until(f"{faces} > {coarse}")
     assert "resolution 128" in canvas.get_attribute("aria-label")
 
 
 def test_another_file_may_be_an_image(opened, page_path, files):
     page = opened(page_path)
     page.page.get_by_label("File").select_option("image.doh")
-    page.page.wait_for_function("document.getElementById('doh-image').width === 5")
+    page.until("document.getElementById('doh-image').width === 5")
     found = page.page.evaluate(
         "[...document.getElementById('doh-image').getContext('2d').getImageData(0, 0, 5, 3).data]"
     )
@@ -240,6 +240,19 @@ def test_the_worker_has_the_decoder_s_answers(opened, server):
     )
 
 
+@pytest.mark.skipif(
+    not (ROOT / "web/node_modules/three").exists(), reason="there is no web/node_modules (make web)"
+)
+def test_the_loader_for_three_js_shows_a_file(opened, server):
+    page = opened(f"{server}/example/three.html?file=/torus.doh", allowed=(server,))
+    page.until("document.querySelector('p').textContent.endsWith('triangles')")
+    page.settle()
+    assert 0.05 < drawn_share(page.look("canvas")) < 0.9
+    # A file that is none is said to be none.
+    other = opened(f"{server}/example/three.html?file=/package.json", allowed=(server,))
+    other.until("document.querySelector('p').textContent.endsWith('not a .doh file')")
+
+
 def test_chromium_decodes_the_golden_files_to_the_same_weights(opened, server):
     page = opened(f"{server}/test.html", allowed=(server,))
     digests = golden_digests()
@@ -252,8 +265,8 @@ def test_chromium_decodes_the_golden_files_to_the_same_weights(opened, server):
                 const { matrices, biases } = decode(bytes).weights;
                 const whole = await new Blob([...matrices, ...biases]).arrayBuffer();
                 const digest = await crypto.subtle.digest("SHA-256", whole);
-                const pairs = [...new Uint8Array(digest)].map((b) => b.toString(16).padStart(2, "0"));
-                return pairs.join("");
+                const bytesOf = [...new Uint8Array(digest)];
+                return bytesOf.map((byte) => byte.toString(16).padStart(2, "0")).join("");
             }""",
             hexadecimal,
         )

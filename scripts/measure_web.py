@@ -1,0 +1,86 @@
+"""Measure the decoder in JavaScript in Chromium: seconds from a file's bytes to a mesh, and sizes.
+
+    python scripts/measure_web.py bunny-1k.doh bunny-16k.doh --repeats 5 --output results/web.tsv
+
+Each time is the lowest of so many tries, in the page's own thread. `loop` is how long one loop of 32
+million additions takes at its best, in the same page: it tells whether other programs were at work.
+"""
+
+import argparse
+import base64
+import gzip
+import json
+import tempfile
+from pathlib import Path
+
+from browser import Opened, started
+from result_table import ResultTable
+
+ROOT = Path(__file__).parents[1]
+COLUMNS = (
+    "file", "bytes", "resolution", "how", "seconds", "faces", "loop", "version", "commit", "date"
+)  # fmt: skip
+SIZE = {"width": 800, "height": 600}
+
+LOOP = """() => {
+    const start = performance.now();
+    let sum = 0;
+    for (let i = 0; i < 32e6; i++) sum += i * 1.0001;
+    return [performance.now() - start, sum];
+}"""
+DECODE = """([text, resolution, wasm]) => {
+    const bytes = doh3d.fromBase64(text);
+    const start = performance.now();
+    const mesh = doh3d.decode(bytes, { wasm }).toMesh(resolution);
+    return [performance.now() - start, mesh.indices.length / 3];
+}"""
+
+
+def measured(page, path: Path, resolution: int, wasm: bool, repeats: int) -> dict[str, object]:
+    text = base64.b64encode(path.read_bytes()).decode()
+    tries = [page.evaluate(DECODE, [text, resolution, wasm]) for _ in range(repeats)]
+    loop = min(page.evaluate(LOOP)[0] for _ in range(repeats))
+    return {
+        "file": path.name,
+        "bytes": path.stat().st_size,
+        "resolution": resolution,
+        "how": "WebAssembly" if wasm else "JavaScript",
+        "seconds": round(min(time for time, _ in tries) / 1000, 3),
+        "faces": int(tries[0][1]),
+        "loop": round(loop / 1000, 4),
+    }
+
+
+def sizes() -> dict[str, int]:
+    """Bytes of what is shipped."""
+    module, page = ROOT / "web" / "doh3d.js", ROOT / "web" / "index.html"
+    return {
+        "module": module.stat().st_size,
+        "module, gzipped": len(gzip.compress(module.read_bytes(), 9)),
+        "page without files": page.stat().st_size,
+        "page without files, gzipped": len(gzip.compress(page.read_bytes(), 9)),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("--resolutions", type=int, nargs="+", default=[128, 256])
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--output", type=Path)
+    arguments = parser.parse_args()
+    print(json.dumps(sizes()))
+    table = ResultTable(arguments.output, COLUMNS) if arguments.output else None
+    with tempfile.TemporaryDirectory() as profile, started(profile) as browser:
+        page = Opened(browser, ROOT / "web" / "index.html", SIZE).page
+        for path in arguments.files:
+            for wasm in (True, False):
+                for resolution in arguments.resolutions:
+                    row = measured(page, path, resolution, wasm, arguments.repeats)
+                    print(json.dumps(row), flush=True)
+                    if table:
+                        table.add(**row)
+
+
+if __name__ == "__main__":
+    main()
