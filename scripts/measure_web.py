@@ -2,7 +2,7 @@
 
     python scripts/measure_web.py bunny-1k.doh bunny-16k.doh --repeats 5 --output results/web.tsv
 
-Each time is the lowest of so many tries, in the page's own thread. `loop` is how long one loop of 32
+Each time is the lowest of so many tries, in the page's own thread. `loop` is how long a loop of 32
 million additions takes at its best, in the same page: it tells whether other programs were at work.
 """
 
