@@ -9,7 +9,13 @@ import { kernelsModule } from "./kernels.mjs";
 const path = (name) => fileURLToPath(new URL(`../${name}`, import.meta.url));
 const TEMPLATES = "../doh3d/view/templates";
 
-const SHARED = { bundle: true, minify: true, target: "es2022", write: false, legalComments: "none" };
+const SHARED = {
+  bundle: true,
+  minify: true,
+  target: "es2022",
+  write: false,
+  legalComments: "none",
+};
 
 /** Modules of the package. */
 const MODULES = {
@@ -52,7 +58,13 @@ async function built() {
 
 /** The page to drop a file on: one without files. */
 function filled(template, script) {
-  const parts = { title: "doh3d: open a .doh file", up: "y", resolution: "128", files: "[]", script };
+  const parts = {
+    title: "doh3d: open a .doh file",
+    up: "y",
+    resolution: "128",
+    files: "[]",
+    script,
+  };
   return template.replace(/@(title|up|resolution|files|script)@/g, (_, name) => parts[name]);
 }
 

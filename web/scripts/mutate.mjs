@@ -1,6 +1,6 @@
 // Damages golden files in many ways, half of them under a right checksum, and decodes what comes
-// out: node --expose-gc scripts/mutate.mjs [COUNT [SEED]]. Whatever is thrown but DohFormatError, takes more
-// than 5 s of a processor, or grows the process by more than 200 MB is a failure.
+// out: node --expose-gc scripts/mutate.mjs [COUNT [SEED]]. Whatever is thrown but DohFormatError,
+// takes more than 5 s of a processor, or grows the process by more than 200 MB is a failure.
 
 import { fileURLToPath } from "node:url";
 import { DohFormatError, decode, decodeImage, kindOf } from "../doh3d.js";
@@ -106,7 +106,9 @@ export function mutate(count, seed = 0) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const result = mutate(Number(process.argv[2] ?? 100_000), Number(process.argv[3] ?? 0));
-  console.log(`${result.count} files: ${result.taken} taken, ${result.count - result.taken} refused`);
+  console.log(
+    `${result.count} files: ${result.taken} taken, ${result.count - result.taken} refused`,
+  );
   console.log(`slowest ${result.slowest.toFixed(2)} s (${result.of?.slice(0, 120)})`);
   console.log(`grown by ${(result.growth / 1e6).toFixed(0)} MB`);
   if (result.slowest > MOST_SECONDS || result.growth > MOST_BYTES) process.exitCode = 1;

@@ -7,10 +7,10 @@
  * 2022). It gives each neuron's range, and so a line around its activation. A backward pass
  * substitutes these lines from the output down to the point (CROWN: Zhang et al., NeurIPS 2018).
  *
- * The planes hold for the network as it is evaluated, in floating point. An inner product of k terms
- * is off by at most (k + 1) u sum |w x|, in units u of rounding. With Z >= |W| |x| + |b| over a chunk
- * of boxes, 4 (k + 8) u Z is added to each neuron's error, k the larger side of W. It covers the
- * evaluation, and the roundings of both passes, of which sums in double precision have fewer.
+ * The planes hold for the network as it is evaluated, in floating point. An inner product of k
+ * terms is off by at most (k + 1) u sum |w x|, in units u of rounding. With Z >= |W| |x| + |b| over
+ * a chunk of boxes, 4 (k + 8) u Z is added to each neuron's error, k the larger side of W. It covers
+ * the evaluation, and the roundings of both passes, of which sums in double precision have fewer.
  */
 
 import { CURVES } from "./kernels.js";
@@ -190,7 +190,10 @@ export class CellBounds {
       heap.fill(0, largest, largest + stride);
       this.#bend(centre[from], curves[from], error[from], lines[number - 1], largest, rows, stride);
       // An activation exceeds its argument by 1 at most.
-      heap.set(this.#rounding(number, (k) => heap[largest + k] + 1), roundings[number]);
+      heap.set(
+        this.#rounding(number, (k) => heap[largest + k] + 1),
+        roundings[number],
+      );
       kernels.affine(centre[to], centre[from], weights, bias, rows, inner, stride, width);
       kernels.affine(curves[to], curves[from], weights, zeros, 6 * rows, inner, stride, width);
       kernels.affine(error[to], error[from], sizes, roundings[number], rows, inner, stride, width);
@@ -201,7 +204,8 @@ export class CellBounds {
     for (let row = 0; row < count; row++) {
       const middle = heap[centre[from] + 4 * row];
       let radius = heap[error[from] + 4 * row];
-      for (let k = 0; k < CURVES; k++) radius += Math.abs(heap[curves[from] + 4 * (k * rows + row)]);
+      for (let k = 0; k < CURVES; k++)
+        radius += Math.abs(heap[curves[from] + 4 * (k * rows + row)]);
       radius += (Math.abs(middle) + radius) * PLANE_ROUNDING;
       const plane = PLANES * row;
       planes.fill(0, plane, plane + PLANES);
@@ -262,7 +266,7 @@ export class CellBounds {
     const offsets = new Float64Array(open.length).fill(heap[bias]);
     const errors = new Float64Array(open.length).fill(heap[roundings[last]]);
     open.forEach((_, i) => heap.copyWithin(factor[0] + i * stride, backward, backward + stride));
-    const count = ((rows.length + 3) & ~3);
+    const count = (rows.length + 3) & ~3;
     let [from, to] = [factor[0], factor[1]];
     for (let number = last - 1; number >= 0; number--) {
       const layer = this.layers[number];

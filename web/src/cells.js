@@ -33,7 +33,13 @@ export function cutBox({ low, high }, [axis, position]) {
   const upperLow = low.slice();
   const lowerHigh = high.slice();
   upperLow[axis] = lowerHigh[axis] = at;
-  return { at, parts: [{ low, high: lowerHigh }, { low: upperLow, high }] };
+  return {
+    at,
+    parts: [
+      { low, high: lowerHigh },
+      { low: upperLow, high },
+    ],
+  };
 }
 
 /**

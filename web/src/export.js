@@ -85,12 +85,24 @@ export function toGlb({ positions, indices }) {
       nodes: [{ mesh: 0 }],
       meshes: [{ primitives: [{ attributes: { POSITION: 0 }, indices: 1 }] }],
       accessors: [
-        { bufferView: 0, componentType: FLOAT, count: positions.length / 3, type: "VEC3", min, max },
+        {
+          bufferView: 0,
+          componentType: FLOAT,
+          count: positions.length / 3,
+          type: "VEC3",
+          min,
+          max,
+        },
         { bufferView: 1, componentType: UINT, count: indices.length, type: "SCALAR" },
       ],
       bufferViews: [
         { buffer: 0, byteLength: positions.byteLength, target: ARRAY },
-        { buffer: 0, byteOffset: positions.byteLength, byteLength: indices.byteLength, target: ELEMENTS },
+        {
+          buffer: 0,
+          byteOffset: positions.byteLength,
+          byteLength: indices.byteLength,
+          target: ELEMENTS,
+        },
       ],
       buffers: [{ byteLength: positions.byteLength + indices.byteLength }],
     }),

@@ -110,8 +110,9 @@ class LayerBuffer {
     this.values = new Float32Array((LEAF + 1) * this.plane);
     this.isMarked = new Uint8Array(this.values.length);
     /** To a cell's corners from its lowest. */
-    this.corners = Int32Array.from({ length: 8 }, (_, corner) =>
-      (corner & 1) * this.plane + ((corner >> 1) & 1) * this.columns + (corner >> 2),
+    this.corners = Int32Array.from(
+      { length: 8 },
+      (_, corner) => (corner & 1) * this.plane + ((corner >> 1) & 1) * this.columns + (corner >> 2),
     );
     this.own = new Float32Array(8);
     this.first = 0;
@@ -155,8 +156,13 @@ class LayerBuffer {
   fill(nodes, logits) {
     for (let i = 0; i < logits.length; i++) {
       const [x, y, z] = [nodes[3 * i], nodes[3 * i + 1], nodes[3 * i + 2]];
-      const isAtBox = x === 0 || y === 0 || z === 0 ||
-        x === this.cells[0] || y === this.cells[1] || z === this.cells[2];
+      const isAtBox =
+        x === 0 ||
+        y === 0 ||
+        z === 0 ||
+        x === this.cells[0] ||
+        y === this.cells[1] ||
+        z === this.cells[2];
       this.values[this.#place(nodes, i)] = closedValue(logits[i], isAtBox);
     }
   }

@@ -160,7 +160,7 @@ function passOptional(reader) {
   const length = reader.varint("the optional fields' length");
   require(length >= 1 && length <= 65535, `the optional fields have ${length} bytes`);
   const block = new Reader(reader.take(length), 0);
-  for (let last = 0; block.position < length; ) {
+  for (let last = 0; block.position < length;) {
     const type = block.varint("the type of an optional field");
     require(type > last, `optional field ${type} follows ${last}`);
     block.take(block.varint("the length of an optional field"));
@@ -221,7 +221,8 @@ function readGroup(reader, family) {
   const parameter = reader.uint8();
   const step = reader.uint8();
   require(family <= 9, `entropy model ${family} is not known`);
-  const [least, most] = family === 0 ? [0, 0] : family === 1 ? [2, 16] : [0, family <= 5 ? 159 : 143];
+  const [least, most] =
+    family === 0 ? [0, 0] : family === 1 ? [2, 16] : [0, family <= 5 ? 159 : 143];
   const range = `it must be ${least} to ${most}`;
   const isRight = parameter >= least && parameter <= most;
   require(isRight, `the parameter of entropy model ${family} is ${parameter}; ${range}`);
@@ -314,7 +315,8 @@ function countNumbers(header, hiddenLayers, width, limits) {
     header.biasCount += networks * rows;
   }
   const weights = header.weightCount;
-  require(weights <= MOST_WEIGHTS, `the networks have ${weights} weights; the format ends at ${MOST_WEIGHTS}`);
+  require(weights <=
+    MOST_WEIGHTS, `the networks have ${weights} weights; the format ends at ${MOST_WEIGHTS}`);
   const isSmall = header.projection !== "dense" || header.n * weights <= MOST_DENSE_SIGNS;
   require(isSmall, `a dense projection of ${header.n} numbers to ${weights} is too large`);
   checkCount("the latent has {} numbers", header.n, limits.latents);

@@ -102,7 +102,8 @@ function decodeTile(networks, cell, number, { left, right, top, bottom }, data) 
   const columns = right - left;
   const [second, third] = header.channels === 3 ? [1, 2] : [0, 0];
   for (let x = left; x < right; x++) networks.fillRow(number, x - left, 0, place(0, x), true);
-  for (let y = top; y < bottom; y++) networks.fillRow(number, columns + y - top, 1, place(1, y), false);
+  for (let y = top; y < bottom; y++)
+    networks.fillRow(number, columns + y - top, 1, place(1, y), false);
   // The third row is one of zeros.
   const nothing = 2 * TILE;
   const rowsAtOnce = Math.max(1, Math.floor(ROWS / columns));

@@ -2,8 +2,8 @@
  * Marching cubes (Lorensen and Cline 1987), its triangles found by going around each cell's faces.
  *
  * Where two inside corners of a face lie opposite each other and the other two are outside, the
- * surface joins the inside ones, so that thin walls stay whole. Neighbouring cells agree in that, and
- * no triangle's side crosses a face, so that no edge has more than two triangles.
+ * surface joins the inside ones, so that thin walls stay whole. Neighbouring cells agree in that,
+ * and no triangle's side crosses a face, so that no edge has more than two triangles.
  *
  * Corner c of a cell is at (c & 1, c >> 1 & 1, c >> 2) along x, y and z.
  */
@@ -21,13 +21,15 @@ export const EDGES = [0, 1, 2].flatMap((axis) =>
 
 /** @param {number} a @param {number} b */
 function edgeBetween(a, b) {
-  return EDGES.findIndex(([corner, axis]) => corner === (a & b) && a + b === 2 * corner + (1 << axis));
+  return EDGES.findIndex(
+    ([corner, axis]) => corner === (a & b) && a + b === 2 * corner + (1 << axis),
+  );
 }
 
 /** The corners of each face, counterclockwise as seen from outside. */
 const FACES = [0, 1, 2].flatMap((axis) =>
   [0, 1].map((side) => {
-    const [u, v] = [1 << (axis + 1) % 3, 1 << (axis + 2) % 3];
+    const [u, v] = [1 << ((axis + 1) % 3), 1 << ((axis + 2) % 3)];
     const at = side << axis;
     return side ? [at, at + u, at + u + v, at + v] : [at, at + v, at + u + v, at + u];
   }),
@@ -95,7 +97,7 @@ function trianglesOf(inside) {
   while (next.size) {
     const [start] = next.keys();
     const loop = [];
-    for (let edge = start; next.has(edge); ) {
+    for (let edge = start; next.has(edge);) {
       loop.push(edge);
       const after = /** @type {number} */ (next.get(edge));
       next.delete(edge);

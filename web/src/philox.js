@@ -27,7 +27,7 @@ function high(a, b) {
 export function philoxWords(words, seed, layer, stream, first = 0) {
   for (let i = 0; i < words.length; i += 4) {
     const block = (first + i) / 4;
-    let c0 = block % 2 ** 32 | 0;
+    let c0 = (block % 2 ** 32) | 0;
     let c1 = Math.floor(block / 2 ** 32);
     let c2 = layer;
     let c3 = stream;

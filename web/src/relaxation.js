@@ -1,4 +1,4 @@
-/** Functions of one coordinate over intervals of equal length, each as a line, a parabola and an error. */
+/** Functions over intervals of equal length: each a line, a parabola and an error. */
 
 /** Beyond this radius, in radians, a parabola approximates a sine worse than [-1, 1] does. */
 const SINE_BENT_RADIUS = 1.6;
@@ -48,7 +48,10 @@ export function bentEncoding(octaves, at, halfSide, cell) {
     const sine = Math.sin(centre * frequency);
     const cosine = Math.cos(centre * frequency);
     const rounding = pointError * frequency + SINE_ERROR * (2 + frequency * reach + r);
-    for (const [value, derivative] of [[sine, cosine], [cosine, -sine]]) {
+    for (const [value, derivative] of [
+      [sine, cosine],
+      [cosine, -sine],
+    ]) {
       if (r > SINE_BENT_RADIUS) {
         bends.push({ centre: 0, slope: 0, bend: 0, error: 1 + rounding });
         continue;

@@ -23,8 +23,8 @@ const SIDE = LEAF + 1;
  *
  * @typedef {object} Searched
  * @property {number[]} cells Along each axis.
- * @property {(boxes: Int32Array, size: number) => Float64Array} planes Of blocks of that many cells,
- *   by their indices among blocks of that size; as `LogitBounds.planes`.
+ * @property {(boxes: Int32Array, size: number) => Float64Array} planes Of blocks of that many
+ *   cells, by their indices among blocks of that size; as `LogitBounds.planes`.
  */
 
 /**
@@ -78,7 +78,10 @@ export function openLeaves(searched, layer) {
 function forEachBounded(searched, blocks, size, see) {
   for (let first = 0; first < blocks.length; first += 3 * MANY) {
     const some = blocks.slice(first, first + 3 * MANY);
-    const planes = searched.planes(Int32Array.from(some, (node) => node / size), size);
+    const planes = searched.planes(
+      Int32Array.from(some, (node) => node / size),
+      size,
+    );
     for (let i = 0; 3 * i < some.length; i++) see(some.slice(3 * i, 3 * i + 3), planes, PLANES * i);
   }
 }
@@ -179,7 +182,13 @@ function openCells(cells, corner, planes, at) {
 function allProved(node) {
   const up = node + SIDE * SIDE;
   return Boolean(
-    proofs[node] & proofs[node + 1] & proofs[node + SIDE] & proofs[node + SIDE + 1] &
-      proofs[up] & proofs[up + 1] & proofs[up + SIDE] & proofs[up + SIDE + 1],
+    proofs[node] &
+    proofs[node + 1] &
+    proofs[node + SIDE] &
+    proofs[node + SIDE + 1] &
+    proofs[up] &
+    proofs[up + 1] &
+    proofs[up + SIDE] &
+    proofs[up + SIDE + 1],
   );
 }

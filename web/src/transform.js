@@ -29,7 +29,9 @@ export class Transform {
    * @returns {number[]}
    */
   toWorld([x, y, z]) {
-    const turned = this.rotation ? this.rotation.map(([a, b, c]) => a * x + b * y + c * z) : [x, y, z];
+    const turned = this.rotation
+      ? this.rotation.map(([a, b, c]) => a * x + b * y + c * z)
+      : [x, y, z];
     return turned.map((value, axis) => this.centre[axis] + this.scale * value);
   }
 
@@ -40,7 +42,11 @@ export class Transform {
    * @returns {[number[], number[]]} Lowest and highest corner.
    */
   boundsOf(halfSides) {
-    const rotation = this.rotation ?? [[1, 0, 0], [0, 1, 0], [0, 0, 1]];
+    const rotation = this.rotation ?? [
+      [1, 0, 0],
+      [0, 1, 0],
+      [0, 0, 1],
+    ];
     const reach = rotation.map(
       (row) => this.scale * row.reduce((sum, r, axis) => sum + Math.abs(r) * halfSides[axis], 0),
     );

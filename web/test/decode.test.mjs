@@ -49,7 +49,10 @@ for (const wasm of [true, false]) {
         assert.ok(logit === expected || isNear, `point ${i}: ${logit}, not ${expected}`);
       });
       const occupancy = field.occupancy(points);
-      assert.deepEqual([...occupancy], [...found].map((logit) => Number(logit > 0)));
+      assert.deepEqual(
+        [...occupancy],
+        [...found].map((logit) => Number(logit > 0)),
+      );
     });
   }
   for (const name of IMAGES) {
@@ -86,7 +89,11 @@ test("points that are not three numbers each, and resolutions out of range, are 
 });
 
 test("versions are told by their number", () => {
-  for (const [version, pattern] of [[0, /draft 0/], [2, /version 2 .* reads version 1/], [128, /draft 128/]]) {
+  for (const [version, pattern] of [
+    [0, /draft 0/],
+    [2, /version 2 .* reads version 1/],
+    [128, /draft 128/],
+  ]) {
     const bytes = golden("standard");
     bytes[3] = version;
     assert.throws(() => decode(bytes), pattern);
@@ -99,10 +106,16 @@ test("limits are the caller's", () => {
   assert.throws(() => decode(golden("standard"), { limits: { fileBytes: 10 } }), /limit is 10/);
   assert.throws(() => decode(golden("standard"), { limits: { weights: 1 } }), /weights/);
   assert.throws(() => decodeImage(golden("image"), { limits: { pixels: 1 } }), /pixels/);
-  assert.throws(() => decodeImage(golden("image"), { limits: { imageWork: 1 } }), /multiplications/);
+  assert.throws(
+    () => decodeImage(golden("image"), { limits: { imageWork: 1 } }),
+    /multiplications/,
+  );
   const work = { limits: { extractionWork: -(2 ** 30) } };
   assert.throws(() => decode(golden("standard"), work).toMesh(16), /takes more than/);
-  assert.throws(() => decode(golden("standard"), { limits: { surfaceCells: 0 } }).toMesh(16), /crosses/);
+  assert.throws(
+    () => decode(golden("standard"), { limits: { surfaceCells: 0 } }).toMesh(16),
+    /crosses/,
+  );
 });
 
 test("every truncation and every flipped byte is refused", () => {

@@ -66,7 +66,10 @@ test("each side within a cell has two triangles, and none lies on a face with an
     const crossed = EDGES.map(([corner, axis]) => {
       return ((inside >> corner) ^ (inside >> (corner + (1 << axis)))) & 1;
     });
-    assert.deepEqual(new Set(triangles).size, crossed.reduce((sum, one) => sum + one, 0));
+    assert.deepEqual(
+      new Set(triangles).size,
+      crossed.reduce((sum, one) => sum + one, 0),
+    );
     assert.ok(triangles.every((edge) => crossed[edge]));
   }
 });

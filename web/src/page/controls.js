@@ -75,7 +75,8 @@ class Shown {
     this.picture.width = width;
     this.picture.height = height;
     this.picture.getContext("2d")?.putImageData(new ImageData(data, width, height), 0, 0);
-    this.message.textContent = `${bytes.length.toLocaleString("en")} bytes, ${width} × ${height} pixels`;
+    const size = bytes.length.toLocaleString("en");
+    this.message.textContent = `${size} bytes, ${width} × ${height} pixels`;
   }
 
   /** @param {string} kind */

@@ -19,8 +19,8 @@ const HINT = "Drag or use the arrow keys to turn, + and - to zoom, Home to go ba
 const Element = /** @type {typeof HTMLElement} */ (globalThis.HTMLElement ?? Object);
 
 /**
- * Attributes: `src`, a file's address; `resolution`; `up`, the upright axis, y unless given; `label`,
- * what the shape is called; `plain`, where the line below is not wanted.
+ * Attributes: `src`, a file's address; `resolution`; `up`, the upright axis, y unless given;
+ * `label`, what the shape is called; `plain`, where the line below is not wanted.
  *
  * Events: `doh-mesh` where a mesh is shown, with `detail.mesh` and `detail.resolution`; `doh-error`
  * with `detail.message`; `doh-view` where somebody has turned the shape.
@@ -63,11 +63,17 @@ export class DohViewer extends Element {
     this.select = /** @type {HTMLSelectElement} */ (find("select"));
     this.canvas.title = HINT;
     this.select.append(...RESOLUTIONS.map((number) => new Option(String(number))));
-    this.select.addEventListener("change", () => this.setAttribute("resolution", this.select.value));
-    followGestures(this.canvas, () => this.#view, (view) => {
-      this.view = view;
-      this.dispatchEvent(new CustomEvent("doh-view", { detail: view }));
-    });
+    this.select.addEventListener("change", () =>
+      this.setAttribute("resolution", this.select.value),
+    );
+    followGestures(
+      this.canvas,
+      () => this.#view,
+      (view) => {
+        this.view = view;
+        this.dispatchEvent(new CustomEvent("doh-view", { detail: view }));
+      },
+    );
     this.resizing = new ResizeObserver(() => this.redraw());
     /** The mesh that is shown. @type {import("../field.js").Mesh | null} */
     this.mesh = null;
@@ -187,7 +193,9 @@ export class DohViewer extends Element {
         const detail = { mesh, resolution: step };
         this.dispatchEvent(new CustomEvent("doh-mesh", { detail }));
       }
-      this.note.textContent = this.mesh?.indices.length ? "" : "There is nothing inside this shape.";
+      this.note.textContent = this.mesh?.indices.length
+        ? ""
+        : "There is nothing inside this shape.";
     } catch (error) {
       if (turn === this.#turn) this.#fail(error);
     }

@@ -4,5 +4,6 @@ import { DohViewer } from "./element.js";
 
 export { DohViewer };
 
-DohViewer.makeWorker = () => new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+DohViewer.makeWorker = () =>
+  new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
 customElements.define("doh-viewer", DohViewer);

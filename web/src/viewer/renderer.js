@@ -153,5 +153,10 @@ export function boxOf(positions) {
     low[i % 3] = Math.min(low[i % 3], positions[i]);
     high[i % 3] = Math.max(high[i % 3], positions[i]);
   }
-  return positions.length ? [low, high] : [[-1, -1, -1], [1, 1, 1]];
+  return positions.length
+    ? [low, high]
+    : [
+        [-1, -1, -1],
+        [1, 1, 1],
+      ];
 }

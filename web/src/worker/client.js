@@ -16,7 +16,8 @@ export class Client {
       if (error) call?.reject(errorOf(error));
       else call?.resolve(value);
     };
-    worker.onerror = (event) => this.#fail(new Error(event.message || "the worker cannot be started"));
+    worker.onerror = (event) =>
+      this.#fail(new Error(event.message || "the worker cannot be started"));
   }
 
   /**

@@ -9,7 +9,8 @@ import { serve } from "./server.js";
 export { DohFormatError } from "../index.js";
 export { WorkerField };
 
-const IS_WORKER = typeof document === "undefined" && typeof self !== "undefined" && "postMessage" in self;
+const IS_WORKER =
+  typeof document === "undefined" && typeof self !== "undefined" && "postMessage" in self;
 
 if (IS_WORKER) {
   serve({
