@@ -28,7 +28,7 @@ TOP = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
 
 NAVIGATION = {
     "Use": ["quickstart", "meshes", "viewing", "browser", "report", "interop", "images", "batch"],
-    "Understand": ["how-it-works", "format", "security", "scaling"],
+    "Understand": ["how-it-works", "format", "implementers", "security", "scaling"],
     "Results": ["benchmark", "rate-distortion", "speed"],
     "Reference": ["commands", "api"],
     "Project": ["map", "contributing", "changelog"],

@@ -51,13 +51,13 @@ _BYTES = (0, 1, 2, 15, 16, 17, 127, 128, 159, 160, 254, 255)
 _LENGTHS = (1, 127, 128, 16383, 16384, 2**17 - 1, 2**17, 2**17 + 1, 2**20, 2**20 + 1, 2**21 - 1)
 _FLOATS = (0.0, -0.0, 1.0, -1.0, 1e-45, 3.4028235e38, -3.4028235e38, float("inf"), float("nan"))
 _FIELDS = """
-flags layers width omega n seed families parameters extents transform frame cells payload
+kind features n width layers activation seed models own transform frame cells extras payload
 """.split()  # noqa: SIM905
 
 
 def seed_files() -> list[bytes]:
     """Read the small files of the tests that mutation starts from."""
-    paths = [*(TESTS / "golden").glob("*.hex"), *(TESTS / "fuzz_corpus").glob("*.hex")]
+    paths = [*(TESTS / "golden").rglob("*.hex"), *(TESTS / "fuzz_corpus").glob("*.hex")]
     return [bytes.fromhex(path.read_text()) for path in sorted(paths)]
 
 
@@ -98,64 +98,101 @@ def noise(body: bytes, seeds: list[bytes], rng: random.Random) -> bytes:
 def extremes(body: bytes, seeds: list[bytes], rng: random.Random) -> bytes:
     """Set header fields to extremes, where a header is still there."""
     for _ in range(rng.randint(1, 4)):
-        if len(body) >= 36:
+        if len(body) >= 24:
             body = _set_field(bytearray(body), rng.choice(_FIELDS), rng)
     return body
 
 
+def _spans(body: bytes) -> dict[str, slice]:
+    """Where the fields of a header are, or would be if it were whole."""
+    spans = {}
+    position = 4
+
+    def span(name: str, size: int) -> None:
+        nonlocal position
+        spans[name] = slice(position, position + size)
+        position += size
+
+    def span_varint(name: str) -> int:
+        found = body[position : position + 3]
+        size = next((i + 1 for i, byte in enumerate(found) if byte < 128), len(found))
+        span(name, size)
+        return sum((byte & 127) << 7 * i for i, byte in enumerate(found[:size]))
+
+    kind = span_varint("kind")
+    features = 0
+    spans["features"] = slice(position, position)
+    if kind & 1:
+        features = span_varint("features")
+    image = kind >> 1 == 1
+    span_varint("n")
+    span("width", 1)
+    span("layers", 1 if image or features >> 7 & 1 else 0)
+    sine = body[position : position + 1] == b"\2"
+    span("activation", (2 if sine else 1) if features >> 8 & 1 else 0)
+    span("seed", 2 * (features >> 9 & 1))
+    span("models", 5 if features >> 11 & 1 else 3)
+    span("own", 4 if image else 2)
+    span("transform", 0 if image else (8, 11, 14, 32)[features >> 4 & 3])
+    span("frame", 6 * (not image and features >> 3 & 1))
+    levels = body[position] if position < len(body) else 0
+    span("cells", 2 ** min(levels, 7) if features >> 6 & 1 else 0)
+    spans["extras"] = slice(position, position)
+    if features >> 12 & 1:
+        length = span_varint("extras")
+        spans["extras"] = slice(spans["extras"].start, position + length)
+        position += length
+    spans["payload"] = slice(position, None)
+    return spans
+
+
 def _set_field(body: bytearray, name: str, rng: random.Random) -> bytes:
-    omega = body[4] >> 3 & 1
-    n = 7 + omega
-    seed = n + 1
-    while body[seed - 1] > 127 and seed < n + 3:
-        seed += 1
-    byte = rng.choice((*_BYTES, rng.randrange(256)))
-    numbers = seed + 9
-    image = body[4] & 3 == 1
-    cuts = payload = seed + 11 if image else numbers + (32 if body[4] & 16 else 16)
-    framed = not image and cuts <= len(body) and body[cuts - 1] >= 128
-    cuts = payload = cuts + 4 * framed
-    has_cells = body[4] & 32 if image else body[numbers - 1 : numbers] >= b"\x80"
-    if has_cells and cuts < len(body):
-        payload += 2 ** min(body[cuts], 7)
-    if name in ("flags", "layers", "width"):
-        body[4 + ("flags", "layers", "width").index(name)] = byte
-    elif name == "omega":
-        body[7] = byte
+    at = _spans(body)[name]
+    byte = bytes([rng.choice((*_BYTES, rng.randrange(256)))])
+    odd = (b"\x80\0", b"\xff\xff\xff\x7f", b"\xff" * 3)
+    if name == "kind":
+        body[at] = rng.choice((b"\0", b"\1", b"\2", b"\3", b"\4", *odd))
+    elif name == "features":
+        # Also where there were none: the kind tells.
+        body[at] = rng.choice((varint(1 << rng.randrange(15)), varint(rng.randrange(8192)), *odd))
+        body[4] |= 1
     elif name == "n":
-        odd = (b"\x80\0", b"\xff\xff\xff\x7f", b"\xff" * 3)
-        body[n:seed] = rng.choice((varint(rng.choice(_LENGTHS)), rng.choice(odd)))
+        body[at] = rng.choice((varint(rng.choice(_LENGTHS)), rng.choice(odd)))
+    elif name in ("width", "layers", "activation"):
+        body[at] = byte
     elif name == "seed":
-        body[seed : seed + 2] = rng.choice((b"\0\0", b"\xff\xff"))
-    elif name == "families":
-        body[seed + 2] = rng.randrange(8) | rng.randrange(8) << 4
-    elif name == "parameters":
-        body[seed + 3 + rng.randrange(4)] = byte
-    elif name == "extents":
-        # Of an image its width or its height.
-        at = seed + 7 + 2 * (image and rng.randrange(2))
-        body[at : at + 2] = rng.choice((b"\0\0", b"\xff\x7f", b"\xff\xff", b"\0\x80"))
-    elif name == "transform" and not image:
-        size, form = (8, "<d") if body[4] & 16 else (4, "<f")
-        at = numbers + size * rng.randrange(4)
-        body[at : at + size] = struct.pack(form, rng.choice(_FLOATS))
-    elif name == "frame" and not image:
-        at = rng.choice((numbers + (24 if body[4] & 16 else 12), cuts - 4, cuts - 2))
-        body[at : at + 2] = struct.pack("<h", rng.choice((0, 1, -27146, 27146, 27147, -32768)))
+        body[at] = rng.choice((b"\0\0", b"\xff\xff"))
+    elif name == "models":
+        body[at.start + rng.randrange(at.stop - at.start)] = byte[0]
+    elif name == "own":
+        start = at.start + 2 * rng.randrange((at.stop - at.start) // 2)
+        body[start : start + 2] = rng.choice((b"\0\0", b"\xff\x7f", b"\xff\xff", b"\0\x80"))
+    elif name == "transform" and at.stop > at.start:
+        number = struct.pack("<d", rng.choice(_FLOATS)) if at.stop - at.start == 32 else byte
+        start = at.start + len(number) * rng.randrange((at.stop - at.start) // len(number))
+        body[start : start + len(number)] = number
+    elif name == "frame" and at.stop > at.start:
+        start = at.start + 2 * rng.randrange(3)
+        numbers = (0, 1, -27146, 27146, 27147, -32768)
+        body[start : start + 2] = struct.pack("<h", rng.choice(numbers))
     elif name == "cells":
-        # Where there were none, their flag is set; cuts are within their range or at one end.
-        if image:
-            body[4] |= 32
-        elif numbers <= len(body):
-            body[numbers - 1] |= 128
+        # Cuts are within their range or at one end.
         levels = rng.choice((0, 1, 2, 3, 6, 6, 7))
         axes = rng.choice((1, 2, 3, 4))
         positions = rng.choice(((32,), (1, 63), range(64), (63,)))
-        new = bytes(rng.randrange(axes) << 6 | rng.choice(positions) for _ in range(2**levels - 1))
-        body[cuts:payload] = bytes([levels]) + new
+        cuts = bytes(rng.randrange(axes) << 6 | rng.choice(positions) for _ in range(2**levels - 1))
+        body[at] = bytes([levels]) + cuts
+    elif name == "extras":
+        contents = (b"", b"\0", b"\7\7\7", bytes(96), b"\xff" * 8, b"name", b"\x1b[2J", b"\xff")
+        numbers = sorted(rng.choices((0, 1, 2, 3, 4, 5, 200, 2**21 - 1), k=rng.randint(1, 4)))
+        block = b""
+        for number in numbers:
+            content = rng.choice(contents)
+            block += varint(number) + varint(len(content) + rng.choice((0, 0, 0, 1))) + content
+        body[at] = varint(len(block) + rng.choice((0, 0, 0, 1, 70_000))) + block
     else:
         size = rng.choice((0, 1, 7, 8, 9, 64, 600))
-        body[payload:] = rng.choice((bytes(size), b"\xff" * size, rng.randbytes(size)))
+        body[at.start :] = rng.choice((bytes(size), b"\xff" * size, rng.randbytes(size)))
     return bytes(body)
 
 

@@ -127,7 +127,7 @@ def _features(reader: ByteReader, kind: type[SignalCode]) -> int:
     known = kind.own_features | sum(Feature)
     for bit in range(features.bit_length()):
         if features & ~known & 1 << bit:
-            whose = f"as {kind.held}" if bit < OWN_FEATURES else "to this release"
+            whose = f"of {kind.held}" if bit < OWN_FEATURES else "to this release"
             raise FormatError(f"feature {bit} is unknown {whose}; it must be 0")
     return features
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from doh3d.codec.container import read_signal, section_sizes
 from doh3d.codec.entropy import Family, code_length_bits
+from doh3d.codec.extras import NO_EXTRAS, Extras
 from doh3d.codec.frame import VERSION
 from doh3d.codec.image_code import ImageCode
 from doh3d.codec.shape_code import ShapeCode
@@ -49,6 +50,8 @@ def describe(code: SignalCode) -> dict[str, Any]:
         "latent": _describe_group(code.latent),
         "bias": _describe_group(code.biases),
     }
+    if code.extras != NO_EXTRAS:
+        description["extras"] = _describe_extras(code.extras)
     if isinstance(code, ImageCode):
         size = {"width": code.width, "height": code.height, "channels": code.channels}
         return description | {
@@ -58,12 +61,24 @@ def describe(code: SignalCode) -> dict[str, Any]:
     description["transform"] = {
         "centre": list(code.transform.centre),
         "scale": code.transform.scale,
-        "form": code.transform.form,
+        "bytes": sizes["transform"],
         "rotation": code.transform.rotation.tolist(),
         "domain_low": code.bounds[0].tolist(),
         "domain_high": code.bounds[1].tolist(),
     }
     return description
+
+
+def _describe_extras(extras: Extras) -> dict[str, Any]:
+    """Those that there are; of unknown fields their bytes by their types."""
+    named = {
+        "name": extras.name,
+        "label": extras.label,
+        "lattice": extras.lattice and list(extras.lattice),
+        "affine": extras.affine and [list(row) for row in extras.affine],
+        "unknown": {str(number): len(content) for number, content in extras.unknown} or None,
+    }
+    return {key: value for key, value in named.items() if value is not None}
 
 
 def _describe_group(group: ParameterGroup) -> dict[str, Any]:

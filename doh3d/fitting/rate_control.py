@@ -11,7 +11,7 @@ import torch
 
 from doh3d.codec.container import overhead_bytes, serialize
 from doh3d.codec.signal_code import SignalCode
-from doh3d.errors import Doh3dError, TargetError
+from doh3d.errors import ConfigError, Doh3dError, TargetError
 from doh3d.fitting.checkpoint import Checkpoint
 from doh3d.fitting.config import FitConfig
 from doh3d.fitting.quantize_fit import empty_code, encode_within, quantize_fit
@@ -150,8 +150,20 @@ def _better(
 
 
 def payload_bits_for(signal: Signal[SignalCode], config: FitConfig, max_bytes: int) -> float:
-    """Bits that latent and biases are to take for a file of `max_bytes`."""
-    return 8 * (_AIMED_SHARE * max_bytes - overhead_bytes(empty_code(config, signal)))
+    """Bits that latent and biases are to take for a file of `max_bytes`.
+
+    Raises
+    ------
+    ConfigError
+        If all the rest, with what the file says beside the signal, leaves them none.
+    """
+    rest = overhead_bytes(empty_code(config, signal))
+    bits = 8 * (_AIMED_SHARE * max_bytes - rest)
+    if bits <= 0:
+        raise ConfigError(
+            f"a file of {max_bytes} bytes has no room for the signal: all else takes {rest} bytes"
+        )
+    return bits
 
 
 def _is_used(data: bytes, max_bytes: int) -> bool:

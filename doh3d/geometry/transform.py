@@ -115,10 +115,9 @@ class NormalizingTransform:
         """The first of `LATTICES` that holds centre and scale as they are, or `FLOAT64_FORM`."""
         if math.frexp(self.scale)[0] * 2 * _SIGNIFICANDS % 1 == 0:
             for form, (size, halvings) in enumerate(LATTICES):
-                step = _step(self.scale, halvings)
+                step, most = _step(self.scale, halvings), 2 ** (8 * size - 1)
                 if step is not None and all(
-                    number % step == 0 and abs(number / step) < 2 ** (8 * size - 1)
-                    for number in self.centre
+                    number % step == 0 and -most <= number / step < most for number in self.centre
                 ):
                     return form
         return FLOAT64_FORM

@@ -43,7 +43,7 @@ Peer = Literal["mlp", "coin", "doh_published"]
 PEERS: tuple[Peer, ...] = get_args(Peer)
 
 # Bytes of a file that are no parameters.
-_OVERHEAD_BYTES = 38
+_OVERHEAD_BYTES = 28
 
 # Bits of the quantiser's range for `mlp`, and the bits that a weight then takes in the file:
 # fewer bits buy a wider network at the same size. The codec's own activation is better in small

@@ -11,6 +11,7 @@ from doh3d.codec.extras import NO_EXTRAS
 from doh3d.codec.frame import Feature
 from doh3d.codec.header import header_fields
 from doh3d.codec.image_code import ImageCode
+from doh3d.codec.inspection import describe
 from doh3d.codec.shape_code import ShapeCode
 from doh3d.codec.signal_code import SignalCode
 from doh3d.field import OccupancyField
@@ -95,3 +96,15 @@ def test_the_optional_fields_are_read_by_the_reference_too(reference):
         4: extras.name,
         200: b"\x01\x02\x03",
     }
+
+
+def test_the_optional_fields_are_described():
+    assert describe(CODES["extras"])["extras"] == {
+        "name": "Leber, größter Lappen 肝",
+        "label": -12,
+        "lattice": [512, 128, 77],
+        "affine": [list(row) for row in CODES["extras"].extras.affine],
+        "unknown": {"200": 3},
+    }
+    assert "extras" not in describe(CODES["standard"])
+    assert describe(CODES["mirrored"])["transform"]["bytes"] == 11

@@ -19,7 +19,7 @@ from doh3d.hypernetwork.partition import Partition
 from doh3d.limits import DEFAULT_LIMITS
 
 BOX = (-1.0,) * 3, (1.0,) * 3
-FLAG_SIGNED, FLAG_CELLS = 1 << 4, 1 << 7
+SIGNED = 1 << 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,9 @@ class GridCode(SignalCode):
     number: ClassVar[int] = 2
     held: ClassVar[str] = "a grid"
     decoded_by: ClassVar[str] = "grids"
+    own_features: ClassVar[int] = SIGNED
+    standard_activation: ClassVar[str] = "sine"
+    standard_layers: ClassVar[tuple[int, int]] = (1, 0)
 
     sides: tuple[int, int, int]
     signed: bool
@@ -39,20 +42,19 @@ class GridCode(SignalCode):
             raise ConfigError(f"scale is {self.scale}; it must be above 0")
 
     def pack_fields(self):
-        flags = FLAG_SIGNED * self.signed | FLAG_CELLS * (self.architecture.partition.levels > 0)
-        return flags, bytes(self.sides), struct.pack("<d", self.scale)
+        return SIGNED * self.signed, bytes(self.sides), struct.pack("<d", self.scale)
 
     @classmethod
-    def network_of_flags(cls, flags):
-        return {"out_dim": 2 if flags & FLAG_SIGNED else 1}
+    def network_of_features(cls, features):
+        return {"out_dim": 2 if features & SIGNED else 1}
 
     @classmethod
-    def read_fields(cls, reader, flags, limits):
+    def read_fields(cls, reader, features, limits):
         sides = reader.unpack("<3B")
         (scale,) = reader.unpack("<d")
         limits.check_pixels(*sides[:2])
-        fields = {"sides": sides, "signed": bool(flags & FLAG_SIGNED), "scale": scale}
-        return fields, BOX if flags & FLAG_CELLS else None
+        fields = {"sides": sides, "signed": bool(features & SIGNED), "scale": scale}
+        return fields, BOX
 
 
 @pytest.fixture(autouse=True)
@@ -82,12 +84,15 @@ def grid_code(*, signed, cuts=()):
 def test_another_kind_is_written_and_read(signed, cuts):
     code = grid_code(signed=signed, cuts=cuts)
     data = serialize(code)
-    # The kind, its dense projection, and its own flags.
-    assert data[4] == 0b110 | FLAG_SIGNED * signed | FLAG_CELLS * bool(cuts)
-    # After the 15 bytes that every kind has; the cuts come last.
-    assert data[15:26] == bytes([4, 5, 6]) + struct.pack("<d", 0.1)
+    # The kind, with features: its own, cells, a dense projection, and models and activation of its
+    # own, beside a seed.
+    features = SIGNED * signed | 1 << 6 if cuts else SIGNED * signed
+    features |= 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11
+    assert data[4:7] == bytes([5, features & 127 | 128, features >> 7])
+    # After the 17 bytes that this has of what every kind has; the cuts come last.
+    assert data[17:28] == bytes([4, 5, 6]) + struct.pack("<d", 0.1)
     sizes = section_sizes(code)
-    assert sizes["header"] == 18 + 2 * bool(cuts)
+    assert sizes["header"] == 20 + 2 * bool(cuts)
     assert sizes["transform"] == 8
     assert sum(sizes.values()) == len(data)
     read = parse_signal(data, DEFAULT_LIMITS, GridCode)

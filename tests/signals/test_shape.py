@@ -1,11 +1,18 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import trimesh
 from scipy.spatial.transform import Rotation
 
 import doh3d
-from doh3d.codec.container import parse
+from doh3d.codec.container import parse, serialize
+from doh3d.codec.extras import Extras
+from doh3d.errors import ConfigError
 from doh3d.evaluation.evaluate import mesh_iou
+from doh3d.fitting.quantize_fit import empty_code
+from doh3d.fitting.rate_control import payload_bits_for
+from doh3d.options import CompressOptions
 from doh3d.signals.shape import prepare, shape_config
 
 
@@ -68,6 +75,40 @@ def test_adapting_changes_nothing_but_the_mirror_planes(box):
     assert adapted.architecture.layer_shapes == config.architecture.layer_shapes
 
 
+def test_what_a_file_says_beside_the_shape_is_within_its_size(box):
+    options = CompressOptions(max_bytes=1000)
+    shape = prepare(box)
+    named = replace(shape, extras=Extras(name="x" * 200))
+    # A byte more of features, the length, type and length of the field, and the field.
+    assert named.latent_for_bytes(1000) == shape.latent_for_bytes(1000 - 205)
+    config = named.config(options, 800)
+    difference = payload_bits_for(shape, config, 1000) - payload_bits_for(named, config, 1000)
+    assert difference == 8 * (1 + 205)
+    code = empty_code(config, named)
+    assert parse(serialize(code)).extras == named.extras
+    assert named.identity() != shape.identity()
+    unknown = replace(shape, extras=Extras(unknown=((9, bytes(1000)),)))
+    with pytest.raises(ConfigError, match="1000 bytes has no room for the signal: all else takes"):
+        payload_bits_for(unknown, config, 1000)
+
+
+def test_a_shape_lies_where_few_bytes_say_it_does(box):
+    moved = prepare(box.copy().apply_translation((0.013, 0.02, 0.03)))
+    # Its mirror planes need to be where they are.
+    assert moved.mirrored == (0, 1, 2)
+    assert moved.transform.form == 1
+    assert np.abs(moved.middle).max() < 2e-5
+    corner = box.copy()
+    corner.vertices[0] *= 0.7
+    lone = prepare(corner.apply_translation((0.013, 0.02, 0.03)))
+    assert lone.mirrored == ()
+    assert lone.transform.form == 0
+    assert 0 < np.abs(lone.middle).max() <= 2**-8
+    assert (np.abs(lone.normalized.bounds) < (np.array(lone.extents) + 1) / 32).all()
+    world = lone.transform.to_world(lone.normalized.vertices)
+    np.testing.assert_allclose(world, lone.mesh.vertices, atol=1e-12)
+
+
 def in_random_axes(mesh, seed, offset=0.0, scale=1.0):
     """The mesh turned, scaled and moved."""
     matrix = np.eye(4)
@@ -83,10 +124,9 @@ def test_a_turned_part_is_normalised_as_the_part_is(offset, scale):
     turned = prepare(mesh)
     assert straight.transform.frame == (0, 0, 0)
     assert turned.transform.frame != (0, 0, 0)
-    # The scale is rounded up beside a frame, by a hundredth at most.
+    # Both scales are rounded up, each by a 256th at most.
     difference = np.subtract(sorted(straight.extents), sorted(turned.extents))
-    assert difference.min() >= 0
-    assert difference.max() <= 1
+    assert np.abs(difference).max() <= 1
     assert len(turned.mirrored) == 1
     normals = np.abs(turned.normalized.face_normals)
     assert normals.max(axis=1).min() > 1 - 1e-8
@@ -96,7 +136,9 @@ def test_a_turned_part_is_normalised_as_the_part_is(offset, scale):
         atol=1e-6 * scale,
     )
     assert turned.normalized.volume > 0
-    assert turned.overhead_bytes == straight.overhead_bytes + 4 + 16 * turned.transform.double
+    # Mirrored about a plane that lies anywhere: its place is told finely, far off in more bytes.
+    assert turned.transform.form == (2 if offset == 1e5 else 1)
+    assert np.abs(turned.middle[list(turned.mirrored)]).max() < 3e-5
 
 
 def test_a_turned_part_errs_as_the_part_does_and_decodes_where_it_lies():
