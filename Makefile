@@ -75,5 +75,5 @@ check: lint docs $(WEB_STAMP)  ## lint, the site, then every test, the slow ones
 	@DOH3D_NODE=required $(PYTEST) --doctest-glob='*.md' tests $(DOCUMENTS)
 
 clean:  ## remove what building, testing and the demo leave behind; .venv stays
-	rm -rf out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf out build dist web/types *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 	find . -path ./$(VENV) -prune -o -type d -name __pycache__ -exec rm -rf {} +

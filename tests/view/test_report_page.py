@@ -98,7 +98,7 @@ def test_dragging_one_view_turns_the_other(opened):
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     report.page.mouse.move(x, y)
     report.page.mouse.down()
-    report.page.mouse.move(x + 80, y, steps=4)
+    report.page.mouse.move(x, y + 90, steps=4)
     report.page.mouse.up()
     assert report.changed("#original-view", before) > 0.01
 
