@@ -139,6 +139,14 @@ class CompressOptions:
             only="shape",
         ),
     ] = True
+    exact: Annotated[
+        bool,
+        Told(
+            "Keep every triangle of a mesh, and refuse more than 2,000,000, which a binary PLY or "
+            "STL file may have: without it they are thinned to about a million.",
+            only="shape",
+        ),
+    ] = False
     seed: Annotated[
         int, Told("0 to 65535; the same seed gives the same file on the same machine.")
     ] = 0

@@ -31,7 +31,7 @@ COMMANDS = {
 def test_every_option_is_of_some_kind_of_signal():
     names = {field.name for field in dataclasses.fields(CompressOptions)}
     assert names == set(SHAPE) | set(IMAGE)
-    assert set(SHAPE) - set(IMAGE) == {"min_iou", "mirror"}
+    assert set(SHAPE) - set(IMAGE) == {"min_iou", "mirror", "exact"}
     assert set(IMAGE) - set(SHAPE) == {"bpp", "min_psnr"}
 
 

@@ -77,7 +77,7 @@ def compress(
     asked = CompressOptions(**options)
     check_shape_options(asked)
     torch_device = _checked(device, checkpoint)
-    shape = prepare(mesh)
+    shape = prepare(mesh, exact=asked.exact)
     compressed = _compressed(CompressedShape, shape, asked, torch_device, progress, checkpoint)
     field = compressed.field(device)
     triangles = cheaper_triangles(shape.mesh, field.occupancy, len(compressed.data))
@@ -167,7 +167,7 @@ def fit_many(
     torch_device = resolve_device(device)
     if isinstance(meshes, str | Path):
         raise ConfigError(f"meshes is {str(meshes)!r}; it must be a list of meshes")
-    shapes = [prepare(mesh) for mesh in meshes]
+    shapes = [prepare(mesh, exact=asked.exact) for mesh in meshes]
     compressed = []
     for encoded in compress_signals(shapes, asked, device=torch_device, progress=progress):
         if isinstance(encoded, Doh3dError):

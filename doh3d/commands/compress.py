@@ -67,7 +67,7 @@ def compress(
         # Loaded only here, with the bar to look at: it takes seconds.
         from doh3d.signals.shape import prepare
 
-        prepared = prepare(mesh)
+        prepared = prepare(mesh, exact=options.exact)
         shape = doh3d.compress(
             prepared,
             **options.of_kind("shape"),

@@ -94,7 +94,7 @@ class CompressTask:
             with work.step():
                 assert work.found is not None
                 started = time.perf_counter()
-                work.prepared = prepare(work.found.path)
+                work.prepared = prepare(work.found.path, exact=self.options.exact)
                 work.seconds = time.perf_counter() - started
         shapes = {work: work.prepared for work in works if work.prepared is not None}
         started = time.perf_counter()
@@ -126,7 +126,7 @@ class CompressTask:
         shape, reading = work.shape, work.reading
         if shape is None or reading is None:
             started = time.perf_counter()
-            prepared = work.prepared or prepare(found.path)
+            prepared = work.prepared or prepare(found.path, exact=self.options.exact)
             shape = compress_signal(prepared, self.options, device=device)
             work.seconds += time.perf_counter() - started
             reading = prepared.reading

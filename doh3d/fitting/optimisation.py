@@ -41,9 +41,9 @@ _BIAS_LEARNING_RATE = 0.01
 # Steps between progress reports and checkpoints, which wait for the device.
 REPORT_INTERVAL = 50
 
-# A fit goes back from a burst so often at most. A sixteenth of the rate makes none any more: what
+# A fit goes back from a burst so often at most. An eighth of the rate makes none any more: what
 # raises the loss then is something else, and the fit goes on.
-_MOST_HALVINGS = 4
+_MOST_RETURNS = 4
 
 
 class Optimisation:
@@ -106,7 +106,8 @@ class Optimisation:
         by_adam = [self.parameters.latents] if self._descent is None else []
         self._adam = Adam([*by_adam, self.parameters.biases])
         self._watch = BurstWatch(self._signals, self._loss.burst_factor)
-        self._next_step = self._halvings = 0
+        self._next_step = 0
+        self._take_care(returns=0)
         self._errors_before_rounding = np.full(self._signals, np.nan)
         self.worsened = [False] * self._signals
         self.pools = EncodedPools.of(
@@ -162,9 +163,10 @@ class Optimisation:
     ) -> list[bool]:
         """Take all remaining steps, or stop where no signal is finite any more.
 
-        A signal alone whose loss tells of a burst goes back to where it was healthy last, and on
-        from there at half the rate. Rounding may raise the loss of a sound fit as much, so that
-        nothing is undone once it has begun: its rates are low, and the end tells what it has cost.
+        A signal alone whose loss tells of a burst goes back to where it was healthy last, and
+        takes more careful steps from there. Rounding may raise the loss of a sound fit as much, so
+        that nothing is undone once it has begun: its rates are low, and the end tells what it has
+        cost.
 
         Parameters
         ----------
@@ -195,7 +197,7 @@ class Optimisation:
             alone = self._signals == 1
             if not alone:
                 had_burst |= in_burst
-            if alone and in_burst[0] and self._halvings < _MOST_HALVINGS:
+            if alone and in_burst[0] and self._returns < _MOST_RETURNS:
                 self._go_back(healthy)
             elif self._batches.begins_at(reported):
                 self._search_strays()
@@ -237,13 +239,19 @@ class Optimisation:
         return alive
 
     def _go_back(self, healthy: dict[str, Any]) -> None:
-        """Go back to a state that was healthy, and on at half the rate that led into a burst."""
-        _log.info(
-            "steps grew too long before step %d; going back, at half the rate", self._next_step
-        )
-        halvings = self._halvings + 1
+        """Go back to a state that was healthy, and on by more careful steps."""
+        _log.info("steps grew too long before step %d; going back", self._next_step)
+        returns = self._returns + 1
         self.restore(healthy)
-        self._halvings = halvings
+        self._take_care(returns)
+
+    def _take_care(self, returns: int) -> None:
+        """Rescale the solver's start after one burst, and halve the rate after each further one."""
+        self._returns = returns
+        if self._descent is not None:
+            self._descent.rescales = returns > 0
+            returns = max(returns - 1, 0)
+        self._peak = self.learning_rate * 0.5**returns
 
     def _search_strays(self) -> None:
         """Put samples where the fields have strayed, if a search is due."""
@@ -266,7 +274,7 @@ class Optimisation:
         numbers = {
             "learning_rate": np.array(self.learning_rate),
             "next_step": np.array(self._next_step),
-            "halvings": np.array(self._halvings),
+            "returns": np.array(self._returns),
             "fixed": np.array(self.parameters.fixed),
             "errors before rounding": self._errors_before_rounding,
         }
@@ -277,7 +285,7 @@ class Optimisation:
     def restore(self, state: dict[str, Any]) -> None:
         """Go back to where `state` was taken, of the same samples and configuration."""
         self._next_step = int(state["next_step"])
-        self._halvings = int(state["halvings"])
+        self._take_care(int(state["returns"]))
         self.parameters.fixed = int(state["fixed"])
         self._errors_before_rounding = state["errors before rounding"]
         self.sizes.restore(state)
@@ -316,8 +324,7 @@ class Optimisation:
         """
         parameters = self.parameters
         rate_weights = parameters.rate_weights
-        peak = self.learning_rate * 0.5**self._halvings
-        learning_rate = peak * one_cycle(step / self.config.steps)
+        learning_rate = self._peak * one_cycle(step / self.config.steps)
         parameters.round_due(step)
         latents, biases = parameters.rounded(parameters.fixed)
         networks = parameters.networks(latents, biases)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,12 @@ from doh3d.files import MAGIC, other_kind
 from doh3d.geometry.gltf import read_gltf
 from doh3d.geometry.obj import read_obj
 from doh3d.geometry.off import read_off
-from doh3d.geometry.ply import read_ply
+from doh3d.geometry.ply import many_in_ply, read_ply
 from doh3d.geometry.polygons import MOST_FACES
 from doh3d.geometry.raw_mesh import RawMesh
-from doh3d.geometry.stl import read_stl
+from doh3d.geometry.stl import many_in_stl, read_stl
 from doh3d.geometry.text import as_utf8
+from doh3d.geometry.thinning import MOST_THINNED, thin
 from doh3d.geometry.threemf import read_3mf
 
 SUPPORTED = {
@@ -57,45 +59,48 @@ _MESH_MAGIC = {
 
 _READERS = {"PLY": read_ply, "OBJ": read_obj, "STL": read_stl, "OFF": read_off}
 
-# Files of more bytes are refused before they are read; text unfolds to several times its size.
+# What finds more than `MOST_FACES` triangles in a binary file without reading them.
+_MANY = {"PLY": many_in_ply, "STL": many_in_stl}
+
+# Files of more bytes are refused before they are read, unless they are thinned on the way; text
+# unfolds to several times its size.
 _MOST_BYTES = 1 << 29
 
 
-def read_mesh(path: Path) -> RawMesh:
+def read_mesh(path: Path, *, exact: bool = False) -> RawMesh:
     """Read all triangles of a file, the parts of a scene being joined.
+
+    More than `MOST_FACES` triangles of a binary PLY or STL file, up to 30 million, are thinned
+    while they are read, see :func:`doh3d.geometry.thinning.thin`.
 
     Parameters
     ----------
     path : Path
         A PLY, OBJ, STL, OFF, GLB, glTF or 3MF file; its content says which where that is plain,
         and its extension otherwise.
+    exact : bool, optional
+        Refuse what would be thinned.
 
     Returns
     -------
     RawMesh
-        The triangles as they are in the file, not welded or checked for anything but that their
-        vertices exist.
+        The triangles as they are in the file, or are left of it, not welded or checked for
+        anything but that their vertices exist.
 
     Raises
     ------
     MeshError
-        The file is missing, of another kind, damaged, or of more than `MOST_FACES` triangles.
+        The file is missing, of another kind, damaged, or has too many triangles.
     """
     name = " ".join(str(path).split()) or "."
     kind = detect_format(path)
-    size = path.stat().st_size
-    if size > _MOST_BYTES:
-        raise MeshError(f"{name}: has {size} bytes; at most {_MOST_BYTES} are read")
     try:
         # Damaged files make readers and numpy warn before they fail; the error says it all.
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            if kind in _READERS:
-                mesh = RawMesh(*_READERS[kind](path.read_bytes()))
-            elif kind == "3MF":
-                mesh = read_3mf(path, MOST_FACES)
-            else:
-                mesh = read_gltf(path, MOST_FACES)
+            mesh = None if exact else _read_thinned(path, kind)
+            if mesh is None:
+                mesh = _read_whole(path, kind, name)
     except MeshError:
         raise
     # The readers raise every kind of exception on damaged files.
@@ -110,6 +115,28 @@ def read_mesh(path: Path) -> RawMesh:
             "simplify it first"
         )
     return mesh
+
+
+def _read_whole(path: Path, kind: str, name: str) -> RawMesh:
+    size = path.stat().st_size
+    if size > _MOST_BYTES:
+        raise MeshError(
+            f"{name}: has {size} bytes; at most {_MOST_BYTES} are read, and of triangles in "
+            f"binary PLY or STL {MOST_THINNED}, unless all are to be kept"
+        )
+    if kind in _READERS:
+        return RawMesh(*_READERS[kind](path.read_bytes()))
+    return read_3mf(path, MOST_FACES) if kind == "3MF" else read_gltf(path, MOST_FACES)
+
+
+def _read_thinned(path: Path, kind: str) -> RawMesh | None:
+    """Thin what has too many triangles; None where a file is to be read whole, or cannot be."""
+    if kind not in _MANY:
+        return None
+    with path.open("rb") as file:
+        # It closes when the last array that looks into it is gone.
+        triangles = _MANY[kind](mmap(file.fileno(), 0, access=ACCESS_READ))
+    return None if triangles is None else thin(triangles)
 
 
 def detect_format(path: Path) -> str:

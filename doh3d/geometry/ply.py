@@ -19,6 +19,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from functools import partial
+from mmap import mmap
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,7 @@ import numpy.typing as npt
 
 from doh3d.geometry.ply_header import BYTE_ORDERS, STRUCT_CODES, Element, read_header
 from doh3d.geometry.polygons import (
+    MOST_FACES,
     FloatArray,
     IntArray,
     check_corners,
@@ -34,9 +37,13 @@ from doh3d.geometry.polygons import (
     triangulate,
 )
 from doh3d.geometry.text import as_utf8, to_coordinate
+from doh3d.geometry.thinning import Triangles
 
 # Names under which the corners of faces and strips go.
 _CORNERS = ("vertex_indices", "vertex_index")
+
+# Headers take some hundred bytes.
+_HEADER_BYTES = 1 << 16
 
 
 def read_ply(data: bytes) -> tuple[FloatArray, IntArray]:
@@ -71,17 +78,9 @@ def read_ply(data: bytes) -> tuple[FloatArray, IntArray]:
         if element.name == "face" and element.count <= len(data):
             check_count(element.count)
         if element.name == "vertex":
-            columns = {p.name: k for k, p in enumerate(element.properties) if not p.count_type}
-            if not {"x", "y", "z"} <= set(columns):
-                raise ValueError("vertices need the properties x, y and z, each a number")
-            vertices = body.table(element, [columns[axis] for axis in "xyz"])
+            vertices = _positions(body, element)
         elif element.name in lists and element.has_lists:
-            wanted = [
-                k for k, p in enumerate(element.properties) if p.count_type and p.name in _CORNERS
-            ]
-            if not wanted:
-                raise ValueError(f"{element.name} has no list {' or '.join(_CORNERS)}")
-            lists[element.name] = body.lists(element, wanted[0])
+            lists[element.name] = body.lists(element, _corner_list(element))
         else:
             body.table(element, [])
     sizes, corners = lists["tristrips"]
@@ -89,6 +88,69 @@ def read_ply(data: bytes) -> tuple[FloatArray, IntArray]:
     strips = cut_strips(np.insert(corners, np.cumsum(sizes), -1))
     check_corners(strips.ravel(), len(vertices))
     return vertices, np.concatenate([triangulate(vertices, *lists["face"]), strips])
+
+
+def _positions(body: _AsciiBody | _BinaryBody, element: Element) -> FloatArray:
+    """Read (V, 3) positions."""
+    columns = {p.name: k for k, p in enumerate(element.properties) if not p.count_type}
+    if not {"x", "y", "z"} <= set(columns):
+        raise ValueError("vertices need the properties x, y and z, each a number")
+    return body.table(element, [columns[axis] for axis in "xyz"])
+
+
+def _corner_list(element: Element) -> int:
+    """Return the number of the property that lists corners."""
+    for k, p in enumerate(element.properties):
+        if p.count_type and p.name in _CORNERS:
+            return k
+    raise ValueError(f"{element.name} has no list {' or '.join(_CORNERS)}")
+
+
+def many_in_ply(data: mmap) -> Triangles | None:
+    """Find the triangles of a binary PLY file of more than `MOST_FACES`, without reading them.
+
+    Parameters
+    ----------
+    data : mmap
+        The file.
+
+    Returns
+    -------
+    Triangles or None
+        None for text, for fewer faces, and for faces that are not all triangles.
+
+    Raises
+    ------
+    ValueError
+        As `read_ply` does. That corners exist is found out when they are read.
+    """
+    head = data[:_HEADER_BYTES]
+    # Binary files have no byte order mark.
+    if not head.startswith(b"ply") or b"end_header" not in head:
+        return None
+    form, elements, start = read_header(head)
+    counts = {element.name: element.count for element in elements}
+    if form == "ascii" or not MOST_FACES < counts.get("face", 0) <= len(data):
+        return None
+    body, vertices = _BinaryBody(data, start, form), np.zeros((0, 3))
+    corners = None
+    for element in elements:
+        if element.name == "vertex":
+            vertices = _positions(body, element)
+        elif element.name == "face":
+            corners = body.uniform_list(element)
+            break
+        else:
+            body.table(element, [])
+    if corners is None or corners.shape[1] != 3:
+        return None
+    return Triangles(len(corners), partial(_corners, vertices, corners))
+
+
+def _corners(vertices: FloatArray, faces: npt.NDArray[Any], part: slice) -> FloatArray:
+    own = faces[part].astype(np.int64)
+    check_corners(own.ravel(), len(vertices))
+    return vertices[own]
 
 
 class _AsciiBody:
@@ -145,7 +207,7 @@ class _AsciiBody:
 class _BinaryBody:
     """The rows of a binary file, read from the first to the last."""
 
-    def __init__(self, data: bytes, start: int, form: str) -> None:
+    def __init__(self, data: bytes | mmap, start: int, form: str) -> None:
         self._data = data
         self._position = start
         self._order = BYTE_ORDERS[form]
@@ -162,6 +224,12 @@ class _BinaryBody:
         """Read rows with lists; return the sizes and the items of the property `wanted`."""
         ((sizes, items),) = self._read(element, [wanted])
         return sizes, items.astype(np.int64)
+
+    def uniform_list(self, element: Element) -> npt.NDArray[Any] | None:
+        """See the corners of faces as (F, size), in the file's own type; None if sizes differ."""
+        wanted = _corner_list(element)
+        rows = self._uniform_rows(element)
+        return None if rows is None else rows[f"p{wanted}"]
 
     def _read(
         self, element: Element, wanted: Sequence[int]

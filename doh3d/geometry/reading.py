@@ -77,7 +77,7 @@ class Reading:
         return tuple(lines)
 
 
-def read_shape(source: MeshInput, name: str = "mesh") -> Reading:
+def read_shape(source: MeshInput, name: str = "mesh", *, exact: bool = False) -> Reading:
     """Read and repair a mesh; one in memory is not changed.
 
     Parameters
@@ -86,6 +86,8 @@ def read_shape(source: MeshInput, name: str = "mesh") -> Reading:
         See :func:`doh3d.geometry.inputs.to_trimesh`.
     name : str
         What messages call a mesh in memory.
+    exact : bool, optional
+        Refuse a file whose triangles :func:`doh3d.geometry.formats.read_mesh` would thin.
 
     Raises
     ------
@@ -93,7 +95,7 @@ def read_shape(source: MeshInput, name: str = "mesh") -> Reading:
         If the mesh cannot be read or encloses no volume.
     """
     if isinstance(source, str | Path):
-        raw: RawMesh | trimesh.Trimesh = read_mesh(Path(source))
+        raw: RawMesh | trimesh.Trimesh = read_mesh(Path(source), exact=exact)
         return Reading(raw, repair_and_tell(raw, str(source)))
     raw = to_trimesh(source, name)
     return Reading(raw, repair_and_tell(raw, name))

@@ -16,11 +16,13 @@ from __future__ import annotations
 
 import re
 import struct
+from mmap import mmap
 
 import numpy as np
 
-from doh3d.geometry.polygons import FloatArray, IntArray, check_count
+from doh3d.geometry.polygons import MOST_FACES, FloatArray, IntArray, check_count
 from doh3d.geometry.text import as_utf8, to_coordinate
+from doh3d.geometry.thinning import Triangles
 
 _HEADER_BYTES = 84
 _TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
@@ -49,8 +51,7 @@ def read_stl(data: bytes) -> tuple[FloatArray, IntArray]:
     ValueError
         If the file is neither, or ends before its last triangle.
     """
-    count = struct.unpack_from("<I", data, 80)[0] if len(data) >= _HEADER_BYTES else 0
-    room, rest = divmod(len(data) - _HEADER_BYTES, _TRIANGLE.itemsize)
+    count, room, rest = _counts(data)
     if room < 0 or count != room or rest:
         text = as_utf8(data)
         if re.match(rb"(?i)\s*solid", text) and re.search(rb"(?i)facet|endsolid", text):
@@ -68,6 +69,33 @@ def read_stl(data: bytes) -> tuple[FloatArray, IntArray]:
     check_count(count)
     rows = np.frombuffer(data, _TRIANGLE, count, _HEADER_BYTES)
     return _as_soup(rows["corners"].reshape(-1, 3).astype(np.float64))
+
+
+def many_in_stl(data: mmap) -> Triangles | None:
+    """Find the triangles of a binary STL file of more than `MOST_FACES`, without reading them.
+
+    Parameters
+    ----------
+    data : mmap
+        The file.
+
+    Returns
+    -------
+    Triangles or None
+        None for any other file.
+    """
+    count, room, rest = _counts(data)
+    if rest or count != room or count <= MOST_FACES:
+        return None
+    rows = np.frombuffer(data, _TRIANGLE, count, _HEADER_BYTES)["corners"]
+    return Triangles(count, lambda part: rows[part].astype(np.float64))
+
+
+def _counts(data: bytes | mmap) -> tuple[int, int, int]:
+    """Return the triangles that a binary file announces, those it has room for, and bytes left."""
+    count = struct.unpack_from("<I", data, 80)[0] if len(data) >= _HEADER_BYTES else 0
+    room, rest = divmod(len(data) - _HEADER_BYTES, _TRIANGLE.itemsize)
+    return count, room, rest
 
 
 def _read_ascii(data: bytes) -> tuple[FloatArray, IntArray]:

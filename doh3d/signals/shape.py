@@ -241,10 +241,10 @@ def check_shape_options(options: CompressOptions) -> None:
     make_config(options, plan_for_shape)
 
 
-def prepare(mesh: MeshInput | Reading | PreparedShape) -> PreparedShape:
+def prepare(mesh: MeshInput | Reading | PreparedShape, *, exact: bool = False) -> PreparedShape:
     """Load, repair and normalise a mesh in its frame, as far as that has not been done.
 
-    One in memory is not changed.
+    One in memory is not changed. With `exact` a file whose triangles would be thinned is refused.
 
     Raises
     ------
@@ -253,7 +253,7 @@ def prepare(mesh: MeshInput | Reading | PreparedShape) -> PreparedShape:
     """
     if isinstance(mesh, PreparedShape):
         return mesh
-    reading = mesh if isinstance(mesh, Reading) else read_shape(mesh)
+    reading = mesh if isinstance(mesh, Reading) else read_shape(mesh, exact=exact)
     along_axes = prepare_in_frame(reading, NO_FRAME)
     frame = find_frame(along_axes.normalized, lambda points: along_axes.inside(points))
     shape = along_axes if frame == NO_FRAME else prepare_in_frame(reading, frame)

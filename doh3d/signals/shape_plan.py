@@ -58,10 +58,10 @@ _OCTAVES, _DEPTH = 3, 3
 
 # A surface is flat in part from one share of `doh3d.geometry.flatness.flat_share` on, and flat from
 # the other on. A flat face is many waves that add up to nothing: networks of fewer weights come
-# nearer to it, and their steps cost less, so that there can be more. There are about n / 2200
+# nearer to it, and their steps cost less, so that there can be more. There are somewhat fewer
 # cells; what is flat has one network up to a longer latent.
 _PARTLY_FLAT, _FLAT = 0.3, 0.5
-_FLAT_CELLS_EXPONENT, _LATENT_OF_A_FLAT_NETWORK = 1.0, 5000
+_FLAT_CELLS_EXPONENT, _LATENT_OF_A_FLAT_NETWORK = 1.05, 5000
 _FLAT_LATENTS = [math.log(latent) for latent in (700, 2000, 4500, 10_000, 23_000)]
 _PARTLY_FLAT_WEIGHTS = [0.45, 0.45, 0.5, 0.75, 0.85]
 _FLAT_WEIGHTS = [0.45, 0.38, 0.48, 0.75, 0.85]

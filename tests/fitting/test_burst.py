@@ -98,8 +98,8 @@ def torn(monkeypatch):
     return tear
 
 
-def at_the_full_rate(optimisation):
-    return optimisation._halvings == 0
+def before_any_return(optimisation):
+    return optimisation._returns == 0
 
 
 def wrong(result, config=SMALL):
@@ -112,7 +112,7 @@ def wrong(result, config=SMALL):
 
 def test_a_burst_is_undone_and_the_fit_ends_sound(torn, monkeypatch, caplog):
     undisturbed = wrong(fit_latent(ball_samples(), SMALL, device=CPU))
-    torn(210, 230, at_the_full_rate)
+    torn(210, 230, before_any_return)
     caplog.set_level("INFO", logger="doh3d")
     result = fit_latent(ball_samples(), SMALL, device=CPU)
     assert caplog.text.count("going back") == 1
@@ -126,6 +126,26 @@ def test_a_burst_is_undone_a_bounded_number_of_times(torn, caplog):
     optimisation = Optimisation([ball_samples()], SMALL, 0.4, CPU)
     optimisation.run(None)
     assert caplog.text.count("going back") == 4
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "returns", "rate", "rescales"),
+    [("curvature", 1, 0.4, True), ("curvature", 3, 0.1, True), ("adam", 1, 0.2, None)],
+)
+def test_each_return_makes_steps_more_careful(optimizer, returns, rate, rescales):
+    config = dataclasses.replace(SMALL, optimizer=optimizer)
+    optimisation = Optimisation([ball_samples()], config, 0.4, CPU)
+    healthy = optimisation.state()
+    for _ in range(returns):
+        optimisation._go_back(healthy)
+    taken_up = Optimisation([ball_samples()], config, 0.4, CPU)
+    taken_up.restore(optimisation.state())
+    for each in (optimisation, taken_up):
+        assert each._peak == pytest.approx(rate)
+        assert getattr(each._descent, "rescales", None) == rescales
+    optimisation._take_care(0)
+    assert optimisation._peak == 0.4
+    assert getattr(optimisation._descent, "rescales", None) == (None if rescales is None else False)
 
 
 @pytest.mark.parametrize("kind", [{}, {"importance_sampling": False}, {"optimizer": "adam"}])
@@ -152,7 +172,7 @@ def test_what_a_fit_goes_back_to_is_all_that_steps_change(kind):
 def test_a_fit_taken_up_before_or_after_a_burst_ends_the_same(torn, monkeypatch, tmp_path):
     monkeypatch.setattr("doh3d.fitting.checkpoint.SAVE_SECONDS", 0.0)
     monkeypatch.setattr("doh3d.fitting.checkpoint.SAVE_SHARE", float("inf"))
-    torn(210, 230, at_the_full_rate)
+    torn(210, 230, before_any_return)
     undisturbed = fit_latent(ball_samples(), SMALL, device=CPU)
     reports = []
 

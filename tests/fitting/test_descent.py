@@ -89,6 +89,24 @@ def test_the_direction_comes_to_the_metrics_inverse_times_the_momentum(fixed):
     assert not descent.direction[:fixed].any()
 
 
+@pytest.mark.parametrize(("start", "end"), [(5.0, 1.0), (0.2, 1.0), (-3.0, 0.0), (0.0, 0.0)])
+def test_a_rescaled_start_has_the_length_that_solves_best(start, end, monkeypatch):
+    monkeypatch.setattr("doh3d.fitting.descent._ITERATIONS", 1)
+    n = 12
+    projection, curvature = make_projection("hadamard", n, SIZES, seed=3), learned_curvature()
+    descent = LatentDescent(projection, curvature, n, CPU)
+    best = torch.randn(n, generator=torch.Generator().manual_seed(2))
+    damping = 0.01 * curvature.trace()
+    wanted = projection.transpose(curvature.multiply(projection.project(best))) + damping * best
+    expected = LatentDescent(projection, curvature, n, CPU)
+    expected.direction.copy_(end * best)
+    expected.step(torch.ones(n), wanted, 1e-9)
+    descent.direction.copy_(start * best)
+    descent.rescales = True
+    descent.step(torch.ones(n), wanted, 1e-9)
+    torch.testing.assert_close(descent.direction, expected.direction, rtol=1e-3, atol=1e-3)
+
+
 def test_weights_of_their_own_are_solved_exactly():
     class Scaled:
         def project(self, latent):
