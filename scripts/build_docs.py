@@ -20,6 +20,7 @@ from typer.cli import get_docs_for_click
 
 import doh3d
 from doh3d.cli import app
+from doh3d.view.camera import Camera
 from doh3d.view.page import write_page
 
 ROOT = Path(__file__).parents[1]
@@ -76,7 +77,13 @@ def main() -> int:
 def put_live_pages(output: Path) -> None:
     """Put the page that docs/browser.md shows beside it."""
     (output / "live").mkdir(exist_ok=True)
-    write_page([ROOT / "docs" / "bunny.doh"], output / "live" / "bunny.html", up="z")
+    camera = Camera(azimuth_deg=-70, up="z")
+    write_page(
+        [ROOT / "docs" / "bunny.doh"],
+        output / "live" / "bunny.html",
+        title="The Stanford bunny",
+        camera=camera,
+    )
 
 
 def put_together(source: Path) -> None:

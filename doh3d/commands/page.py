@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from doh3d.commands.options import ForceOption, JsonOption, ResolutionOption, UpOption, output_for
+from doh3d.commands.options import (
+    AzimuthOption,
+    ElevationOption,
+    ForceOption,
+    JsonOption,
+    ResolutionOption,
+    UpOption,
+    output_for,
+)
 from doh3d.console import print_json
 
 EXAMPLES = (
@@ -34,6 +42,8 @@ def page(
     title: Annotated[
         str | None, typer.Option(help="Of the page.", show_default="the first file's name")
     ] = None,
+    azimuth: AzimuthOption = 20.0,
+    elevation: ElevationOption = 15.0,
     up: UpOption = "y",
     resolution: ResolutionOption = 128,
     as_json: JsonOption = False,
@@ -42,14 +52,16 @@ def page(
 
     The page needs nothing else, and no network: it may be mailed, or put on any server.
     """
+    from doh3d.view.camera import Camera
     from doh3d.view.page import write_page
 
+    camera = Camera(azimuth, elevation, up)  # type: ignore[arg-type]
     output = output_for(files[0], output, ".html", force=force)
     written = write_page(
         files,
         output,
         title=title,
-        up=up,  # type: ignore[arg-type]
+        camera=camera,
         resolution=resolution,
     )
     if as_json:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from doh3d.codec.container import read_signal
 from doh3d.codec.signal_code import SignalCode
@@ -18,8 +18,7 @@ from doh3d.errors import ConfigError
 from doh3d.files import check_output, write_atomically
 from doh3d.geometry.lattice import check_resolution
 from doh3d.limits import DEFAULT_LIMITS
-
-Axis = Literal["x", "y", "z"]
+from doh3d.view.camera import Camera
 
 # A page's files in base64 and its script are read by a browser at once.
 _MOST_BYTES = 2**23
@@ -52,7 +51,7 @@ def write_page(
     output: str | Path,
     *,
     title: str | None = None,
-    up: Axis = "y",
+    camera: Camera | None = None,
     resolution: int = 128,
 ) -> Page:
     """Write a page that holds `.doh` files, and decodes and shows them wherever it is opened.
@@ -65,8 +64,9 @@ def write_page(
         The HTML file; it appears whole or not at all.
     title : str, optional
         The first file's name unless given.
-    up : {"x", "y", "z"}
-        The shapes' upright axis.
+    camera : Camera, optional
+        From where shapes are seen at first, and their upright axis; as `draw_picture` has it unless
+        given.
     resolution : int
         Cells along the domain's longest side at first, 8 to 1024; the reader may choose another.
 
@@ -80,16 +80,14 @@ def write_page(
         If a file is not a valid `.doh` file, or is beyond the default limits, which are the
         page's too.
     ConfigError
-        If there is no file, a file cannot be read, an option is wrong, or the page cannot be
-        written.
+        If there is no file, a file cannot be read, the resolution is out of range, or the page
+        cannot be written.
     """
     paths, output = [Path(file) for file in files], Path(output)
     check_output(output)
     check_resolution(resolution)
     if not paths:
         raise ConfigError("there is no file to show; name one or more .doh files")
-    if up not in get_args(Axis):
-        raise ConfigError(f"up is {up!r}; it must be one of x, y, z")
     packed = [packed_file(path) for path in paths]
     total = sum(len(file["data"]) for file in packed)
     if total > _MOST_BYTES:
@@ -97,7 +95,10 @@ def write_page(
             f"the files take {total:,} bytes of a page; at most {_MOST_BYTES:,} go into one"
         )
     page = filled_page(
-        title=title or paths[0].name, up=up, resolution=resolution, files=packed
+        title=title or paths[0].name,
+        camera=camera or Camera(),
+        resolution=resolution,
+        files=packed,
     ).encode("utf-8", errors="replace")
     write_atomically(output, page)
     return Page(output, len(page), len(paths))
@@ -109,13 +110,17 @@ def packed_file(path: Path) -> dict[str, str]:
     return {"name": path.name, "data": base64.b64encode(path.read_bytes()).decode()}
 
 
-def filled_page(*, title: str, up: str, resolution: int, files: Sequence[dict[str, str]]) -> str:
+def filled_page(
+    *, title: str, camera: Camera, resolution: int, files: Sequence[dict[str, str]]
+) -> str:
     """Fill the page's template; all text in it is escaped."""
     # A name with `</script>` in it must not end the script.
     data = json.dumps(list(files)).replace("<", r"\u003c")
     parts = {
         "title": html.escape(title),
-        "up": up,
+        "up": camera.up,
+        "azimuth": f"{camera.azimuth_deg:g}",
+        "elevation": f"{camera.elevation_deg:g}",
         "resolution": str(resolution),
         "files": data,
         "script": viewer_script(),

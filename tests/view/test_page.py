@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from doh3d.errors import ConfigError, FormatError
+from doh3d.view.camera import Camera
 from doh3d.view.page import filled_page, write_page
 
 ROOT = Path(__file__).parents[2]
@@ -40,7 +41,7 @@ def test_a_page_holds_the_files_and_is_small(run, shape, image, tmp_path):
     assert status == 0
     page = output.read_text()
     assert files_in(page) == {path.name: path.read_bytes() for path in (shape, image)}
-    assert 'up="z" resolution="64"' in page
+    assert 'up="z" azimuth="20" elevation="15" resolution="64"' in page
     assert "<title>shape.doh</title>" in page
     # With a file of 1 kB, too.
     assert len(page) + 4 / 3 * (1024 - shape.stat().st_size) < 80_000
@@ -56,6 +57,8 @@ def test_without_output_it_lies_beside_the_file(run, shape):
         "bytes": output.stat().st_size,
         "files": 1,
     }
+    status, _, error = run("page", shape, "--force", "--up", "w")
+    assert (status, error) == (2, "doh3d: error: up is 'w'; it must be one of x, y, z\n")
     status, _, error = run("page", shape)
     assert (status, "is there already" in error) == (2, True)
 
@@ -63,7 +66,7 @@ def test_without_output_it_lies_beside_the_file(run, shape):
 def test_names_and_titles_are_text():
     hostile = "</script><script>alert(1)</script>@script@"
     file = {"name": hostile, "data": "AAAA"}
-    page = filled_page(title=hostile, up="y", resolution=32, files=[file])
+    page = filled_page(title=hostile, camera=Camera(), resolution=32, files=[file])
     assert "<script>alert" not in page
     assert list(files_in(page)) == [hostile]
     assert page.count("</script>") == 2
@@ -73,7 +76,6 @@ def test_names_and_titles_are_text():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"up": "w"}, "up is 'w'; it must be one of x, y, z"),
         ({"resolution": 4}, "resolution is 4"),
         ({"files": []}, "there is no file to show"),
         ({"output": "nowhere/page.html"}, "nowhere"),

@@ -13,6 +13,7 @@ from PIL import Image
 
 import doh3d
 from browser import CHROMIUM, Opened, differing, drawn_share, is_drawn
+from doh3d.view.camera import Camera
 from doh3d.view.page import write_page
 
 pytest.importorskip("playwright.sync_api")
@@ -57,7 +58,7 @@ def opened(browser):
 @pytest.fixture
 def page_path(files, tmp_path):
     path = tmp_path / "page.html"
-    write_page(files, path, up="z", resolution=64)
+    write_page(files, path, camera=Camera(up="z"), resolution=64)
     return path
 
 

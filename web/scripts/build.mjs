@@ -61,11 +61,16 @@ function filled(template, script) {
   const parts = {
     title: "doh3d: open a .doh file",
     up: "y",
+    azimuth: "20",
+    elevation: "15",
     resolution: "128",
     files: "[]",
     script,
   };
-  return template.replace(/@(title|up|resolution|files|script)@/g, (_, name) => parts[name]);
+  return template.replace(
+    /@(title|up|azimuth|elevation|resolution|files|script)@/g,
+    (_, name) => parts[name],
+  );
 }
 
 const isCheck = process.argv.includes("--check");

@@ -63,9 +63,10 @@ export function zoomed(view, factor) {
  *
  * @param {View} view
  * @param {string} key
+ * @param {Readonly<View>} [first] Where Home goes back to.
  * @returns {View | null} Null where it does nothing.
  */
-export function afterKey(view, key) {
+export function afterKey(view, key, first = FIRST_VIEW) {
   switch (key) {
     case "ArrowLeft":
       return turned(view, STEP, 0);
@@ -82,7 +83,7 @@ export function afterKey(view, key) {
       return zoomed(view, 1 / 1.2);
     case "Home":
     case "0":
-      return { ...FIRST_VIEW };
+      return { ...first };
     default:
       return null;
   }

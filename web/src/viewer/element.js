@@ -20,7 +20,8 @@ const Element = /** @type {typeof HTMLElement} */ (globalThis.HTMLElement ?? Obj
 
 /**
  * Attributes: `src`, a file's address; `resolution`; `up`, the upright axis, y unless given;
- * `label`, what the shape is called; `plain`, where the line below is not wanted.
+ * `azimuth` and `elevation`, from where it is seen at first, in degrees; `label`, what the shape is
+ * called; `plain`, where the line below is not wanted.
  *
  * Events: `doh-mesh` where a mesh is shown, with `detail.mesh` and `detail.resolution`; `doh-error`
  * with `detail.message`; `doh-view` where somebody has turned the shape.
@@ -73,6 +74,7 @@ export class DohViewer extends Element {
         this.view = view;
         this.dispatchEvent(new CustomEvent("doh-view", { detail: view }));
       },
+      () => this.#first,
     );
     this.resizing = new ResizeObserver(() => this.redraw());
     /** The mesh that is shown. @type {import("../field.js").Mesh | null} */
@@ -86,6 +88,7 @@ export class DohViewer extends Element {
   connectedCallback() {
     this.resizing.observe(this.canvas);
     this.#showResolution();
+    this.view = this.#first;
   }
 
   disconnectedCallback() {
@@ -111,6 +114,15 @@ export class DohViewer extends Element {
   set view(view) {
     this.#view = { ...view };
     this.redraw();
+  }
+
+  /** From where it is seen at first. */
+  get #first() {
+    const [azimuth, elevation] = /** @type {const} */ (["azimuth", "elevation"]).map((name) => {
+      const wanted = this.getAttribute(name) ?? "";
+      return wanted && Number.isFinite(Number(wanted)) ? Number(wanted) : FIRST_VIEW[name];
+    });
+    return { ...FIRST_VIEW, azimuth, elevation };
   }
 
   get resolution() {

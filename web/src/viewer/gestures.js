@@ -10,8 +10,9 @@ const DEGREES_A_PIXEL = 0.5;
  * @param {HTMLCanvasElement} canvas
  * @param {() => import("./camera.js").View} current
  * @param {(view: import("./camera.js").View) => void} change
+ * @param {() => import("./camera.js").View} first Where Home goes back to.
  */
-export function followGestures(canvas, current, change) {
+export function followGestures(canvas, current, change, first) {
   /** @type {Map<number, {x: number, y: number}>} */
   const pointers = new Map();
   /** How far two fingers are apart. */
@@ -51,7 +52,7 @@ export function followGestures(canvas, current, change) {
   );
   canvas.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const next = afterKey(current(), event.key);
+    const next = afterKey(current(), event.key, first());
     if (!next) return;
     event.preventDefault();
     change(next);
