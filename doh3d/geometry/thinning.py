@@ -1,10 +1,10 @@
 """Scans of tens of millions of triangles, thinned while they are read.
 
-Vertices are clustered on a cubic lattice (Rossignac and Borrel, "Multi-resolution 3D approximations
-for rendering complex scenes", 1993): all corners in one cell become their mean, and triangles whose
-corners lie in fewer than three cells are left out. Clustering maps a closed surface to a closed
-surface, so that winding numbers stay whole; triangles that come to lie on each other cancel, or
-count as often as they are wound one way more than the other.
+Vertices are clustered on a cubic lattice, and each cluster is represented by the point nearest to
+the planes of its triangles (Lindstrom, "Out-of-core simplification of large polygonal models",
+SIGGRAPH 2000). Triangles whose corners lie in fewer than three cells are left out. Clustering maps
+a closed surface to a closed surface, so that winding numbers stay whole; triangles that come to lie
+on each other cancel, or count as often as they are wound one way more than the other.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ _log = logging.getLogger(__name__)
 MOST_THINNED = 30_000_000
 
 # About so many triangles are left: cells of a four hundredth of the longest side, on most shapes.
-# The means of their corners lie nearer to the surface than that by far.
 _FACES_LEFT = 1_000_000
 
 _CHUNK = 1 << 20
@@ -35,6 +34,10 @@ _CHUNK = 1 << 20
 # many corners to each; cells in use then grow as the square of their number along the longest side.
 _SAMPLE, _COARSE_CELLS = 1 << 20, 128
 _MOST_CELLS = 4096
+
+# Directions in which a cluster's planes leave its point open keep it at the corners' mean: those in
+# which the planes' normals have less than this share of their sum of squares.
+_LEAST_SHARE = 1e-2
 
 # Corners whose distances from the thinned surface are measured.
 _MEASURED = 100_000
@@ -69,8 +72,8 @@ class _Lattice:
     cells: int
 
     def ids(self, points: FloatArray) -> IntArray:
-        """Return the numbers of the cells that (..., 3) points are in."""
-        x, y, z = np.moveaxis(((points - self.low) / self.cell).astype(np.int64), -1, 0)
+        """Return the numbers of the cells that (..., 3) points, in cells, are in."""
+        x, y, z = np.moveaxis(points.astype(np.int64), -1, 0)
         ids: IntArray = (x * self.cells + y) * self.cells + z
         return ids
 
@@ -103,7 +106,7 @@ def thin(triangles: Triangles) -> RawMesh:
     if not longest:
         raise ValueError("all its corners are in one place; a surface is needed")
     coarse = _lattice(low, longest, _COARSE_CELLS)
-    in_use = len(np.unique(coarse.ids(sample)))
+    in_use = len(np.unique(coarse.ids((sample - low) / coarse.cell)))
     # A closed surface has twice as many triangles as vertices.
     cells = math.floor(_COARSE_CELLS * math.sqrt(_FACES_LEFT / 2 / in_use))
     cells = min(max(cells, 2), _MOST_CELLS)
@@ -144,25 +147,61 @@ def _survey(triangles: Triangles) -> tuple[FloatArray, FloatArray, FloatArray]:
 
 
 def _cluster(triangles: Triangles, lattice: _Lattice) -> tuple[FloatArray, IntArray]:
-    """Return the means of the corners in each cell, and the triangles over these."""
+    """Return a point for each cell that is in use, and the triangles over these."""
     found, sums, kept = [], [], []
     for part in triangles.chunks():
-        corners = triangles.corners(part)
+        # In cells, from the lattice's corner: in the file's units digits may be lost.
+        corners = (triangles.corners(part) - lattice.low) / lattice.cell
         ids = lattice.ids(corners)
         cells, inverse = np.unique(ids, return_inverse=True)
-        flat, inverse = corners.reshape(-1, 3), inverse.ravel()
-        columns = [np.bincount(inverse, weights=flat[:, axis]) for axis in range(3)]
+        of_corners = [corners.reshape(-1, 3), np.ones((3 * len(ids), 1))]
+        columns = np.hstack([*of_corners, np.repeat(_planes(corners), 3, axis=0)])
         found.append(cells)
-        sums.append(np.stack([*columns, np.bincount(inverse)], axis=1))
+        sums.append(_sums(inverse.ravel(), columns))
         a, b, c = ids.T
         kept.append(ids[(a != b) & (b != c) & (c != a)])
     cells, inverse = np.unique(np.concatenate(found), return_inverse=True)
-    rows = np.concatenate(sums)
-    totals = [np.bincount(inverse, weights=column) for column in rows.T]
-    means = np.stack(totals[:3], axis=1) / totals[3][:, None]
+    points = _representatives(_sums(inverse, np.concatenate(sums)))
     faces = _without_cancelled(np.searchsorted(cells, np.concatenate(kept)), len(cells))
     used = np.unique(faces)
-    return means[used], np.searchsorted(used, faces)
+    return points[used] * lattice.cell + lattice.low, np.searchsorted(used, faces)
+
+
+def _sums(groups: IntArray, columns: FloatArray) -> FloatArray:
+    """Sum (N, k) rows by their groups."""
+    return np.stack([np.bincount(groups, weights=column) for column in columns.T], axis=1)
+
+
+def _planes(corners: FloatArray) -> FloatArray:
+    """Return each triangle's plane as (m, 9): n n^T, its upper half, and n (n . p), by its area."""
+    areas = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    lengths = np.linalg.norm(areas, axis=1, keepdims=True)
+    normals = areas / np.where(lengths > 0, lengths, 1)
+    x, y, z = normals.T
+    products = np.stack([x * x, x * y, x * z, y * y, y * z, z * z], axis=1)
+    heights = np.einsum("ij,ij->i", normals, corners[:, 0])[:, None]
+    planes: FloatArray = np.hstack([products, normals * heights]) * lengths
+    return planes
+
+
+def _representatives(sums: FloatArray) -> FloatArray:
+    """Return the points nearest to the planes of clusters, (N, 3), in cells.
+
+    `sums` are (N, 13): of the corners, their number, and their triangles' planes.
+    """
+    means = sums[:, :3] / sums[:, 3:4]
+    matrices = sums[:, [4, 5, 6, 5, 7, 8, 6, 8, 9]].reshape(-1, 3, 3)
+    pulls = sums[:, 10:] - np.einsum("nij,nj->ni", matrices, means)
+    shares, directions = np.linalg.eigh(matrices)
+    total = shares.sum(axis=1, keepdims=True)
+    along = np.einsum("nji,nj->ni", directions, pulls)
+    told = shares > _LEAST_SHARE * total
+    moves = np.where(told, along / np.where(told, shares, 1), 0)
+    moved = np.einsum("nij,nj->ni", directions, moves)
+    # What leaves its cell by more than a cell follows planes that hardly meet there.
+    near = (np.abs(moved) <= 1).all(axis=1, keepdims=True)
+    points: FloatArray = np.where(near, means + moved, means)
+    return points
 
 
 def _without_cancelled(faces: IntArray, count: int) -> IntArray:

@@ -83,10 +83,10 @@ def test_a_thinned_scan_is_closed_and_encloses_as_much():
     thinned = thin(triangles_of(vertices, faces))
     assert 300 < len(thinned.faces) <= 1000
     assert not boundary(thinned.faces).size
-    assert volume(thinned.vertices, thinned.faces) == pytest.approx(volume(vertices, faces), 0.07)
+    assert volume(thinned.vertices, thinned.faces) == pytest.approx(volume(vertices, faces), 0.02)
     assert len(np.unique(thinned.faces)) == len(thinned.vertices)
     repaired = repair_mesh(thinned, "scan")
-    assert repaired.mesh.volume == pytest.approx(volume(vertices, faces), 0.07)
+    assert repaired.mesh.volume == pytest.approx(volume(vertices, faces), 0.02)
 
 
 def test_its_note_tells_how_far_what_was_given_is_from_it():
@@ -105,7 +105,23 @@ def test_its_note_tells_how_far_what_was_given_is_from_it():
     assert told[1] == pytest.approx(distances.max() / longest, rel=1e-2)
 
 
-@settings(max_examples=30, deadline=None)
+def best_point(corners, of_cell):
+    """Come nearest to the planes of triangles, by area, where those tell; else to the mean."""
+    mean = corners[of_cell].mean(axis=0)
+    rows, heights = [], []
+    for triangle, times in zip(corners, of_cell.sum(axis=1), strict=True):
+        normal = np.cross(triangle[1] - triangle[0], triangle[2] - triangle[0])
+        weight = np.sqrt(times / np.linalg.norm(normal))
+        rows.append(normal * weight)
+        heights.append(normal @ (triangle[0] - mean) * weight)
+    # The square root of a share of the sum of squares, by the largest singular value.
+    values = np.linalg.svd(np.array(rows), compute_uv=False)
+    least = np.sqrt(thinning._LEAST_SHARE) * np.linalg.norm(values) / values[0]
+    move = np.linalg.lstsq(np.array(rows), np.array(heights), rcond=least)[0]
+    return mean + move * (np.abs(move).max() <= 1)
+
+
+@settings(max_examples=10, deadline=None)
 @given(st.integers(0, 2**31), st.integers(3, 12))
 def test_clustering_maps_any_closed_surface_to_a_closed_one(seed, cells):
     # Spheres that cross each other, wound either way.
@@ -117,14 +133,15 @@ def test_clustering_maps_any_closed_surface_to_a_closed_one(seed, cells):
     )
     low = vertices.min(axis=0)
     lattice = thinning._lattice(low, float(np.ptp(vertices, axis=0).max()), cells)
-    means, left = thinning._cluster(triangles_of(vertices, faces), lattice)
+    points, left = thinning._cluster(triangles_of(vertices, faces), lattice)
     assert not boundary(left).size
-    # A slow reference: each corner moved to the mean of its cell.
-    ids = lattice.ids(vertices[faces])
+    # A slow reference: each corner moved to the point that serves its cell best.
+    corners = (vertices[faces] - low) / lattice.cell
+    ids = lattice.ids(corners)
     moved = np.zeros((len(faces), 3, 3))
     for cell in np.unique(ids):
-        moved[ids == cell] = vertices[faces][ids == cell].mean(axis=0)
-    assert volume(means, left) == pytest.approx(
+        moved[ids == cell] = best_point(corners, ids == cell) * lattice.cell + low
+    assert volume(points, left) == pytest.approx(
         volume(moved.reshape(-1, 3), np.arange(3 * len(faces)).reshape(-1, 3)), abs=1e-9
     )
 
@@ -224,4 +241,4 @@ def test_a_thinned_scan_is_prepared(tmp_path, caplog):
     shape = prepare(tmp_path / "a.stl")
     assert "a.stl: 5120 triangles were thinned to" in caplog.text
     assert shape.mesh.is_watertight
-    assert shape.mesh.volume == pytest.approx(volume(*bumpy()), 0.07)
+    assert shape.mesh.volume == pytest.approx(volume(*bumpy()), 0.02)
