@@ -1,6 +1,6 @@
 """Measure the decoder in JavaScript in Chromium: seconds from a file's bytes to a mesh, and sizes.
 
-    python scripts/measure_web.py bunny-1k.doh bunny-16k.doh --repeats 5 --output results/web.tsv
+    python scripts/measure_web.py bunny-1k.doh bunny-16k.doh --output results/0.1.0/web.tsv
 
 Each time is the lowest of so many tries, in the page's own thread: `seconds` by the clock, and
 `processor` what the thread had of a processor, which is what the clock would say on a machine with
