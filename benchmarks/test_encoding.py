@@ -81,8 +81,7 @@ def test_step(benchmark, way):
         return
     config = shape_config(latent=4000, width=48, octaves=3)
     optimisation = Optimisation([samples], replace(config, batch_size=8192), 0.4, CPU)
-    features, labels = optimisation.pools.features, optimisation.pools.values
-    measured(benchmark, "step", lambda: optimisation.step(100, features, labels))
+    measured(benchmark, "step", lambda: optimisation.step(100))
 
 
 @pytest.mark.parametrize("way", ["together", "one by one"])

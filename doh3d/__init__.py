@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from doh3d.images.field import ImageField, load_image
     from doh3d.interop.trimesh_formats import register_trimesh
     from doh3d.limits import Limits
+    from doh3d.operations.rays import RayHits
+    from doh3d.operations.slices import FieldSlice
 
 __version__ = _version("doh3d")
 
@@ -47,6 +49,7 @@ __all__ = [
     "ConfigError",
     "Doh3dError",
     "Evaluation",
+    "FieldSlice",
     "FitProgress",
     "FormatError",
     "ImageError",
@@ -55,6 +58,7 @@ __all__ = [
     "Limits",
     "MeshError",
     "OccupancyField",
+    "RayHits",
     "ShapeSet",
     "TargetError",
     "__version__",
@@ -75,11 +79,13 @@ _HOMES = {
     "CompressedImage": "doh3d.api.compressed",
     "CompressedShape": "doh3d.api.compressed",
     "Evaluation": "doh3d.evaluation.evaluate",
+    "FieldSlice": "doh3d.operations.slices",
     "FitProgress": "doh3d.fitting.results",
     "ImageEvaluation": "doh3d.evaluation.image",
     "ImageField": "doh3d.images.field",
     "Limits": "doh3d.limits",
     "OccupancyField": "doh3d.field",
+    "RayHits": "doh3d.operations.rays",
     "ShapeSet": "doh3d.dataset.shape_set",
     "compress": "doh3d.api.compress",
     "compress_image": "doh3d.api.compress",

@@ -17,8 +17,8 @@ class ImageError(Doh3dError):
     """An image cannot be read, or is not of 8 bits, grey or RGB; the message names the file."""
 
 
-class ConfigError(Doh3dError):
-    """An option is out of its range or contradicts another; the message names both."""
+class ConfigError(Doh3dError, ValueError):
+    """An option or an argument is out of its range, or contradicts another."""
 
 
 class FormatError(Doh3dError):

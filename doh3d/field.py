@@ -14,19 +14,20 @@ from doh3d.codec.container import read_code
 from doh3d.codec.inspection import describe
 from doh3d.codec.shape_code import BAND, ShapeCode
 from doh3d.codec.signal_code import SignalCode
-from doh3d.devices import full_precision, resolve_device
+from doh3d.devices import resolve_device
 from doh3d.errors import ConfigError
 from doh3d.geometry.extraction import extract
-from doh3d.geometry.lattice import Lattice, check_resolution
-from doh3d.geometry.rotation import NO_FRAME
-from doh3d.geometry.transform import FAR
+from doh3d.geometry.lattice import Lattice, MeshMethod, as_method, check_resolution
 from doh3d.hypernetwork.bounds import LogitBounds
 from doh3d.hypernetwork.decoder import generate_weights, generate_weights_exact
 from doh3d.hypernetwork.nodes import NodeLogits
 from doh3d.hypernetwork.projection import make_projection
-from doh3d.hypernetwork.target import TargetWeights, evaluate_points
+from doh3d.hypernetwork.target import TargetWeights
 from doh3d.interop.notebook import shape_html, summary
 from doh3d.limits import DEFAULT_LIMITS, Limits
+from doh3d.operations.field_operations import FieldOperations
+from doh3d.operations.normalized import NormalizedField
+from doh3d.operations.sharpening import sharpened
 from doh3d.thread_team import ThreadTeam, team_of_all_threads
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ _LEAST_CHUNK = 2**11
 _EVALUATIONS_OF_BOUNDS = 10
 
 
-class OccupancyField:
+class OccupancyField(FieldOperations):
     """The occupancy field of one shape.
 
     The weights are decoded from the code, unless they are given. Of the limits only those of the
@@ -57,6 +58,8 @@ class OccupancyField:
         What the file holds.
     weights : TargetWeights
         The target network's weights, float32.
+    network : NormalizedField
+        Both, as a function of normalised coordinates.
     """
 
     def __init__(
@@ -71,9 +74,8 @@ class OccupancyField:
         self._limits = limits
         self._device = resolve_device(device)
         self.weights = decode_weights(code, self._device) if weights is None else weights
-        half_extents = code.half_extents.astype(np.float32)
         self.chunk = _CPU_CHUNK if self._device.type == "cpu" else _DEVICE_CHUNK
-        self._half_extents = torch.from_numpy(half_extents).to(self._device)
+        self.network = NormalizedField(code, self.weights, self.chunk)
 
     @property
     def bounds(self) -> npt.NDArray[np.float64]:
@@ -93,6 +95,8 @@ class OccupancyField:
         """Logits of occupancy: positive inside, negative outside, -inf beyond the domain.
 
         A network that overflows float32 gives infinities and NaN there; NaN counts as outside.
+        Tensors that require gradients get them through the logits, by torch's autograd; memory
+        then grows with the points.
 
         Parameters
         ----------
@@ -108,7 +112,7 @@ class OccupancyField:
             _check_points(tuple(points.shape))
             # Double precision, since coordinates may lie far from the origin; MPS has none.
             host = points if points.device.type != "mps" else points.cpu()
-            values = self._network_logits(self._normalized(host.double()))
+            values = self.network.logits(self.network.place(self.network.normalized(host.double())))
             return values.to(points.device)
         points = np.asarray(points)
         _check_points(points.shape)
@@ -126,18 +130,30 @@ class OccupancyField:
         """Whether (N, 3) points, in the mesh's own units, are inside; (N,) bool."""
         return self.logits(points) > 0
 
-    def to_mesh(self, resolution: int = 256) -> trimesh.Trimesh:
+    def to_mesh(
+        self,
+        resolution: int = 256,
+        *,
+        method: MeshMethod = "marching-cubes",
+        normals: bool = False,
+    ) -> trimesh.Trimesh:
         """Extract the surface as a closed mesh in the mesh's own units.
 
         Parameters
         ----------
         resolution : int
             Cells along the longest side of the domain, 8 to 1024.
+        method : {"marching-cubes", "dual"}
+            "dual" moves the vertices of marching cubes to where the field's tangent planes meet:
+            with as many triangles creases are sharper and the surface is nearer.
+        normals : bool
+            Whether the vertices have the field's normals, which PLY and GLB then hold.
 
         Raises
         ------
         ConfigError
-            For a resolution out of range, or one at which the surface is beyond the limits.
+            For a resolution out of range, or one at which the surface is beyond the limits; for an
+            unknown method.
         """
         import trimesh
 
@@ -154,8 +170,12 @@ class OccupancyField:
                 ),
                 lambda crossed: self._limits.check_surface(crossed, resolution),
             )
-        vertices = self.code.transform.to_world(lattice.positions(vertices))
-        return trimesh.Trimesh(vertices, faces, process=False)
+        vertices = lattice.positions(vertices)
+        if as_method(method) == "dual":
+            vertices = sharpened(self.network, vertices, faces, lattice.spacing)
+        vertices = self.code.transform.to_world(vertices)
+        own = self.normals(vertices) if normals and len(faces) else None
+        return trimesh.Trimesh(vertices, faces, vertex_normals=own, process=False)
 
     def to_tensors(
         self, resolution: int = 256, device: str | torch.device = "cpu"
@@ -198,29 +218,10 @@ class OccupancyField:
         """Show the shape and its sizes in a notebook; text without the extra `view`."""
         return shape_html(describe(self.code), self.to_mesh)
 
-    def _normalized(self, points: torch.Tensor) -> torch.Tensor:
-        """(N, 3) float32 points as the network takes them, of float64 ones in the mesh's units."""
-        transform = self.code.transform
-        centre = torch.tensor(transform.centre, dtype=torch.float64, device=points.device)
-        normalized = (points - centre) / transform.scale
-        if transform.frame != NO_FRAME:
-            rotation = torch.from_numpy(transform.rotation).to(points.device)
-            bounded = normalized.clamp(-FAR, FAR)
-            normalized = (bounded[:, :, None] * rotation).sum(dim=1)
-        return normalized.to(torch.float32).to(self._device)
-
-    def _network_logits(self, points: torch.Tensor) -> torch.Tensor:
-        """(N,) logits of (N, 3) float32 normalised points on the field's device."""
-        architecture = self.code.architecture
-        with full_precision:
-            values = evaluate_points(architecture, self.weights, points, self.chunk, BAND)
-        beyond = (points.abs() > self._half_extents).any(dim=1)
-        return values.squeeze(1).masked_fill(beyond, -torch.inf)
-
     @torch.no_grad()
     def normalized_logits(self, points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Logits as `logits` gives them, of (N, 3) points in normalised coordinates."""
-        logits = self._network_logits(torch.from_numpy(points).to(self._device))
+        logits = self.network.logits(torch.from_numpy(points).to(self._device))
         return logits.cpu().numpy()
 
 

@@ -164,6 +164,8 @@ def measure_dense(size: str, mesh: Path) -> Values:
 def measure_step(size: str, mesh: Path) -> Values:
     """One step at n = 4,000 and width 48 on 8,192 points, of codec and reference.
 
+    The codec's has its share of gathering the points, and of learning their errors.
+
     On two threads it is the wall clock's time, and PyTorch shares the reference's work out.
     """
     threads = 2 if "threads" in size else 1
@@ -178,7 +180,7 @@ def measure_step(size: str, mesh: Path) -> Values:
     theirs = ReferenceEncoder(samples, config)
 
     def our_step() -> None:
-        ours.step(100, ours.pools.features, ours.pools.values)
+        ours.step(100)
 
     def their_step() -> None:
         torch.set_num_threads(threads)
@@ -207,7 +209,7 @@ def measure_step(size: str, mesh: Path) -> Values:
 
 def network_only(optimisation: Optimisation) -> None:
     parameters = optimisation.parameters
-    weights = parameters.networks(*parameters.rounded(0))
+    weights = parameters.networks(*parameters.rounded())
     optimisation._backward(weights, optimisation.pools.features, optimisation.pools.values)
 
 

@@ -28,7 +28,17 @@ ROOT = Path(__file__).parents[1]
 TOP = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
 
 NAVIGATION = {
-    "Use": ["quickstart", "meshes", "viewing", "browser", "report", "interop", "images", "batch"],
+    "Use": [
+        "quickstart",
+        "fields",
+        "meshes",
+        "viewing",
+        "browser",
+        "report",
+        "interop",
+        "images",
+        "batch",
+    ],
     "Understand": ["how-it-works", "format", "implementers", "security", "scaling"],
     "Results": ["benchmark", "rate-distortion", "speed"],
     "Reference": ["commands", "api"],
@@ -38,6 +48,7 @@ NAVIGATION = {
 # The public names by what one does with them; every one is in some group.
 API = {
     "Shapes": ["compress", "CompressedShape", "load", "OccupancyField", "fit_many", "FitProgress"],
+    "What fields give": ["RayHits", "FieldSlice"],
     "Meshes": ["load_mesh", "register_trimesh"],
     "Measuring": ["evaluate", "Evaluation"],
     "Collections": ["ShapeSet"],
@@ -146,7 +157,7 @@ def directive(name: str) -> list[str]:
     if not isinstance(thing, type):
         return [f".. autofunction:: doh3d.{name}"]
     kind = "exception" if issubclass(thing, Exception) else "class"
-    members = [] if kind == "exception" else ["   :members:"]
+    members = [] if kind == "exception" else ["   :members:", "   :inherited-members:"]
     return [f".. auto{kind}:: doh3d.{name}", *members]
 
 

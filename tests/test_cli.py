@@ -236,6 +236,28 @@ def test_decompress_writes_every_format_in_the_originals_units(
     assert back.volume == pytest.approx(original.volume, rel=0.1)
 
 
+def test_decompress_sharpens_and_writes_normals(run, tmp_path, torus_file):
+    _, file = torus_file
+    target, options = tmp_path / "back.ply", ["--resolution", 16, "--json"]
+    sizes = []
+    for more in ([], ["--method", "dual"], ["--method", "dual", "--normals"]):
+        status, out, _ = run("decompress", file, "-o", target, *options, *more)
+        assert status == 0
+        sizes.append((json.loads(out)["faces"], json.loads(out)["bytes"]))
+    assert len({faces for faces, _ in sizes}) == 1
+    assert sizes[2][1] > 1.3 * sizes[1][1]
+    assert b"property float nx" in target.read_bytes()
+    for arguments, message in (
+        (["-o", tmp_path / "a.stl", "--normals"], "STL is written without normals; use PLY or GLB"),
+        (["-o", tmp_path / "a.ply", "--method", "x"], "it must be one of marching-cubes, dual"),
+    ):
+        status, out, err = run("decompress", file, *arguments)
+        assert (status, out) == (2, "")
+        assert message in err
+        assert err.count("\n") == 1
+        assert not arguments[1].exists()
+
+
 def test_max_bytes_is_kept(run, tmp_path, torus_file):
     mesh, _ = torus_file
     options = ["--max-bytes", 400, "--preset", "fast", "--json"]

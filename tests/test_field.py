@@ -365,7 +365,7 @@ def test_decoding_and_evaluating_stay_on_the_device(monkeypatch):
         for dense in (False, True):
             field = OccupancyField(random_code(dense=dense), cuda)
             assert all(matrix.device.type == "cuda" for matrix in field.weights.matrices)
-            logits = field._network_logits(torch.empty(100, 3, device=cuda))
+            logits = field.network.logits(torch.empty(100, 3, device=cuda))
             assert logits.device.type == "cuda"
             on_lattice = OccupancyLattice(field, Lattice.over_box(field.code.half_extents, 16))
             nodes = torch.zeros(10, 3, dtype=torch.int64, device=cuda)

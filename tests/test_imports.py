@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
@@ -14,7 +15,7 @@ PACKAGE = Path(__file__).parents[1] / "doh3d"
 
 # The layout: every layer, from the bottom up, with the layers that it may import, at the head of
 # a module or in a function. A layer is a folder or a module.
-BOTTOM = {"errors", "limits", "files", "devices", "thread_team"}
+BOTTOM = {"errors", "limits", "files", "devices", "thread_team", "open3d_import"}
 DECODING = BOTTOM | {"geometry", "hypernetwork", "codec"}
 LAYERS = {
     "errors": set(),
@@ -23,6 +24,7 @@ LAYERS = {
     "limits": {"errors"},
     "files": {"errors"},
     "devices": {"errors"},
+    "open3d_import": {"errors"},
     "thread_team": {"errors", "devices"},
     "geometry": BOTTOM,
     "hypernetwork": BOTTOM,
@@ -31,7 +33,8 @@ LAYERS = {
     "drawing": BOTTOM | {"geometry"},
     "interop/open3d_mesh": BOTTOM | {"geometry"},
     "interop/notebook": BOTTOM | {"drawing"},
-    "field": DECODING | {"interop/open3d_mesh", "interop/notebook"},
+    "operations": DECODING,
+    "field": DECODING | {"operations", "interop/open3d_mesh", "interop/notebook"},
     "images": DECODING | {"field"},
     "evaluation": DECODING | {"field", "images"},
     "options": {"errors", "hypernetwork"},
@@ -185,7 +188,7 @@ def test_what_is_heavy_or_apart_is_imported_where_it_is_used(module):
 
     if under(module, WITHOUT_TORCH) and module not in WITH_TORCH:
         assert not uses("torch"), "container, coder and geometry work without torch"
-    if not under(module, ["view", "evaluation/simplification.py", "interop/open3d_mesh.py"]):
+    if not under(module, ["view", "open3d_import.py"]):
         assert not uses("open3d"), "Open3D is for looking at things"
     if module != "dataset/ray_engine.py":
         assert not uses("ray"), "everything but its engine works without Ray"
@@ -278,3 +281,8 @@ def test_every_public_name_is_there():
         assert getattr(doh3d, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'decompose'"):
         doh3d.decompose  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["compress", "compress_image", "evaluate", "fit_many", "load"])
+def test_annotations_can_be_read_without_what_is_loaded_late(name):
+    assert "return" in get_type_hints(getattr(doh3d, name))

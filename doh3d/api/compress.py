@@ -14,10 +14,11 @@ from doh3d.devices import resolve_device
 from doh3d.errors import ConfigError, Doh3dError
 from doh3d.evaluation.triangles import cheaper_triangles
 from doh3d.files import check_output
-from doh3d.fitting.compress import compress_signal, compress_signals
+from doh3d.fitting.compress import compress_signal
 from doh3d.fitting.rate_control import Encoded
 from doh3d.fitting.results import ProgressFunction
 from doh3d.fitting.signal import Signal
+from doh3d.fitting.together import fit_together
 from doh3d.geometry.inputs import MeshInput
 from doh3d.geometry.reading import Reading
 from doh3d.images.files import ImageInput
@@ -132,7 +133,9 @@ def fit_many(
     progress: ProgressFunction | None = None,
     **options: Any,
 ) -> list[CompressedShape]:
-    """Compress many meshes at once: for small files several times faster than one by one.
+    """Compress many meshes at once: several times faster than one by one on a GPU.
+
+    On a CPU so are small files; larger ones take as long as one by one.
 
     Each is as good as `compress` makes it alone. Its bytes may differ, since the last digits of
     batched arithmetic depend on the batch: the same meshes in the same order give the same files
@@ -146,7 +149,7 @@ def fit_many(
     device : "auto", "cpu", "cuda" or "mps"
     progress : callable, optional
         Called every 50 steps with a `FitProgress`: means over the shapes that are fitted
-        together, which are those with the same mirror planes.
+        together, which are those with as many mirror planes and cells.
 
     Returns
     -------
@@ -169,7 +172,7 @@ def fit_many(
         raise ConfigError(f"meshes is {str(meshes)!r}; it must be a list of meshes")
     shapes = [prepare(mesh, exact=asked.exact) for mesh in meshes]
     compressed = []
-    for encoded in compress_signals(shapes, asked, device=torch_device, progress=progress):
+    for encoded in fit_together(shapes, asked, device=torch_device, progress=progress):
         if isinstance(encoded, Doh3dError):
             raise encoded
         compressed.append(_of(CompressedShape, encoded))

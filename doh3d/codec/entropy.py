@@ -25,7 +25,7 @@ TABLE_TOTAL = 2**24
 TABLE_RADIUS = 128
 TABLE_SCALES = 64
 # Table scales that are used with low bits split off; eight scales are one octave.
-_FIRST_SPLIT_SCALE = TABLE_SCALES - 8
+FIRST_SPLIT_SCALE = TABLE_SCALES - 8
 MAX_SHIFT = 12
 SCALE_PARAMETERS = TABLE_SCALES + 8 * MAX_SHIFT
 _ESCAPE_BITS = 16
@@ -51,7 +51,7 @@ _FIRST_GRADED = Family.GRADED_GENERALIZED_GAUSSIAN_0_75
 _TABLES = _FIRST_GRADED - _FIRST_TABLE
 
 # Scale indices to the octave: a part of a graded group with half the step has twice the levels.
-_OCTAVE = 8
+OCTAVE = 8
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class SymbolModel:
         elif self.family == Family.FIXED_LENGTH:
             valid = 2 <= self.parameter <= 16
         else:
-            beyond = _OCTAVE * (GRADES - 1) if self.graded else 0
+            beyond = OCTAVE * (GRADES - 1) if self.graded else 0
             valid = 0 <= self.parameter < SCALE_PARAMETERS - beyond
         if not valid:
             raise FormatError(
@@ -95,7 +95,7 @@ class SymbolModel:
             return [(slice(0, count), 0, self)]
         family = Family(self.family - _TABLES)
         return [
-            (part, shift, SymbolModel(family, self.parameter + _OCTAVE * number))
+            (part, shift, SymbolModel(family, self.parameter + OCTAVE * number))
             for number, (part, shift) in enumerate(grade_parts(count))
         ]
 
@@ -104,14 +104,14 @@ class SymbolModel:
         """Row of the frequency tables."""
         if self.parameter < TABLE_SCALES:
             return self.parameter
-        return _FIRST_SPLIT_SCALE + self.parameter % 8
+        return FIRST_SPLIT_SCALE + self.parameter % 8
 
     @property
     def shift(self) -> int:
         """Low bits that are coded uniformly, beside the table."""
         if self.family < _FIRST_TABLE or self.parameter < TABLE_SCALES:
             return 0
-        return (self.parameter - _FIRST_SPLIT_SCALE) // 8
+        return (self.parameter - FIRST_SPLIT_SCALE) // 8
 
 
 @cache
@@ -125,7 +125,7 @@ def frequency_tables() -> npt.NDArray[np.int64]:
 
 
 @cache
-def _table_bits() -> npt.NDArray[np.float64]:
+def table_bits() -> npt.NDArray[np.float64]:
     """(4, 64, 129) information content of each table symbol, with the escape's own bits."""
     bits: npt.NDArray[np.float64] = np.log2(TABLE_TOTAL) - np.log2(frequency_tables())
     bits[..., -1] += _ESCAPE_BITS
@@ -141,8 +141,8 @@ def choose_model(values: npt.NDArray[np.int64], *, graded: bool = False) -> Symb
         bits, first = _bits_of_models(values), _FIRST_TABLE
     else:
         parts = [_bits_of_models(values[part] >> shift) for part, shift in grade_parts(len(values))]
-        parameters = SCALE_PARAMETERS - _OCTAVE * (GRADES - 1)
-        moved = (_OCTAVE * number for number in range(GRADES))
+        parameters = SCALE_PARAMETERS - OCTAVE * (GRADES - 1)
+        moved = (OCTAVE * number for number in range(GRADES))
         bits = sum(
             (part[:, by : by + parameters] for part, by in zip(parts, moved, strict=True)),
             start=np.zeros((_TABLES, parameters)),
@@ -161,9 +161,9 @@ def _bits_of_models(values: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         high, _ = _split(levels, shift)
         symbols = np.minimum(np.abs(high), TABLE_RADIUS)
         histogram = np.bincount(symbols, weights=counts, minlength=TABLE_RADIUS + 1)
-        first = 0 if shift == 0 else _FIRST_SPLIT_SCALE
-        begin = first + _OCTAVE * shift
-        found = _table_bits()[:, first:] @ histogram + shift * len(values)
+        first = 0 if shift == 0 else FIRST_SPLIT_SCALE
+        begin = first + OCTAVE * shift
+        found = table_bits()[:, first:] @ histogram + shift * len(values)
         bits[:, begin : begin + found.shape[1]] = found
     return bits
 
@@ -178,7 +178,7 @@ def code_length_bits(values: npt.NDArray[np.int64], model: SymbolModel) -> float
     for part, lacking, of_part in model.parts(len(values)):
         high, _ = _split(values[part] >> lacking, of_part.shift)
         symbols = np.minimum(np.abs(high), TABLE_RADIUS)
-        bits = _table_bits()[of_part.family - _FIRST_TABLE, of_part.table_scale]
+        bits = table_bits()[of_part.family - _FIRST_TABLE, of_part.table_scale]
         total += float(bits[symbols].sum() + of_part.shift * len(high))
     return total
 

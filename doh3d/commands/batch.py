@@ -53,9 +53,12 @@ def batch(
         bool, typer.Option("--files", help="Write single .doh files too, to OUTPUT/files.")
     ] = False,
     batch_fit: Annotated[
-        int,
-        typer.Option(help="Shapes that are fitted together, 1 to 64: faster for small files."),
-    ] = 1,
+        int | None,
+        typer.Option(
+            help="Shapes that are fitted together, 1 to 256: faster on a GPU, and for small files. "
+            "64 on a GPU unless given, 1 elsewhere."
+        ),
+    ] = None,
     engine: EngineOptions,
     shard: Annotated[
         str | None,
@@ -84,18 +87,22 @@ def batch(
     from doh3d.dataset.batch import run_batch
     from doh3d.dataset.json_log import all_of
     from doh3d.dataset.json_log import json_log as open_log
-    from doh3d.dataset.options import check_options
+    from doh3d.dataset.options import check_options, shapes_together
     from doh3d.dataset.shard import Shard
     from doh3d.dataset.tasks import CompressTask
 
-    with spinner("loading"):
-        check_options(options, batch_fit)
-    runner = engine.make(device)
+    # Which devices a cluster has is not known here.
+    on_gpu = device.startswith("cuda")
     if engine.engine == "local":
         from doh3d.devices import resolve_device
 
         with spinner("loading"):
-            resolve_device(device)
+            on_gpu = resolve_device(device).type == "cuda"
+    if batch_fit is None:
+        batch_fit = shapes_together(options, on_gpu)
+    with spinner("loading"):
+        check_options(options, batch_fit)
+    runner = engine.make(device, shares_gpus=batch_fit > 1)
     with closing(runner), open_log(json_log) as log, batch_progress() as show:
         summary = run_batch(
             collection,

@@ -31,7 +31,10 @@ class EngineOptions:
     ] = None
     gpus_per_shape: Annotated[
         float | None,
-        typer.Option(help="Share of a GPU that Ray gives a shape; 1 with --device cuda."),
+        typer.Option(
+            help="Share of a GPU that Ray gives a task; with --device cuda 1, or an eighth where "
+            "shapes are fitted together."
+        ),
     ] = None
     retries: Annotated[
         int, typer.Option(help="How often a shape is tried again whose worker has died.")
@@ -40,8 +43,11 @@ class EngineOptions:
         float | None, typer.Option(help="Seconds after which a shape is given up.")
     ] = None
 
-    def make(self, device: str) -> Engine:
-        """Make the engine that is asked for; ConfigError where options contradict."""
+    def make(self, device: str, *, shares_gpus: bool = False) -> Engine:
+        """Make the engine that is asked for; ConfigError where options contradict.
+
+        With `shares_gpus` tasks take turns on a GPU, so that there should be several for each.
+        """
         if self.engine == "local":
             for option, value in (
                 ("--address", self.address),
@@ -58,7 +64,8 @@ class EngineOptions:
 
             gpus = self.gpus_per_shape
             if gpus is None:
-                gpus = 1.0 if device.startswith("cuda") else 0.0
+                on_gpu = device.startswith("cuda")
+                gpus = on_gpu * (_SHARE_OF_A_GPU if shares_gpus else 1.0)
             return RayEngine(
                 address=self.address,
                 workers=self.workers,
@@ -68,6 +75,9 @@ class EngineOptions:
             )
         raise ConfigError(f"engine is {self.engine!r}; it must be local or ray")
 
+
+# Of a task that has a GPU in turn with others.
+_SHARE_OF_A_GPU = 0.125
 
 ENGINE = group_of(EngineOptions)
 

@@ -9,8 +9,11 @@ from typing import Any
 from doh3d.errors import ConfigError
 from doh3d.options import CompressOptions, options_of
 
-# A worker holds the meshes of so many shapes at once; beyond a dozen more bring little.
-MOST_TOGETHER = 64
+# A worker holds the meshes of so many shapes at once. On a CPU more than a dozen bring little.
+MOST_TOGETHER = 256
+
+# How many are fitted together on a GPU unless told otherwise.
+_TOGETHER_ON_GPU = 64
 
 # The first datasets' rows told these options, given or not, and two of them by their values. Others
 # have been added since, and are told where they are given: so the same options have the same id in
@@ -70,3 +73,9 @@ def check_options(options: CompressOptions, batch_fit: int = 1) -> None:
             f"batch_fit {batch_fit} and min_iou contradict each other: the search for a "
             "quality takes other sizes for each shape; leave out one of them"
         )
+
+
+def shapes_together(options: CompressOptions, on_gpu: bool) -> int:
+    """How many shapes a task takes unless told otherwise."""
+    # A search for a quality takes other sizes for each shape.
+    return _TOGETHER_ON_GPU if on_gpu and options.min_iou is None else 1

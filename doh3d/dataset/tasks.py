@@ -6,7 +6,7 @@ import hashlib
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -20,12 +20,14 @@ from doh3d.dataset.plan import Finished
 from doh3d.dataset.rows import ShapeRow, now
 from doh3d.dataset.sources import Source
 from doh3d.dataset.work import ShapeWork
-from doh3d.dataset.worker import kept_warnings, worker_device
+from doh3d.dataset.worker import DeviceTurn, kept_warnings, worker_device
 from doh3d.errors import Doh3dError
 from doh3d.limits import Limits
 from doh3d.options import CompressOptions
 
 if TYPE_CHECKING:
+    import torch
+
     from doh3d.fitting.rate_control import Encoded
     from doh3d.geometry.reading import Reading
     from doh3d.signals.shape import PreparedShape
@@ -98,24 +100,27 @@ class CompressTask:
                 work.seconds = time.perf_counter() - started
         shapes = {work: work.prepared for work in works if work.prepared is not None}
         started = time.perf_counter()
+        device = worker_device(self.device)
+        turn = DeviceTurn(device)
         try:
             with kept_warnings():
-                fits = dict(zip(shapes, self._fits(list(shapes.values())), strict=True))
+                fits = dict(zip(shapes, self._fits(shapes.values(), device, turn), strict=True))
         # One of them may be at fault: alone, each comes to an end of its own.
         except Exception:
             return
-        seconds = time.perf_counter() - started
-        # Time that cannot be told apart is shared; looking at those that end up alone is little.
-        together = [work for work in fits if fits[work] is not None] or list(fits)
-        seconds += sum(work.seconds for work in together)
-        for work in together:
-            work.seconds = seconds / len(together)
+        seconds = time.perf_counter() - started - turn.waited
+        # Time that cannot be told apart is shared.
+        seconds += sum(work.seconds for work in fits)
+        for work in fits:
+            work.seconds = seconds / len(fits)
             work.take(fits[work])
 
-    def _fits(self, shapes: list[PreparedShape]) -> list[Encoded | Doh3dError | None]:
+    def _fits(
+        self, shapes: Iterable[PreparedShape], device: torch.device, turn: DeviceTurn
+    ) -> list[Encoded | Doh3dError]:
         from doh3d.fitting.together import fit_together
 
-        return fit_together(shapes, self.options, device=worker_device(self.device))
+        return fit_together(list(shapes), self.options, device=device, turn=turn)
 
     def _compress(self, work: ShapeWork, found: Fetched) -> None:
         """Make a shape's bytes, where the fit of many has not, and measure them."""

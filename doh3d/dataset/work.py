@@ -65,12 +65,12 @@ class ShapeWork:
         self._spent += time.perf_counter() - started
         self._warnings += warnings
 
-    def take(self, fit: Encoded | Doh3dError | None) -> None:
+    def take(self, fit: Encoded | Doh3dError) -> None:
         """Take what the fit of many has made of it."""
         self._spent = self.seconds
         if isinstance(fit, Doh3dError):
             self._fail(fit, self.seconds)
-        elif fit is not None:
+        else:
             assert self.prepared is not None
             # Samples are no longer held, whose neighbours are still to be measured.
             self.shape, self.reading, self.prepared = fit, self.prepared.reading, None

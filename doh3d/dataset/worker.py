@@ -6,9 +6,12 @@ import contextlib
 import logging
 import os
 import signal
+import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from multiprocessing import connection, parent_process
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -52,6 +55,49 @@ def worker_device(device: str) -> torch.device:
         index = int(os.environ.get(_INDEX_VARIABLE, "0"))
         return torch.device("cuda", index % torch.cuda.device_count())
     return resolved
+
+
+class DeviceTurn:
+    """Gives a GPU to one of the processes of a machine that share it, to the others in turn.
+
+    While one fits, others read, repair, sample and measure: so a GPU hardly waits for anyone. A
+    process that ends, however that came, gives its turn back. A CPU is nobody's.
+
+    Parameters
+    ----------
+    device : torch.device
+
+    Attributes
+    ----------
+    waited : float
+        Seconds, in all turns together.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self.waited = 0.0
+
+    @contextlib.contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Wait for a turn, and give back the turn and the device's memory at its end."""
+        if self._device.type != "cuda":
+            yield
+            return
+        import fcntl
+
+        import torch
+
+        # By its own number: what is device 0 to one process may be another to the next.
+        name = torch.cuda.get_device_properties(self._device).uuid
+        path = Path(tempfile.gettempdir()) / f"doh3d-{os.getuid()}-{name}.lock"
+        started = time.perf_counter()
+        with path.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            self.waited += time.perf_counter() - started
+            try:
+                yield
+            finally:
+                torch.cuda.empty_cache()
 
 
 @contextlib.contextmanager

@@ -38,6 +38,13 @@ class Compressed(Protocol):
         """Decode the bytes."""
 
 
+class Field(Protocol):
+    """An occupancy field."""
+
+    def to_mesh(self, resolution: int = 256) -> trimesh.Trimesh:
+        """Extract the surface."""
+
+
 @runtime_checkable
 class Prepared(Protocol):
     """A shape that was read to be fitted."""
@@ -48,8 +55,8 @@ class Prepared(Protocol):
 
 
 # What a shape may be measured against, and what may be measured.
-ReferenceInput: TypeAlias = "MeshInput | Reading | Prepared"
-ShapeInput: TypeAlias = "ReferenceInput | OccupancyField | Compressed"
+ReferenceInput: TypeAlias = MeshInput | Reading | Prepared
+ShapeInput: TypeAlias = ReferenceInput | Field | Compressed
 
 
 @dataclass(frozen=True)

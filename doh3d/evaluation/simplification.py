@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from doh3d.errors import ConfigError
 from doh3d.geometry.transform import NormalizingTransform
+from doh3d.open3d_import import import_open3d
 
 if TYPE_CHECKING:
     import trimesh
@@ -95,15 +96,7 @@ def _fast_simplification(
 def _open3d_qem(
     vertices: FloatArray, triangles: IntArray, faces: int
 ) -> tuple[FloatArray, IntArray]:
-    try:
-        import open3d
-    except (ImportError, OSError) as error:
-        # OSError is what a missing system library looks like.
-        reason = (str(error).strip() or "unknown reason").splitlines()[0]
-        raise ConfigError(
-            f"Open3D cannot be loaded ({reason}); install it with: "
-            f'pip install "doh3d[view]", and the system packages libusb-1.0-0 libgl1'
-        ) from error
+    open3d = import_open3d()
     full = open3d.geometry.TriangleMesh(
         open3d.utility.Vector3dVector(vertices),
         open3d.utility.Vector3iVector(triangles.astype(np.int32)),

@@ -26,20 +26,21 @@ class Adam:
     Attributes
     ----------
     moments : list of (first, second)
-        Moments of each tensor; with `updates` they are all that is carried from step to step.
-    updates : int
+        Moments of each tensor.
+    updates : () float64
         Steps taken.
     """
 
     def __init__(self, tensors: Sequence[torch.Tensor]) -> None:
         self._tensors = list(tensors)
         self.moments = [(torch.zeros_like(t), torch.zeros_like(t)) for t in self._tensors]
-        self.updates = 0
+        device = self._tensors[0].device
+        self.updates = torch.zeros((), dtype=torch.float64, device=device)
 
     @torch.no_grad()
-    def step(self, gradients: Sequence[torch.Tensor], learning_rate: float) -> None:
+    def step(self, gradients: Sequence[torch.Tensor], learning_rate: float | torch.Tensor) -> None:
         """Move each tensor against its gradient. No value is read back from the device."""
-        self.updates += 1
+        self.updates.add_(1)
         first_share = 1 - _MOMENTUM**self.updates
         second_share = 1 - _MOMENT_MEMORY**self.updates
         for tensor, gradient, (first, second) in zip(
@@ -48,4 +49,11 @@ class Adam:
             first.lerp_(gradient, 1 - _MOMENTUM)
             second.mul_(_MOMENT_MEMORY).addcmul_(gradient, gradient, value=1 - _MOMENT_MEMORY)
             size = (second / second_share).sqrt_().add_(_EPSILON)
-            tensor.addcdiv_(first, size, value=-learning_rate / first_share)
+            tensor.sub_((first / size).mul_(learning_rate / first_share))
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Name all that is carried from step to step."""
+        named = {"updates by Adam": self.updates}
+        for number, moments in enumerate(self.moments):
+            named |= {f"moment {order} by Adam {number}": m for order, m in enumerate(moments)}
+        return named

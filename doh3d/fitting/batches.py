@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import torch
 
@@ -22,8 +23,9 @@ _DRAW_SHARE = 0.05
 # All errors are measured at every fifth draw. In between only those of the batches are known anew.
 _MEASURE_INTERVAL = 5
 
-# A mean error is taken to be no smaller, so that zero errors over their mean are zero.
-_TINY = 1e-30
+# Errors are drawn by as integers, of units of 2^-30 up to 2^8: sums of 2^22 of them are exact in
+# any order, so that every device draws the same.
+_UNITS, _LARGEST_ERROR = 2.0**30, 2.0**8
 
 
 class Batch(NamedTuple):
@@ -42,8 +44,8 @@ class Batch(NamedTuple):
     importance: torch.Tensor | None = None
 
 
-class SlicesInTurn:
-    """Contiguous slices of pools that are in random order.
+class Batches(ABC):
+    """Batches gathered from pools into the same memory each time.
 
     Parameters
     ----------
@@ -52,20 +54,95 @@ class SlicesInTurn:
     values : (K, M, out_dim) float32
     size : int
         N, samples of each network in a batch, at most M.
+    importance : (K, M, 1) float32, optional
+        Of each sample of the pools.
+    team : ThreadTeam, optional
+        The threads that gather.
+
+    Attributes
+    ----------
+    batch : Batch
+        A buffer, which every `gather` overwrites.
     """
 
-    def __init__(self, features: torch.Tensor, values: torch.Tensor, size: int) -> None:
-        self._features, self._values, self._size = features, values, size
-        self._position = torch.zeros((), dtype=torch.int64)
+    def __init__(
+        self,
+        features: torch.Tensor,
+        values: torch.Tensor,
+        size: int,
+        importance: torch.Tensor | None = None,
+        team: ThreadTeam | None = None,
+    ) -> None:
+        self._size, self._team = size, team or ThreadTeam()
+        pools = [features, values] if importance is None else [features, values, importance]
+        buffers = [pool.new_empty((len(pool), size, pool.shape[2])) for pool in pools]
+        self.batch = Batch(*buffers)
+        self._gathered = [
+            (pool.flatten(0, 1), buffer.flatten(0, 1))
+            for pool, buffer in zip(pools, buffers, strict=True)
+        ]
+        # Of all pools one after the other, those of the batch to gather.
+        self._rows = torch.zeros(len(values) * size, dtype=torch.int64, device=values.device)
 
-    def take(self, step: int, measure: Callable[[torch.Tensor], object]) -> Batch:
-        """Take the next slice; each pass over the pool cuts it elsewhere."""
-        position, size, pool = int(self._position), self._size, self._values.shape[1]
-        if position + size > pool:
-            position = (position + size) % max(1, pool - size + 1)
-        window = slice(position, position + size)
-        self._position.fill_(position + size)
-        return Batch(self._features[:, window], self._values[:, window])
+    def gather(self) -> Batch:
+        """Gather the batch of the step that `prepare` was called for."""
+        share = math.ceil(len(self._rows) / self._team.threads)
+
+        def gather(_: int, number: int) -> None:
+            part = slice(number * share, (number + 1) * share)
+            for pool, buffer in self._gathered:
+                torch.index_select(pool, 0, self._rows[part], out=buffer[part])
+
+        self._team.run(gather, self._team.threads)
+        return self.batch
+
+    @abstractmethod
+    def prepare(self, step: int, measure: Callable[[torch.Tensor], object]) -> None:
+        """Choose the rows of a step's batch.
+
+        After a checkpoint the first step is one at which `begins_at` holds.
+
+        Parameters
+        ----------
+        measure : callable
+            Writes the errors of all samples into a (K, M, 1) tensor.
+        """
+
+    @abstractmethod
+    def learn(self, errors: torch.Tensor) -> None:
+        """Learn the (K, N, 1) errors of the batch gathered last."""
+
+    @abstractmethod
+    def renew(self, network: int, rows: torch.Tensor) -> None:
+        """Take a network's samples in these rows, which are new, to be all wrong."""
+
+    @abstractmethod
+    def begins_at(self, step: int) -> bool:
+        """Whether a fit can be taken up at this step with nothing but `tensors`."""
+
+    @abstractmethod
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Name all that a checkpoint holds."""
+
+
+class SlicesInTurn(Batches):
+    """Contiguous slices of pools that are in random order."""
+
+    def __init__(self, features: torch.Tensor, values: torch.Tensor, size: int) -> None:
+        super().__init__(features, values, size)
+        count, self._pool, _ = values.shape
+        starts = self._pool * torch.arange(count, device=values.device)
+        self._first = (starts[:, None] + torch.arange(size, device=values.device)).flatten()
+        self._positions = [0]
+
+    def prepare(self, step: int, measure: Callable[[torch.Tensor], object]) -> None:
+        """Choose the next slice; each pass over the pool cuts it elsewhere."""
+        while len(self._positions) <= step:
+            position = self._positions[-1] + self._size
+            if position + self._size > self._pool:
+                position = (position + self._size) % max(1, self._pool - self._size + 1)
+            self._positions.append(position)
+        torch.add(self._first, self._positions[step], out=self._rows)
 
     def learn(self, errors: torch.Tensor) -> None:
         """Learn nothing."""
@@ -78,11 +155,11 @@ class SlicesInTurn:
         return True
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """Name the place where the next slice begins."""
-        return {"position": self._position}
+        """Name nothing: the step says it all."""
+        return {}
 
 
-class ImportanceSampling:
+class ImportanceSampling(Batches):
     """Batches in which a sample's probability follows its error.
 
     Most samples lie where the network is right and sure, and their gradients are next to nothing.
@@ -91,6 +168,9 @@ class ImportanceSampling:
     followed the errors it would be smaller by the factor E[e^2] / E[e]^2 of the errors e, which is
     3 to 4.6 on shapes half-way through their fits. (Importance sampling by the gradient at the
     outputs: Katharopoulos, Fleuret, "Not all samples are created equal", ICML 2018.)
+
+    The same errors give the same batches on every device: sums are of integers, and what else is
+    computed is rounded number by number.
 
     Parameters
     ----------
@@ -119,51 +199,37 @@ class ImportanceSampling:
         seed: int,
         team: ThreadTeam | None = None,
     ) -> None:
-        self._size = size
-        self._team = team or ThreadTeam()
-        self._seed = seed
-        self._steps_per_draw = interval * max(1, round(_DRAW_SHARE * steps / interval))
         # All samples are alike as long as nothing is known of them.
         self._errors = values.new_ones((*values.shape[:2], 1))
         self._importance = torch.empty_like(self._errors)
-        self._drawn = self._rows = torch.empty(0, dtype=torch.int64)
-        # Each pool, and a buffer for what is drawn from it, which the next batch overwrites.
-        pools = (features, values, self._importance)
-        buffers = [pool.new_empty((len(pool), size, pool.shape[2])) for pool in pools]
-        self._batch = Batch(*buffers)
-        self._gathered = [
-            (pool.flatten(0, 1), buffer.flatten(0, 1))
-            for pool, buffer in zip(pools, buffers, strict=True)
-        ]
+        super().__init__(features, values, size, self._importance, team)
+        self._steps_per_draw = interval * max(1, round(_DRAW_SHARE * steps / interval))
+        self._draw_number = -1
+        self._drawn = self._rows[None]
+        self._make_chances(math.ceil(steps / self._steps_per_draw), seed)
 
-    def take(self, step: int, measure: Callable[[torch.Tensor], object]) -> Batch:
-        """Take the batch that was drawn for this step.
+    def _make_chances(self, draws: int, seed: int) -> None:
+        """Draw on the CPU all that is left to chance, so that it is the same on every device."""
+        self._offsets, orders = [], []
+        for draw in range(draws):
+            generator = torch.Generator().manual_seed(seed * 2**20 + draw)
+            self._offsets.append(float(torch.rand(1, generator=generator)))
+            orders.append(torch.randperm(self._steps_per_draw, generator=generator))
+        self._orders = torch.stack(orders).to(self._errors.device)
 
-        After a checkpoint the first step is one at which `begins_at` holds.
-
-        Parameters
-        ----------
-        measure : callable
-            Writes the errors of all samples into a (K, M, 1) tensor.
-        """
+    def prepare(self, step: int, measure: Callable[[torch.Tensor], object]) -> None:
+        """Choose the rows that were drawn for this step, see `Batches.prepare`."""
         draw, step_of_draw = divmod(step, self._steps_per_draw)
-        if step_of_draw == 0:
+        # A fit may have gone back to the beginning of the draw that it is in.
+        if step_of_draw == 0 or draw != self._draw_number:
             if draw % _MEASURE_INTERVAL == 1:
                 measure(self._errors)
             self._draw(draw)
-        self._rows = self._drawn[step_of_draw]
-        share = math.ceil(len(self._rows) / self._team.threads)
-
-        def gather(_: int, number: int) -> None:
-            part = slice(number * share, (number + 1) * share)
-            for pool, buffer in self._gathered:
-                torch.index_select(pool, 0, self._rows[part], out=buffer[part])
-
-        self._team.run(gather, self._team.threads)
-        return self._batch
+        self._rows.copy_(self._drawn[step_of_draw])
 
     def learn(self, errors: torch.Tensor) -> None:
-        """Learn the (K, N, 1) errors of the batch taken last."""
+        """Learn the (K, N, 1) errors of the batch gathered last."""
+        # A row that came twice has the same error twice: which of them is kept does not matter.
         self._errors.view(-1).index_copy_(0, self._rows, errors.flatten())
 
     def renew(self, network: int, rows: torch.Tensor) -> None:
@@ -182,32 +248,31 @@ class ImportanceSampling:
         """Draw the rows of the next steps' batches, without reading a value from the device."""
         count, pool, _ = self._errors.shape
         slots = self._steps_per_draw * self._size
-        generator = torch.Generator().manual_seed(self._seed * 2**20 + draw)
-        # One of many signals may have diverged; its errors are no numbers.
-        errors = self._errors.nan_to_num(nan=0.0)
-        mean = errors.mean(dim=1, keepdim=True).clamp_min(_TINY)
+        # One of many signals may have diverged; its errors are no numbers. An error of 0 is one
+        # unit, so that there is something to draw by.
+        errors = self._errors.view(count, pool).nan_to_num(nan=0.0).clamp(0, _LARGEST_ERROR)
+        units = (errors * _UNITS).to(torch.int64).clamp_(min=1)
+        ends = units.cumsum(dim=1)
+        share = _FOLLOWING_SHARE / ends[:, -1:].to(torch.float64)
         # The probability is relative to that of a uniform draw, and its mean is 1.
-        probability = errors * (_FOLLOWING_SHARE / mean)
-        probability += 1 - _FOLLOWING_SHARE
-        torch.reciprocal(probability, out=self._importance)
+        probability = (units * (pool * share)).add_(1 - _FOLLOWING_SHARE)
+        self._importance.view(count, pool).copy_(probability.reciprocal_())
         # Systematic sampling: a sample has the slots that lie between the last one's end and its
         # own. Which sample a slot has is how many end before it.
-        ends = probability.view(count, pool).cumsum(dim=1, dtype=torch.float64)
-        ends *= slots / ends[:, -1:].clone()
-        ends += float(torch.rand(1, generator=generator))
+        numbers = torch.arange(1, pool + 1, dtype=torch.float64, device=ends.device)
+        places = ends * (slots * share)
+        places += numbers * (slots * (1 - _FOLLOWING_SHARE) / pool)
+        places += self._offsets[draw]
         ended = torch.zeros((count, slots + 1), dtype=torch.int64, device=ends.device)
         ended.scatter_add_(
-            1, ends.long().clamp_(max=slots), torch.ones_like(ended[:, :1]).expand(count, pool)
+            1, places.long().clamp_(max=slots), torch.ones_like(ended[:, :1]).expand(count, pool)
         )
         rows = ended[:, :slots].cumsum(dim=1).clamp_(max=pool - 1)
         rows += pool * torch.arange(count, device=rows.device)[:, None]
         # A sample's slots go to different steps, and neighbouring slots not to neighbouring ones.
-        order = torch.randperm(self._steps_per_draw, generator=generator).to(rows.device)
         of_steps = rows.view(count, self._size, self._steps_per_draw).permute(2, 0, 1)
-        self._drawn = of_steps[order].flatten(1)
-
-
-Batches: TypeAlias = SlicesInTurn | ImportanceSampling
+        self._drawn = of_steps[self._orders[draw]].flatten(1)
+        self._draw_number = draw
 
 
 def batches_of(

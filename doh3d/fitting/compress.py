@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -10,13 +9,12 @@ from pathlib import Path
 import torch
 
 from doh3d.codec.signal_code import SignalCode
-from doh3d.errors import Doh3dError, TargetError
+from doh3d.errors import TargetError
 from doh3d.fitting.checkpoint import Checkpoint
 from doh3d.fitting.config import FitConfig
 from doh3d.fitting.rate_control import Encoded, encode, fit_to_bytes, fit_to_quality
 from doh3d.fitting.results import ProgressFunction
 from doh3d.fitting.signal import Signal
-from doh3d.fitting.together import fit_together
 from doh3d.options import DEFAULT_LATENT, CompressOptions
 
 
@@ -71,24 +69,3 @@ def compress_signal(
         )
     config = signal.config(options)
     return encode(signal, config, device=device, progress=progress, checkpoint=kept)
-
-
-def compress_signals(
-    signals: Sequence[Signal[SignalCode]],
-    options: CompressOptions,
-    *,
-    device: torch.device,
-    progress: ProgressFunction | None = None,
-) -> list[Encoded | Doh3dError]:
-    """Encode signals, those that can be fitted together at once, and the others one by one.
-
-    One that cannot be fitted has its error in its place, and costs the others nothing.
-    """
-    found = fit_together(signals, options, device=device, progress=progress)
-    complete: list[Encoded | Doh3dError] = []
-    for signal, each in zip(signals, found, strict=True):
-        try:
-            complete.append(each or compress_signal(signal, options, device=device))
-        except Doh3dError as error:
-            complete.append(error)
-    return complete

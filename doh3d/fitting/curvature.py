@@ -21,7 +21,7 @@ _MOMENT_MEMORY = 0.95
 
 # Steps between two updates of the bases: they change slowly, and a factorisation costs as much as
 # several products.
-_BASIS_INTERVAL = 10
+BASIS_INTERVAL = 10
 
 
 class WeightCurvature:
@@ -65,7 +65,7 @@ class WeightCurvature:
         ]
         self._variance = torch.zeros(sum(self._sizes), device=device)
         self._roots = torch.ones_like(self._variance)
-        self.updates = 0
+        self.updates = torch.zeros((), dtype=torch.float64, device=device)
         self._make_products()
 
     def _make_products(self) -> None:
@@ -95,18 +95,25 @@ class WeightCurvature:
                 self._there += [(left.mT, given, middle), (middle, right, rotated)]
                 self._back += [(left, rotated, middle), (middle, right.mT, returned)]
 
-    def update(self, gradient: torch.Tensor) -> None:
-        """Learn from a (P,) gradient by the weights."""
+    def see(self, gradient: torch.Tensor) -> None:
+        """Take the moments of a (P,) gradient by the weights."""
         for group, flat in enumerate(gradient.split(self._sizes)):
             matrix = flat.view(self._shapes[group])
             left, right = self._moments[2 * group], self._moments[2 * group + 1]
             for moment, one, other in ((left, matrix, matrix.mT), (right, matrix.mT, matrix)):
                 moment.baddbmm_(one, other, beta=_BASIS_MEMORY, alpha=1 - _BASIS_MEMORY)
-        if self.updates % _BASIS_INTERVAL == 0:
-            for moment, basis in zip(self._moments, self._bases, strict=True):
-                # One step of orthogonal iteration, as SOAP takes it, follows the eigenvectors.
-                basis.copy_(torch.linalg.qr(moment @ basis).Q)
-        self.updates += 1
+
+    def follow(self) -> None:
+        """Turn the bases with the moments, in the first step and in every `BASIS_INTERVAL`-th.
+
+        One step of orthogonal iteration, as SOAP takes it, follows the eigenvectors.
+        """
+        for moment, basis in zip(self._moments, self._bases, strict=True):
+            basis.copy_(orthonormal(moment @ basis))
+
+    def learn(self, gradient: torch.Tensor) -> None:
+        """Learn from the (P,) gradient that was seen, in the bases as they are now."""
+        self.updates.add_(1)
         rotated = self._rotate(gradient)
         self._variance.mul_(_MOMENT_MEMORY)
         self._variance.addcmul_(rotated, rotated, value=1 - _MOMENT_MEMORY)
@@ -139,6 +146,7 @@ class WeightCurvature:
     def tensors(self) -> dict[str, torch.Tensor]:
         """Name all tensors that were learned; copying into them restores them."""
         named = {"variance": self._variance, "roots": self._roots}
+        named["updates of the curvature"] = self.updates
         for number, (moment, basis) in enumerate(zip(self._moments, self._bases, strict=True)):
             named |= {f"moment {number}": moment, f"basis {number}": basis}
         return named
@@ -155,3 +163,31 @@ class WeightCurvature:
         for left, right, result in self._back:
             torch.bmm(left, right, out=result)
         return self._returned
+
+
+def orthonormal(matrices: torch.Tensor) -> torch.Tensor:
+    """Q of the QR factorisations of (K, n, n) matrices, but for the signs of its columns."""
+    if matrices.device.type != "cuda":
+        q: torch.Tensor = torch.linalg.qr(matrices).Q
+        return q
+    return orthonormal_by_blocks(matrices)
+
+
+def orthonormal_by_blocks(matrices: torch.Tensor) -> torch.Tensor:
+    """Q as `orthonormal` has it, in operations that CUDA does on all matrices at once.
+
+    There, torch multiplies Householder reflections out one matrix after the other. All n of a
+    matrix are I - V T V^T with T^-1 = D^-1 + U, where V has their vectors, D their factors, and U
+    is V^T V above its diagonal (Schreiber, Van Loan, SIAM J. Sci. Stat. Comput. 10(1), 1989).
+    """
+    reflected, factors = torch.geqrf(matrices)
+    size = matrices.shape[-1]
+    unit = torch.eye(size, dtype=matrices.dtype, device=matrices.device)
+    vectors = reflected.tril(-1) + unit
+    # A factor may be 0, where there is nothing to reflect.
+    scaled = factors.unsqueeze(-1) * (vectors.mT @ vectors).triu(1) + unit
+    middle = torch.linalg.solve_triangular(
+        scaled, torch.diag_embed(factors), upper=True, unitriangular=True
+    )
+    product: torch.Tensor = unit - vectors @ (middle @ vectors.mT)
+    return product

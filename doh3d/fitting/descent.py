@@ -58,9 +58,9 @@ class LatentDescent:
     momentum, direction : (n,) float32
     usual : () or (S, 1) float32
         Moving average of the direction's length in the metric, sqrt(d^T M d).
-    updates : int
+    updates : () float64
         Steps taken.
-    rescales : bool
+    rescales : () bool
         Whether each solution starts from the last direction at its best length, and not as it was.
         What the direction has left over from earlier steps then dies away: steps are shorter, and
         do not grow from one another. Sound fits come further without it.
@@ -81,41 +81,46 @@ class LatentDescent:
         self.momentum = torch.zeros(size, device=device)
         self.direction = torch.zeros(size, device=device)
         self.usual = torch.zeros(() if count is None else (count, 1), device=device)
-        self.updates = 0
-        self.rescales = False
+        self.updates = torch.zeros((), dtype=torch.float64, device=device)
+        self.rescales = torch.zeros((), dtype=torch.bool, device=device)
         growth = max(1.0, latent_count / 1000) ** ITERATIONS_EXPONENT
         self._iterations = max(1, round(_ITERATIONS * growth * effort))
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Name all tensors that are carried from step to step but the curvature's."""
-        return {"momentum": self.momentum, "direction": self.direction, "usual": self.usual}
+        return {
+            "momentum": self.momentum,
+            "direction": self.direction,
+            "usual": self.usual,
+            "updates": self.updates,
+        }
 
     @torch.no_grad()
     def step(
         self,
         latent: torch.Tensor,
         gradient: torch.Tensor,
-        learning_rate: float,
-        fixed: int = 0,
+        learning_rate: float | torch.Tensor,
+        free: torch.Tensor,
         rate_curvature: torch.Tensor | float = 0.0,
     ) -> None:
-        """Move a (n,) latent in place, all but its first `fixed` numbers.
+        """Move a (n,) latent in place, as far as its numbers are free.
 
         Parameters
         ----------
         gradient : (n,) float32
             By the latent, of the loss and the rate term.
+        learning_rate : float, or () float32
+        free : (n,) float32
+            1 where a number may move, and 0 elsewhere.
         rate_curvature : () or (S, 1) float32
             Curvature of the rate term along each number, which is added to the metric.
         """
-        self.updates += 1
+        self.updates.add_(1)
         self.momentum.lerp_(gradient, 1 - _MOMENTUM)
-        if fixed >= latent.shape[-1]:
-            return
-        wanted = self.momentum / (1 - _MOMENTUM**self.updates)
-        wanted[..., :fixed] = 0
-        self.direction[..., :fixed] = 0
-        self._solve(wanted, fixed, rate_curvature)
+        wanted = (self.momentum / (1 - _MOMENTUM**self.updates)).mul_(free)
+        self.direction.mul_(free)
+        self._solve(wanted, free, rate_curvature)
         length = _norm(self.direction) * learning_rate
         share = (_LONGEST_STEP * _norm(latent) / length.clamp_min(_TINY)).clamp_max(1)
         share = share * self._share_of_usual(wanted)
@@ -125,44 +130,42 @@ class LatentDescent:
         """Return the factor that cuts the direction to the longest length; update the usual one."""
         # M d = wanted but for the solver's residual, so that d^T M d is about d^T wanted.
         length = _dot(self.direction, wanted).clamp_min(_TINY).sqrt()
-        if self.updates * _USUAL_SHARE <= 1:
-            # These are too few to tell what is usual, so that nothing is cut. In all but short fits
-            # the learning rate's warm-up keeps them small.
-            self.usual.lerp_(length, 1 / self.updates)
-            return torch.ones_like(length)
-        cut = torch.minimum(length, self.usual * _LONGEST_OF_USUAL)
-        self.usual.lerp_(cut, _USUAL_SHARE)
+        # The first steps are too few to tell what is usual, so that nothing is cut, and all count
+        # alike. In all but short fits the learning rate's warm-up keeps them small.
+        counting = self.updates * _USUAL_SHARE <= 1
+        longest = torch.where(counting, length, self.usual * _LONGEST_OF_USUAL)
+        cut = torch.minimum(length, longest)
+        share = self.updates.reciprocal().clamp_min_(_USUAL_SHARE).to(length.dtype)
+        self.usual.lerp_(cut, share)
         return cut / length
 
     def _solve(
-        self, wanted: torch.Tensor, fixed: int, rate_curvature: torch.Tensor | float
+        self, wanted: torch.Tensor, free: torch.Tensor, rate_curvature: torch.Tensor | float
     ) -> None:
         """Bring the direction closer to M^-1 `wanted`."""
         damping = _DAMPING * self._curvature.trace() + rate_curvature
-        product = self._multiply(self.direction, damping, fixed)
-        if self.rescales:
-            best = _dot(self.direction, wanted) / _dot(self.direction, product).clamp_min(_TINY)
-            best.clamp_min_(0)
-            self.direction.mul_(best)
-            product.mul_(best)
-        residual = wanted - product
+        product = self._multiply(self.direction, damping, free)
+        best = _dot(self.direction, wanted) / _dot(self.direction, product).clamp_min(_TINY)
+        best = torch.where(self.rescales, best.clamp_min(0), 1)
+        self.direction.mul_(best)
+        residual = torch.addcmul(wanted, product, best, value=-1)
         search = residual.clone()
         squared = _dot(residual, residual)
         for _ in range(self._iterations):
-            product = self._multiply(search, damping, fixed)
+            product = self._multiply(search, damping, free)
             length = squared / _dot(search, product).clamp_min(_TINY)
             self.direction.addcmul_(search, length)
             residual.addcmul_(product, length, value=-1)
             before, squared = squared, _dot(residual, residual)
             torch.addcmul(residual, search, squared / before.clamp_min(_TINY), out=search)
 
-    def _multiply(self, direction: torch.Tensor, damping: torch.Tensor, fixed: int) -> torch.Tensor:
+    def _multiply(
+        self, direction: torch.Tensor, damping: torch.Tensor, free: torch.Tensor
+    ) -> torch.Tensor:
         """Apply the damped metric, restricted to the numbers that may move."""
         weights = self._projection.project(direction)
         product = self._projection.transpose(self._curvature.multiply(weights))
-        if fixed:
-            product[..., :fixed] = 0
-        return product.addcmul_(direction, damping)
+        return product.mul_(free).addcmul_(direction, damping)
 
 
 def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -183,8 +186,7 @@ class WeightDescent(LatentDescent):
     """
 
     def _solve(
-        self, wanted: torch.Tensor, fixed: int, rate_curvature: torch.Tensor | float
+        self, wanted: torch.Tensor, free: torch.Tensor, rate_curvature: torch.Tensor | float
     ) -> None:
         damping = _DAMPING * self._curvature.trace() + rate_curvature
-        self.direction.copy_(self._curvature.solve(wanted, len(wanted), damping))
-        self.direction[:fixed] = 0
+        self.direction.copy_(self._curvature.solve(wanted, len(wanted), damping)).mul_(free)

@@ -172,6 +172,20 @@ class TargetBackward:
 
         self._team.run(evaluate, len(tiles))
 
+    @torch.no_grad()
+    def evaluate(self, weights: TargetWeights, features: torch.Tensor) -> torch.Tensor:
+        """(K, M, out_dim) outputs for any number of points."""
+        weights = prepared(self._architecture, weights)
+        tiles = self._tiles(features.shape[1])
+        outputs = features.new_empty((*features.shape[:2], self._architecture.out_dim))
+
+        def evaluate(thread: int, number: int) -> None:
+            tile = tiles[number]
+            self._workspaces[thread].take(*tile).forward(weights, features[tile], outputs[tile])
+
+        self._team.run(evaluate, len(tiles))
+        return outputs
+
     def _tiles(self, rows: int) -> list[tuple[slice, slice]]:
         """Networks and rows of each tile of a batch with so many rows."""
         return [

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from doh3d.fitting.config import FitConfig
+from doh3d.fitting.gradient import TargetBackward
 from doh3d.fitting.losses import LOSSES, TOLERATED_ERROR
-from doh3d.fitting.parameters import Parameters, to_numpy
+from doh3d.fitting.parameters import Parameters
 from doh3d.fitting.pool import EncodedPools
-from doh3d.hypernetwork.target import target_forward
+from doh3d.fitting.rounding import Rounded
 
 # Numbers of so many bits or more, rounded one by one, leave an error below twice what it was
 # before. What coarser steps add grows with the step.
@@ -31,28 +30,34 @@ class Judgement:
     config : FitConfig
     parameters : Parameters
     pools : EncodedPools
+    networks : TargetBackward
     """
 
-    def __init__(self, config: FitConfig, parameters: Parameters, pools: EncodedPools) -> None:
+    def __init__(
+        self,
+        config: FitConfig,
+        parameters: Parameters,
+        pools: EncodedPools,
+        networks: TargetBackward,
+    ) -> None:
         self._config, self._parameters, self._pools = config, parameters, pools
+        self._networks = networks
         self._loss = LOSSES[config.loss]
         self._cells = config.architecture.cells
 
     @torch.no_grad()
     def are_sound(self) -> list[bool]:
         """Whether each signal, quantised, tells something of its samples; see `Loss.is_sound`."""
-        ends = self._outputs(self._config.latent, _CHECK_POINTS)
-        return [self._loss.is_sound(*each) for each in ends]
+        outputs, values = self._outputs(self._parameters.all_rounded(), _CHECK_POINTS)
+        each = zip(outputs.split(self._cells), values.split(self._cells), strict=True)
+        return [self._loss.is_sound(*own) for own in each]
 
     @torch.no_grad()
-    def errors(self, fixed: int) -> npt.NDArray[np.float64]:
-        """(S,) errors with the latents' first `fixed` numbers rounded; see `Loss.error`."""
+    def errors(self, rounded: tuple[Rounded, Rounded]) -> torch.Tensor:
+        """(S,) float32 errors of latents and biases as they are rounded; see `Loss.error`."""
+        means = self._loss.error(*self._outputs(rounded, _ERROR_POINTS)).mean(dim=(1, 2))
         shares = self._pools.shares.view(-1, self._cells)
-        means = [
-            self._loss.error(*each).mean(dim=(1, 2)) for each in self._outputs(fixed, _ERROR_POINTS)
-        ]
-        errors = (torch.stack(means) * shares).sum(dim=1)
-        return to_numpy(errors).astype(np.float64)
+        return (means.view_as(shares) * shares).sum(dim=1)
 
     def are_spoilt(
         self, before: npt.NDArray[np.float64], after: npt.NDArray[np.float64]
@@ -62,15 +67,11 @@ class Judgement:
         spoilt: npt.NDArray[np.bool_] = after > factor * before + TOLERATED_ERROR
         return spoilt
 
-    def _outputs(self, fixed: int, points: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Each signal's (C, N, out_dim) outputs for its first samples, C N points, and values."""
-        parameters, architecture = self._parameters, self._config.architecture
-        weights = parameters.networks(*parameters.rounded(fixed))
-        features = self._pools.features[:, : points // self._cells]
-        for first in range(0, len(features), self._cells):
-            own = slice(first, first + self._cells)
-            outputs = [
-                target_forward(architecture, weights.of_cell(first + cell), rows)
-                for cell, rows in enumerate(features[own])
-            ]
-            yield torch.stack(outputs), self._pools.values[own, : features.shape[1]]
+    def _outputs(
+        self, rounded: tuple[Rounded, Rounded], points: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """(K, N, out_dim) outputs for the networks' first samples, and values; C N are `points`."""
+        networks = self._parameters.networks(*rounded)
+        some = slice(points // self._cells)
+        outputs = self._networks.evaluate(networks, self._pools.features[:, some])
+        return outputs, self._pools.values[:, some]

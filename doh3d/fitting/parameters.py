@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from doh3d.codec.quantization import STEPS, nearest_step_index
 from doh3d.fitting.config import MAX_BITS, FitConfig
 from doh3d.fitting.rate import laplace_bits
 from doh3d.fitting.rounding import Rounded, bits_of_fineness, fineness
-from doh3d.fitting.schedule import rounded_count
-from doh3d.fitting.size_control import Numbers, SizeControl
+from doh3d.fitting.size_control import SizeControl
 from doh3d.hypernetwork.decoder import weight_gains
 from doh3d.hypernetwork.projection import Projection, make_projection
 from doh3d.hypernetwork.target import TargetWeights, split_weights
+
+# A latent and its biases.
+Numbers: TypeAlias = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
 
 class Parameters:
@@ -30,6 +31,8 @@ class Parameters:
     Parameters
     ----------
     config : FitConfig
+    sizes : SizeControl
+        Whose quantisation steps and rate weights are taken.
     signals : int
         S.
     device : torch.device
@@ -47,18 +50,19 @@ class Parameters:
         Factors of the weights B z; each layer's K matrices lie one after the other.
     fixed : int
         How many of each latent's first numbers are rounded for good.
-    rate_weights : float, or (S, 1) float32
-        Lambda of each signal's rate term.
+    free : (n,) float32
+        1 for each latent number that may move, and 0 for those that are rounded for good.
     """
 
     def __init__(
         self,
         config: FitConfig,
+        sizes: SizeControl,
         signals: int,
         device: torch.device,
         projection: Projection | None = None,
     ) -> None:
-        self._config, self._signals, self._device = config, signals, device
+        self._config, self._sizes, self._signals = config, sizes, signals
         architecture = config.architecture
         lead = () if signals == 1 else (signals,)
         if projection is None:
@@ -80,60 +84,69 @@ class Parameters:
         self.latents = initial.to(device).expand(*lead, -1).clone()
         self.biases = torch.zeros((*lead, architecture.bias_count), device=device)
         self.fixed = 0
+        self.free = torch.ones(config.latent, device=device)
+        self._are_fixed = torch.zeros(config.latent, dtype=torch.bool, device=device)
+        self._biases_are_fixed = torch.zeros(1, dtype=torch.bool, device=device)
         self._fineness = fineness(config, device)
-        self._bias_delta = float(STEPS[nearest_step_index(config.bias_step)])
-        self._latent_deltas: float | torch.Tensor
-        self.rate_weights: float | torch.Tensor
 
-    def use(self, sizes: SizeControl) -> None:
-        """Take the quantisation steps and rate weights that `sizes` has now."""
-        self._latent_deltas = self._of_signals(sizes.latent_deltas)
-        self.rate_weights = self._of_signals(sizes.rate_weights)
+    def fix(self, count: int) -> None:
+        """Say that the latents' first `count` numbers are rounded for good, and the biases, too.
 
-    def _of_signals(self, numbers: Sequence[float]) -> float | torch.Tensor:
-        """(S, 1) numbers; the number itself for one signal."""
-        if self._signals == 1:
-            return numbers[0]
-        return torch.tensor(numbers, dtype=torch.float32, device=self._device)[:, None]
+        With 0 none is.
+        """
+        if count == self.fixed:
+            return
+        self.fixed = count
+        self._are_fixed[:count].fill_(True)
+        self._are_fixed[count:].fill_(False)
+        self._biases_are_fixed.fill_(count > 0)
+        self.free.copy_(self._are_fixed.logical_not())
 
-    def round_due(self, step: int) -> None:
-        """Round for good the latents' numbers that are due before this optimiser step."""
-        due = rounded_count(self._config, step)
-        if due > self.fixed:
-            new = slice(self.fixed, due)
-            finer = None if self._fineness is None else self._fineness[new]
-            numbers = self.latents[..., new]
-            rounded = Rounded.of(numbers, self._latent_deltas, self._config.bits, due, finer)
-            self.latents[..., new] = rounded.values
-            self.fixed = due
+    def rounded(self) -> tuple[Rounded, Rounded]:
+        """Latents and biases, those that are rounded for good as the quantiser leaves them."""
+        return self._rounded(self._are_fixed, self._biases_are_fixed)
 
-    def rounded(self, fixed: int) -> tuple[Rounded, Rounded]:
-        """Latents and biases, the latents' first `fixed` numbers as the quantiser leaves them."""
-        config = self._config
-        if not config.quantization_aware:
-            return Rounded.exact(self.latents), Rounded.exact(self.biases)
-        bias_count = self.biases.shape[-1] * (fixed > 0)
-        return (
-            Rounded.of(self.latents, self._latent_deltas, config.bits, fixed, self._fineness),
-            Rounded.of(self.biases, self._bias_delta, MAX_BITS, bias_count),
+    def all_rounded(self) -> tuple[Rounded, Rounded]:
+        """Latents and biases as the quantiser would leave them all."""
+        return self._rounded(
+            torch.ones_like(self._are_fixed), torch.ones_like(self._biases_are_fixed)
         )
+
+    def _rounded(
+        self, are_fixed: torch.Tensor, biases_are_fixed: torch.Tensor
+    ) -> tuple[Rounded, Rounded]:
+        bits, sizes = self._config.bits, self._sizes
+        if not self._config.quantization_aware:
+            return Rounded.exact(self.latents), Rounded.exact(self.biases)
+        return (
+            Rounded.of(self.latents, sizes.deltas, bits, are_fixed, self._fineness),
+            Rounded.of(self.biases, sizes.bias_delta, MAX_BITS, biases_are_fixed),
+        )
+
+    def keep(self, latents: Rounded) -> None:
+        """Leave the numbers that are rounded for good where they have been rounded to."""
+        self.latents.copy_(torch.where(self._are_fixed, latents.values, self.latents))
 
     def networks(self, latents: Rounded, biases: Rounded) -> TargetWeights:
         """Make the weights of K networks."""
         weights = self.projection.project(latents.values).mul_(self.gains)
         return split_weights(self._config.architecture, weights, biases.values)
 
-    def bits(self, latents: Rounded, biases: Rounded) -> torch.Tensor:
+    def bits(self) -> torch.Tensor:
         """Mean over the signals of the bits that the rate model expects; 0 without quantisation."""
         if not self._config.quantization_aware:
             return self.latents.new_zeros(())
+        latents, biases = self.rounded()
         bits = laplace_bits(latents.levels) + laplace_bits(biases.levels)
         return (bits + bits_of_fineness(self._fineness)).mean()
 
+    def of_signals(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """(S, n) latents and (S, bias_count) biases, as views."""
+        return self.latents.view(self._signals, -1), self.biases.view(self._signals, -1)
+
     def numbers(self) -> list[Numbers]:
         """Copy each signal's latent and biases."""
-        each = [to_numpy(t.view(self._signals, -1)) for t in (self.latents, self.biases)]
-        return list(zip(*each, strict=True))
+        return list(zip(*map(to_numpy, self.of_signals()), strict=True))
 
 
 def to_numpy(tensor: torch.Tensor) -> npt.NDArray[np.float32]:

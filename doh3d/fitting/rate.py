@@ -55,7 +55,7 @@ def rate_curvature(latent: torch.Tensor, rate_weight: float | torch.Tensor) -> t
     Parameters
     ----------
     latent : (n,) float32, or (S, n)
-    rate_weight : float, or (S, 1) float32
+    rate_weight : float, or () or (S, 1) float32
 
     Returns
     -------

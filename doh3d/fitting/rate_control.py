@@ -15,8 +15,8 @@ from doh3d.errors import ConfigError, Doh3dError, TargetError
 from doh3d.fitting.checkpoint import Checkpoint
 from doh3d.fitting.config import FitConfig
 from doh3d.fitting.quantize_fit import empty_code, encode_within, quantize_fit
-from doh3d.fitting.results import FitResult, ProgressFunction
-from doh3d.fitting.resumable import fit_signal, measured_once
+from doh3d.fitting.results import ProgressFunction
+from doh3d.fitting.resumable import Fits, carried_out, fits_of, measured_once
 from doh3d.fitting.signal import QualityScale, Signal
 from doh3d.options import MAX_BYTES, MIN_BYTES
 
@@ -56,6 +56,14 @@ class Encoded:
     together: int = 1
 
 
+def fits_as_configured(
+    signal: Signal[SignalCode], config: FitConfig, device: torch.device
+) -> Fits[Encoded]:
+    """Fit a signal as a configuration says, whatever size that comes to."""
+    result = yield from fits_of(signal, config, device, None)
+    return Encoded(serialize(quantize_fit(result, config, signal)), config)
+
+
 def encode(
     signal: Signal[SignalCode],
     config: FitConfig,
@@ -64,32 +72,22 @@ def encode(
     progress: ProgressFunction | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> Encoded:
-    """Fit a signal as a configuration says, whatever size that comes to."""
-    result = fit_signal(signal, config, device=device, progress=progress, checkpoint=checkpoint)
-    return Encoded(serialize(quantize_fit(result, config, signal)), config)
+    """Fit a signal alone, see `fits_as_configured`."""
+    return carried_out(
+        fits_as_configured(signal, config, device),
+        signal,
+        device=device,
+        progress=progress,
+        checkpoint=checkpoint,
+    )
 
 
-def encode_fit(
-    result: FitResult, config: FitConfig, signal: Signal[SignalCode], max_bytes: int | None
-) -> Encoded | None:
-    """Encode a fit; None where a size is asked for that it misses, or has to be cut to."""
-    if max_bytes is None:
-        return Encoded(serialize(quantize_fit(result, config, signal)), config)
-    data, excess = encode_within(result, config, signal, max_bytes)
-    if data is None or not _is_used(data, max_bytes) or excess > 0:
-        return None
-    return Encoded(data, config)
-
-
-def fit_to_bytes(
+def fits_to_bytes(
     signal: Signal[SignalCode],
     max_bytes: int,
     config_for_latent: ConfigForLatent,
-    *,
     device: torch.device,
-    progress: ProgressFunction | None = None,
-    checkpoint: Checkpoint | None = None,
-) -> Encoded:
+) -> Fits[Encoded]:
     """Fit a file of at most `max_bytes` and at least 95% of that.
 
     The plan predicts the latent's length; the step size, chosen when rounding sets in, brings
@@ -107,14 +105,8 @@ def fit_to_bytes(
     asked = 1.0
     for _ in range(_MAX_SIZE_FITS):
         config = config_for_latent(latent)
-        result = fit_signal(
-            signal,
-            config,
-            device=device,
-            payload_bits=asked * payload_bits_for(signal, config, max_bytes),
-            progress=progress,
-            checkpoint=checkpoint,
-        )
+        payload_bits = asked * payload_bits_for(signal, config, max_bytes)
+        result = yield from fits_of(signal, config, device, payload_bits)
         data, excess = encode_within(result, config, signal, max_bytes)
         if data is not None and _is_used(data, max_bytes):
             encoded = Encoded(data, config)
@@ -140,6 +132,25 @@ def fit_to_bytes(
     if cut is not None:
         return cut
     raise Doh3dError(f"no fit came to within 5% of {max_bytes} bytes: {', '.join(sizes)}")
+
+
+def fit_to_bytes(
+    signal: Signal[SignalCode],
+    max_bytes: int,
+    config_for_latent: ConfigForLatent,
+    *,
+    device: torch.device,
+    progress: ProgressFunction | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> Encoded:
+    """Fit a signal alone, see `fits_to_bytes`."""
+    return carried_out(
+        fits_to_bytes(signal, max_bytes, config_for_latent, device),
+        signal,
+        device=device,
+        progress=progress,
+        checkpoint=checkpoint,
+    )
 
 
 def _better(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from doh3d.codec.quantization import GRADES, STEPS, grade_factors, max_level
+from doh3d.codec.quantization import grade_factors, max_level
 from doh3d.fitting.config import FitConfig
 from doh3d.fitting.rate import laplace_bits_gradient
 
@@ -27,21 +27,18 @@ class Rounded:
     levels : as values
         Integers where rounded. Those of graded numbers are in units of the coarsest delta, so that
         the later parts' levels are halves and quarters.
-    delta : float, or (S, 1) float32
-        Quantisation step.
     passes : bool, as values, or None
         Whether a gradient passes. It does not where the range of levels has cut a number off.
     """
 
     values: torch.Tensor
     levels: torch.Tensor
-    delta: float | torch.Tensor
     passes: torch.Tensor | None
 
     @classmethod
     def exact(cls, numbers: torch.Tensor) -> Rounded:
         """Leave (..., N) numbers as they are."""
-        return cls(numbers, numbers, 1.0, None)
+        return cls(numbers, numbers, None)
 
     @classmethod
     def of(
@@ -49,40 +46,45 @@ class Rounded:
         numbers: torch.Tensor,
         delta: float | torch.Tensor,
         bits: int,
-        fixed: int,
+        are_fixed: torch.Tensor,
         fineness: torch.Tensor | None = None,
     ) -> Rounded:
-        """Round the first `fixed` of (..., N) numbers to multiples of `delta`; bound them all.
+        """Round some of (..., N) numbers to multiples of `delta`; bound them all.
 
-        `fineness`, (N,) float32, says how many times finer than `delta` each is rounded.
+        Parameters
+        ----------
+        numbers : (..., N) float32
+        delta : float, or (S, 1) float32
+            Quantisation step.
+        bits : int
+        are_fixed : (N,) bool
+            Which are rounded.
+        fineness : (N,) float32, optional
+            How many times finer than `delta` each is rounded.
         """
-        levels = numbers / delta
-        rounded = levels[..., :fixed]
-        if fineness is None:
-            rounded.round_()
-        else:
-            rounded.mul_(fineness[:fixed]).round_().div_(fineness[:fixed])
+        exact = numbers / delta
+        rounded = exact.round() if fineness is None else (exact * fineness).round_() / fineness
+        levels = torch.where(are_fixed, rounded, exact)
         level = max_level(bits)
         passes = levels.abs() <= level
         levels.clamp_(-level, level)
-        return cls(levels * delta, levels, delta, passes)
+        return cls(levels * delta, levels, passes)
 
-    def gradient(self, of_values: torch.Tensor, rate_weight: float | torch.Tensor) -> torch.Tensor:
-        """(..., N) gradient by the numbers, of a loss plus `rate_weight` times the levels' bits.
+    def gradient(self, of_values: torch.Tensor, of_bits: torch.Tensor | float) -> torch.Tensor:
+        """(..., N) gradient by the numbers, of a loss and the levels' bits.
 
-        Rounding passes it straight through.
+        Rounding passes it straight through. Exact numbers have no bits.
 
         Parameters
         ----------
         of_values : (..., N) float32
             Gradient of the loss by `values`.
-        rate_weight : float or (..., 1) float32
+        of_bits : float or (..., 1) float32
+            The rate weight over delta.
         """
-        total = of_values
-        # A tensor's value is not read: that would wait for the device.
-        if isinstance(rate_weight, torch.Tensor) or rate_weight:
-            total = total + laplace_bits_gradient(self.levels) * (rate_weight / self.delta)
-        return total.clone() if self.passes is None else total * self.passes
+        if self.passes is None:
+            return of_values.clone()
+        return (of_values + laplace_bits_gradient(self.levels) * of_bits) * self.passes
 
 
 def fineness(config: FitConfig, device: torch.device) -> torch.Tensor | None:
@@ -91,12 +93,6 @@ def fineness(config: FitConfig, device: torch.device) -> torch.Tensor | None:
         return None
     factors = grade_factors(config.latent)
     return torch.from_numpy((factors[0] / factors).astype(np.float32)).to(device)
-
-
-def coarsest_delta(config: FitConfig, delta_index: int) -> float:
-    """Delta of the first latent numbers, where that of the last has this index."""
-    octaves = GRADES - 1 if config.graded_training else 0
-    return float(STEPS[delta_index]) * 2.0**octaves
 
 
 def bits_of_fineness(fineness: torch.Tensor | None) -> torch.Tensor | float:

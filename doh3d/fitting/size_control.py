@@ -4,26 +4,21 @@ The quantisation step, delta, is chosen twice: some time before the first latent
 and again immediately before. From the first choice on a feedback controller moves the rate weight,
 so that the bits are about at rest when rounding begins. The second choice corrects what the rate
 weight could not, because it has bounds.
+
+All of it happens on the fit's device, for all signals at once: nothing is read back.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TypeAlias
 
-import numpy as np
-import numpy.typing as npt
+import torch
 
-from doh3d.codec.entropy import choose_model, code_length_bits
-from doh3d.codec.quantization import STEP_COUNT, nearest_step_index, quantize
-from doh3d.fitting.checkpoint import State
+from doh3d.codec.quantization import GRADES, STEP_COUNT, STEPS, nearest_step_index
+from doh3d.fitting.code_length import CodeLength
 from doh3d.fitting.config import MAX_BITS, FitConfig
-from doh3d.fitting.rounding import coarsest_delta
 from doh3d.fitting.schedule import one_cycle, rounded_count
-
-# A latent and its biases.
-Numbers: TypeAlias = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
 # Delta is first chosen this share of the steps before rounding begins.
 _CHOICE_LEAD = 0.15
@@ -58,49 +53,42 @@ _LEAST_LOGARITHM, _LARGEST_LOGARITHM = -4.0, 1.5
 
 
 class RateController:
-    """Moves a fit's rate weight until its bits are those asked for.
+    """Moves the rate weights of S fits until their bits are those asked for.
 
     The latent of a shape that is easy for its size shrinks during the fit, and the file would fall
     short of its size. With a smaller rate weight the loss gets what is left.
 
     Attributes
     ----------
-    logarithm : float
-        Natural logarithm of `factor`.
-    excess : float
+    logarithm : (S, 1) float64
+        Natural logarithm of what the configuration's rate weight is to be multiplied by.
+    excess : (S, 1) float64
         The last excess of the bits, as a share of those asked for; NaN before the first.
     """
 
-    def __init__(self) -> None:
-        self.logarithm = 0.0
-        self.excess = math.nan
+    def __init__(self, signals: int, device: torch.device) -> None:
+        self.logarithm = torch.zeros((signals, 1), dtype=torch.float64, device=device)
+        self.excess = torch.full_like(self.logarithm, math.nan)
+        self._gain = torch.ones((), dtype=torch.float64, device=device)
 
-    @property
-    def factor(self) -> float:
-        """The configuration's rate weight is to be multiplied by this."""
-        return math.exp(self.logarithm)
+    def prepare(self, pace: float) -> None:
+        """Set how fast bits answer: 1 with all numbers free and half the peak learning rate."""
+        self._gain.fill_(min(1 / max(pace, 1e-9), _LARGEST_GAIN))
 
-    def update(self, excess: float, *, steps: int, pace: float) -> None:
-        """Answer to the bits' excess.
+    def update(self, excess: torch.Tensor, steps: int) -> None:
+        """Answer to the bits' excess, `steps` optimiser steps after the last update.
 
-        Parameters
-        ----------
-        excess : float
-            Bits over those asked for, less 1.
-        steps : int
-            Optimiser steps since the last update.
-        pace : float
-            How fast bits answer to the weight: 1 with all numbers free and half the peak learning
-            rate.
+        `excess`, (S, 1) float64, is bits over those asked for, less 1; where it is not finite
+        nothing is moved.
         """
         # After a choice of delta there is no last excess; what the choice has left is a change too.
-        change = excess if math.isnan(self.excess) else excess - self.excess
-        gain = min(1 / max(pace, 1e-9), _LARGEST_GAIN)
-        moved = self.logarithm + gain * (
-            _ANSWER_TO_CHANGE * change + _ANSWER_TO_EXCESS * steps * excess
-        )
-        self.logarithm = min(max(moved, _LEAST_LOGARITHM), _LARGEST_LOGARITHM)
-        self.excess = excess
+        change = excess - self.excess.nan_to_num(nan=0.0)
+        answer = _ANSWER_TO_CHANGE * change + _ANSWER_TO_EXCESS * steps * excess
+        moved = self.logarithm + self._gain * answer
+        moved = moved.clamp_(_LEAST_LOGARITHM, _LARGEST_LOGARITHM)
+        finite = excess.isfinite()
+        self.logarithm.copy_(torch.where(finite, moved, self.logarithm))
+        self.excess.copy_(torch.where(finite, excess, self.excess))
 
 
 class SizeControl:
@@ -108,29 +96,41 @@ class SizeControl:
 
     Attributes
     ----------
-    delta_indices : list of S integers
-        Index of each latent's quantisation step; of graded steps the finest.
+    deltas : () or (S, 1) float32
+        Each latent's quantisation step; of graded steps the coarsest. One signal's tensors have
+        no axis for it.
+    rate_weights : as deltas
+        Lambda of each signal's rate term; 0 where nothing is quantised in training.
+    bias_delta : float
     """
 
-    def __init__(self, config: FitConfig, signals: int) -> None:
-        self._config = config
+    def __init__(self, config: FitConfig, signals: int, device: torch.device) -> None:
+        self._config, self._device = config, device
         start = config.rounding_start
         lead = max(start - _CHOICE_LEAD, 0.0)
         self._choices = math.ceil(lead * config.steps), math.ceil(start * config.steps)
         self._interval = min(max(1, config.steps // _UPDATES), _LONGEST_INTERVAL)
-        self.delta_indices = [config.training_step_index] * signals
-        self._controllers = [RateController() for _ in range(signals)]
+        graded = config.graded_training
+        self._latent_bits = CodeLength(config.latent, config.bits, graded, device)
+        self._bias_bits = CodeLength(config.architecture.bias_count, MAX_BITS, False, device)
+        self._controller = RateController(signals, device)
+        self._steps = torch.from_numpy(STEPS).to(device)
+        # Of graded steps the finest.
+        self._indices = torch.full(
+            (signals, 1), config.training_step_index, dtype=torch.int64, device=device
+        )
+        self._coarsest = 2.0 ** (GRADES - 1) if graded else 1.0
+        bias_index = nearest_step_index(config.bias_step)
+        self.bias_delta = float(STEPS[bias_index])
+        self._bias_deltas = torch.full_like(self._controller.logarithm, self.bias_delta)
+        self._payload = torch.full_like(self._controller.logarithm, math.nan)
+        shape = () if signals == 1 else (signals, 1)
+        self.deltas, self.rate_weights = (torch.zeros(shape, device=device) for _ in range(2))
+        self._tell()
 
-    @property
-    def latent_deltas(self) -> list[float]:
-        """Each latent's quantisation step; of graded steps the coarsest."""
-        return [coarsest_delta(self._config, index) for index in self.delta_indices]
-
-    @property
-    def rate_weights(self) -> list[float]:
-        """Lambda of each signal's rate term; 0 where nothing is quantised in training."""
-        own = self._config.rate_weight if self._config.quantization_aware else 0.0
-        return [own * controller.factor for controller in self._controllers]
+    def ask(self, payload_bits: Sequence[float]) -> None:
+        """Ask for so many bits of each signal's latent and biases together."""
+        self._payload.copy_(torch.tensor(payload_bits, dtype=torch.float64)[:, None])
 
     def is_choice_due(self, step: int) -> bool:
         """Whether delta is chosen before this step."""
@@ -140,104 +140,78 @@ class SizeControl:
         """Whether the rate weight is updated after this step."""
         return step >= self._choices[0] and (step + 1) % self._interval == 0
 
-    def choose_deltas(self, numbers: Sequence[Numbers], payload_bits: Sequence[float]) -> bool:
+    def choose_deltas(self, latents: torch.Tensor, biases: torch.Tensor) -> None:
         """Move each delta to the finest one near it that keeps within the bits.
+
+        A signal that is not finite has no size, and its delta stays.
 
         Parameters
         ----------
-        numbers : S pairs of (n,) latent and (bias_count,) biases, float32
-            As they stand before the first number is rounded.
-        payload_bits : S numbers
-            Bits asked for, of latent and biases together.
-
-        Returns
-        -------
-        bool
-            Whether any signal is finite. A signal that is not has no size, and its delta stays.
+        latents : (S, n) float32
+            Before the first number is rounded.
+        biases : (S, bias_count) float32
         """
-        finite = _finite(numbers)
-        for k in finite:
-            self.delta_indices[k] = delta_index_for_bits(*numbers[k], self._config, payload_bits[k])
-            self._controllers[k].excess = math.nan
-        return bool(finite)
+        available = self._payload - self._bias_bits(biases, self._bias_deltas)
+        near = self._config.training_step_index
+        finest = max(near - _FINER_NOTCHES, 0)
+        coarsest = min(near + _COARSER_NOTCHES, STEP_COUNT - 1)
+        chosen = torch.full_like(self._indices, coarsest)
+        for index in range(coarsest - 1, finest - 1, -1):
+            bits = self._latent_bits(latents, self._steps[index])
+            chosen = torch.where(bits <= available, index, chosen)
+        finite = _are_finite(latents, biases)
+        self._indices.copy_(torch.where(finite, chosen, self._indices))
+        self._controller.excess.masked_fill_(finite, math.nan)
+        self._tell()
 
-    def update(self, step: int, numbers: Sequence[Numbers], payload_bits: Sequence[float]) -> bool:
-        """Move each rate weight towards the bits asked for, after an optimiser step.
-
-        The other parameters and the result are those of `choose_deltas`.
-        """
+    def prepare(self, step: int) -> None:
+        """Get ready for `update` after this optimiser step."""
         config = self._config
         # Bits answer in proportion to the free numbers and to the learning rate.
         free = 1 - rounded_count(config, step) / config.latent
         hurry = max(1.0, _UNHURRIED_STEPS / config.steps)
-        pace = 2 * free * one_cycle(step / config.steps) / hurry
-        finite = _finite(numbers)
-        for k in finite:
-            excess = excess_of_bits(*numbers[k], config, payload_bits[k], self.delta_indices[k])
-            self._controllers[k].update(excess, steps=self._interval, pace=pace)
-        return bool(finite)
+        self._controller.prepare(2 * free * one_cycle(step / config.steps) / hurry)
 
-    def state(self) -> State:
-        """Return what is carried on, as arrays for a checkpoint."""
-        carried = [(controller.logarithm, controller.excess) for controller in self._controllers]
+    def update(self, latents: torch.Tensor, biases: torch.Tensor) -> None:
+        """Move each rate weight towards the bits asked for.
+
+        The parameters are those of `choose_deltas`.
+        """
+        self._controller.update(self.excess(latents, biases), self._interval)
+        self._tell()
+
+    def excess(self, latents: torch.Tensor, biases: torch.Tensor) -> torch.Tensor:
+        """(S, 1) float64 bits over those asked for, less 1; NaN for a signal that is not finite."""
+        deltas = self._steps[self._indices]
+        bits = self._latent_bits(latents, deltas) + self._bias_bits(biases, self._bias_deltas)
+        return torch.where(_are_finite(latents, biases), bits / self._payload - 1, math.nan)
+
+    def delta_indices(self) -> list[int]:
+        """Read the index of each latent's quantisation step; of graded steps the finest."""
+        return [int(index) for index in self._indices.flatten().tolist()]
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Name what is carried on; `restored` is to be called when it has been copied to."""
         return {
-            "rate controllers": np.array(carried),
-            "latent step indices": np.array(self.delta_indices),
+            "rate logarithms": self._controller.logarithm,
+            "rate excesses": self._controller.excess,
+            "latent step indices": self._indices,
         }
 
-    def restore(self, state: State) -> None:
-        """Go back to where `state` was taken."""
-        for controller, carried in zip(
-            self._controllers, state["rate controllers"].tolist(), strict=True
-        ):
-            controller.logarithm, controller.excess = carried
-        self.delta_indices = state["latent step indices"].tolist()
+    def restored(self) -> None:
+        """Take up what was copied into `tensors`."""
+        self._tell()
+
+    def _tell(self) -> None:
+        """Work out what others see."""
+        deltas = self._steps[self._indices] * self._coarsest
+        self.deltas.copy_(deltas.view(self.deltas.shape))
+        own = self._config.rate_weight if self._config.quantization_aware else 0.0
+        weights = self._controller.logarithm.exp() * own
+        self.rate_weights.copy_(weights.view(self.rate_weights.shape))
 
 
-def delta_index_for_bits(
-    latent: npt.NDArray[np.float32],
-    biases: npt.NDArray[np.float32],
-    config: FitConfig,
-    payload_bits: float,
-) -> int:
-    """Index of the finest delta near training's own with which latent and biases keep to the bits.
-
-    No number of the (n,) latent is rounded yet.
-    """
-    available = payload_bits - _bias_bits(biases, config)
-    near = config.training_step_index
-    finest = max(near - _FINER_NOTCHES, 0)
-    coarsest = min(near + _COARSER_NOTCHES, STEP_COUNT - 1)
-    for index in range(finest, coarsest):
-        if latent_bits(latent, config, index) <= available:
-            return index
-    return coarsest
-
-
-def excess_of_bits(
-    latent: npt.NDArray[np.float32],
-    biases: npt.NDArray[np.float32],
-    config: FitConfig,
-    payload_bits: float,
-    delta_index: int,
-) -> float:
-    """Bits of a (n,) latent, rounded or not, and its biases over those asked for, less 1."""
-    bits = latent_bits(latent, config, delta_index) + _bias_bits(biases, config)
-    return bits / payload_bits - 1
-
-
-def latent_bits(latent: npt.NDArray[np.float32], config: FitConfig, delta_index: int) -> float:
-    """Bits of a (n,) latent rounded as the configuration says, with the delta of that index."""
-    graded = config.graded_training
-    levels = quantize(latent, delta_index, config.bits, graded=graded)
-    return code_length_bits(levels, choose_model(levels, graded=graded))
-
-
-def _bias_bits(biases: npt.NDArray[np.float32], config: FitConfig) -> float:
-    levels = quantize(biases, nearest_step_index(config.bias_step), MAX_BITS)
-    return code_length_bits(levels, choose_model(levels))
-
-
-def _finite(numbers: Sequence[Numbers]) -> list[int]:
-    """Which signals are finite."""
-    return [k for k, pair in enumerate(numbers) if all(np.isfinite(each).all() for each in pair)]
+def _are_finite(latents: torch.Tensor, biases: torch.Tensor) -> torch.Tensor:
+    """(S, 1) whether all numbers of each signal are."""
+    each = [numbers.isfinite().all(dim=1, keepdim=True) for numbers in (latents, biases)]
+    return each[0] & each[1]

@@ -3,27 +3,72 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 
 import torch
 
 from doh3d.codec.signal_code import SignalCode
 from doh3d.errors import Doh3dError
 from doh3d.fitting.config import FitConfig
+from doh3d.fitting.memory import signals_at_once
 from doh3d.fitting.optimisation import Optimisation
-from doh3d.fitting.rate_control import Encoded, encode_fit, payload_bits_for
+from doh3d.fitting.rate_control import Encoded, fits_as_configured, fits_to_bytes
 from doh3d.fitting.results import FitResult, ProgressFunction
+from doh3d.fitting.resumable import FitRequest, Fits, fit_alone
 from doh3d.fitting.signal import Samples, Signal
-from doh3d.fitting.strays import StraySearch, strays_of_file
+from doh3d.fitting.strays import StraySearch
 from doh3d.options import CompressOptions
 from doh3d.thread_team import team_of_all_threads
 
 _log = logging.getLogger(__name__)
 
-# Bytes of encoded samples that signals fitted at once may hold together: a shape's take 34 MB with
-# the fast preset. Beyond a dozen shapes more of them bring little.
-_POOL_BYTES = 2**29
+
+@dataclass
+class _Work:
+    """A signal on its way: the fits that lead to its file, and the one that is wanted now."""
+
+    signal: Signal[SignalCode]
+    fits: Fits[Encoded]
+    request: FitRequest | None = None
+    together: int = 1
+    fits_made: int = 0
+    end: Encoded | Doh3dError | None = None
+
+    def go_on(self, result: FitResult | None = None) -> None:
+        """Take the result of what was wanted, or begin."""
+        try:
+            # A generator that has not begun takes None.
+            self.request = next(self.fits) if result is None else self.fits.send(result)
+        except StopIteration as end:
+            self.end = replace(end.value, together=self.together)
+        except Doh3dError as error:
+            self.end = error
+
+    def sample(self) -> None:
+        """Draw the samples of the fit that is wanted; a signal keeps those that it drew last."""
+        if self.end is None:
+            try:
+                self.signal.sample(self.wanted.config)
+            except Doh3dError as error:
+                self.end = error
+
+    @property
+    def wanted(self) -> FitRequest:
+        """The fit that is wanted."""
+        assert self.request is not None
+        return self.request
+
+    @property
+    def outline(self) -> tuple[FitConfig, int]:
+        """What signals that are fitted together have in common.
+
+        They may differ in where their cells lie and in which axes are mirrored, not in how many.
+        """
+        config = self.wanted.config
+        network = config.architecture
+        return replace(config, architecture=network.of_a_cell), len(network.mirrored)
 
 
 def fit_together(
@@ -32,93 +77,100 @@ def fit_together(
     *,
     device: torch.device,
     progress: ProgressFunction | None = None,
-) -> list[Encoded | Doh3dError | None]:
-    """Fit those of the signals that can be fitted together, as many at once as memory allows.
+    turn: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> list[Encoded | Doh3dError]:
+    """Fit signals, as many at once as are alike and memory allows, to the sizes asked for.
 
-    They are those of one configuration: shapes with other mirror planes have another.
+    Alike are those of one configuration: with as many cells and mirror planes. A fit that has to
+    be repeated, because its size was missed or its file has strayed, is repeated together with
+    those of others that have to be. One that diverges is made alone.
+
+    Parameters
+    ----------
+    turn : callable
+        Makes a context manager that is entered for each fit of a group, with its samples drawn:
+        where several processes share a device, it waits until the device is theirs.
 
     Returns
     -------
-    list of Encoded, Doh3dError or None
-        An error for a signal that cannot be fitted. None for one that is to be fitted alone: it
-        has cells, no other has its configuration, it has diverged, its file has strayed (see
-        `Signal.strays`), or its size was missed.
+    list of Encoded or Doh3dError
+        An error for a signal that cannot be fitted; it costs the others nothing.
     """
-    found: dict[int, Encoded | Doh3dError] = {}
-    groups: dict[FitConfig, list[int]] = {}
-    sizes: dict[int, int | None] = {}
-    for number, signal in enumerate(signals):
-        try:
-            size = sizes[number] = signal.bytes_asked(options)
-            config = signal.config(options, None if size is None else signal.latent_for_bytes(size))
-        except Doh3dError as error:
-            found[number] = error
-        else:
-            # Cells are a shape's own, and networks enough for a step; here they have no place.
-            if config.architecture.cells == 1:
-                groups.setdefault(config, []).append(number)
-    for config, members in groups.items():
-        at_once = _signals_at_once(config)
-        for first in range(0, len(members), at_once):
-            group = [(n, signals[n], sizes[n]) for n in members[first : first + at_once]]
-            found |= _fit_group(group, config, device, progress)
-    return [found.get(number) for number in range(len(signals))]
+    works = [_Work(signal, _fits_for(signal, options, device)) for signal in signals]
+    for work in works:
+        work.go_on()
+    while any(work.end is None for work in works):
+        for work in works:
+            work.sample()
+        # Those that are fitted again wait for all others, and so for each other.
+        waiting = [work for work in works if work.end is None]
+        waiting.sort(key=lambda work: work.fits_made)
+        if not waiting:
+            break
+        with turn():
+            alike = [work for work in waiting if work.outline == waiting[0].outline]
+            group = alike[: signals_at_once(waiting[0].outline[0], device)]
+            results = _fit_group(group, device, progress)
+        for work, result in zip(group, results, strict=True):
+            if isinstance(result, Doh3dError):
+                work.end = result
+            else:
+                work.go_on(result)
+    ends = [work.end for work in works]
+    return [end for end in ends if end is not None]
+
+
+def _fits_for(
+    signal: Signal[SignalCode], options: CompressOptions, device: torch.device
+) -> Fits[Encoded]:
+    size = signal.bytes_asked(options)
+    if size is None:
+        return (yield from fits_as_configured(signal, signal.config(options), device))
+
+    def config_for_latent(latent: int) -> FitConfig:
+        return signal.config(options, latent)
+
+    return (yield from fits_to_bytes(signal, size, config_for_latent, device))
 
 
 def _fit_group(
-    group: Sequence[tuple[int, Signal[SignalCode], int | None]],
-    config: FitConfig,
-    device: torch.device,
-    progress: ProgressFunction | None,
-) -> dict[int, Encoded | Doh3dError]:
-    """Fit signals, told by number, each with the bytes it may take, if a size is asked for."""
-    found: dict[int, Encoded | Doh3dError] = {}
-    pools: dict[int, Samples] = {}
-    bits: list[float] = []
-    for number, signal, size in group:
-        try:
-            pools[number] = signal.sample(config)
-        except Doh3dError as error:
-            found[number] = error
-        else:
-            if size is not None:
-                bits.append(payload_bits_for(signal, config, size))
-    # One alone takes the way of `compress_signal`, to the same bytes.
-    if len(pools) < 2:
-        return found
-    results = dict(
-        zip(
-            pools,
-            fit_latents(
-                list(pools.values()),
-                config,
-                device=device,
-                payload_bits=bits or None,
-                progress=progress,
-                searches=[
-                    StraySearch.of(signal, config, device)
-                    for number, signal, _ in group
-                    if number in pools
-                ],
-            ),
-            strict=True,
+    group: Sequence[_Work], device: torch.device, progress: ProgressFunction | None
+) -> list[FitResult | Doh3dError]:
+    """Make the fits that are wanted of alike signals."""
+    wanted = [work.wanted for work in group]
+    results: list[FitResult | None] = [None] * len(group)
+    if len(group) > 1:
+        bits = [each.payload_bits for each in wanted if each.payload_bits is not None]
+        results = fit_latents(
+            [work.signal.sample(each.config) for work, each in zip(group, wanted, strict=True)],
+            [each.config for each in wanted],
+            device=device,
+            payload_bits=bits or None,
+            progress=progress,
+            searches=[
+                StraySearch.of(work.signal, each.config, device, each.known)
+                for work, each in zip(group, wanted, strict=True)
+            ],
         )
-    )
-    for number, signal, size in group:
-        result = results.get(number)
+    ends: list[FitResult | Doh3dError] = []
+    for work, each, result in zip(group, wanted, results, strict=True):
+        work.fits_made += 1
         if result is not None:
-            encoded = encode_fit(result, config, signal, size)
-            strayed = encoded and strays_of_file(result, config, signal, device)
-            if encoded is not None and strayed is None:
-                found[number] = replace(encoded, together=len(pools))
-        elif number in results:
-            _log.warning("signal %d diverged; it is fitted alone", number)
-    return found
+            work.together = len(group)
+            ends.append(result)
+            continue
+        if len(group) > 1:
+            _log.warning("one of %d signals diverged; it is fitted alone", len(group))
+        try:
+            ends.append(fit_alone(each, work.signal, device=device, progress=progress))
+        except Doh3dError as error:
+            ends.append(error)
+    return ends
 
 
 def fit_latents(
     samples: Sequence[Samples],
-    config: FitConfig,
+    config: FitConfig | Sequence[FitConfig],
     *,
     device: torch.device,
     payload_bits: Sequence[float] | None = None,
@@ -131,8 +183,8 @@ def fit_latents(
     ----------
     samples : sequence of Samples
         Each is cut to the shortest.
-    config : FitConfig
-        Of all signals.
+    config : FitConfig, or S of them
+        See `Optimisation`.
     payload_bits : sequence of float, optional
         Bits that each signal's latent and biases are to take at most.
     searches : S StraySearch, optional
@@ -146,15 +198,11 @@ def fit_latents(
     """
     if not samples:
         return []
+    one = config if isinstance(config, FitConfig) else config[0]
     with team_of_all_threads() as team:
         optimisation = Optimisation(
-            samples, config, config.learning_rate, device, team=team, searches=searches
+            samples, config, one.learning_rate, device, team=team, searches=searches
         )
         sound = optimisation.run(progress, payload_bits=payload_bits)
         ends = zip(optimisation.results(), sound, optimisation.worsened, strict=True)
         return [result if fine and not worse else None for result, fine, worse in ends]
-
-
-def _signals_at_once(config: FitConfig) -> int:
-    bytes_each = 4 * config.pool_size * config.architecture.encoded_dim
-    return max(1, _POOL_BYTES // bytes_each)

@@ -54,14 +54,22 @@ class SurfaceTree:
         face : (N,) int64
             Where several are equally near, one of them.
         """
-        points = np.asarray(points, dtype=np.float64)
+        squared, face, _ = self._ask(np.asarray(points, dtype=np.float64))
+        return squared, face
+
+    def closest(self, points: npt.ArrayLike) -> FloatArray:
+        """(N, 3) float64 places of the surface nearest to (N, 3) points, see `nearest`."""
+        return self._ask(np.asarray(points, dtype=np.float64))[2]
+
+    def _ask(self, points: FloatArray) -> tuple[FloatArray, IntArray, FloatArray]:
         squared, face = np.empty(len(points)), np.empty(len(points), dtype=np.int64)
+        places = np.empty((len(points), 3))
         if len(points):
             order = along_curve(points)
-            squared[order], face[order], _ = self._tree.squared_distance(
+            squared[order], face[order], places[order] = self._tree.squared_distance(
                 self._vertices, self._faces, np.ascontiguousarray(points[order])
             )
-        return squared, face
+        return squared, face, places
 
 
 def surface_distance(mesh: trimesh.Trimesh) -> Callable[[npt.ArrayLike], npt.NDArray[np.float32]]:

@@ -40,6 +40,15 @@ def check_mesh_output(path: str | Path) -> None:
     check_output(path)
 
 
+def check_normals_output(path: str | Path) -> None:
+    """Raise ConfigError unless a mesh that is written to `path` keeps its vertices' normals."""
+    extension = Path(path).suffix.lower()
+    if extension not in (".ply", ".glb"):
+        raise ConfigError(
+            f"{path}: {extension[1:].upper()} is written without normals; use PLY or GLB"
+        )
+
+
 def save_mesh(mesh: trimesh.Trimesh, path: str | Path) -> None:
     """Write a mesh as PLY, OBJ, STL, OFF or GLB, whole or not at all.
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # A path; trimesh's mesh or scene; Open3D's mesh, of its tensor API or the older one; or a pair of
 # vertices (V, 3) and faces (F, 3), each an array, a torch tensor or nested lists.
-MeshInput: TypeAlias = "str | Path | trimesh.Trimesh | trimesh.Scene | tuple[Any, Any] | Any"
+MeshInput: TypeAlias = str | Path | tuple[Any, Any] | Any
 
 _ALLOWED = (
     "a path, a trimesh or Open3D mesh, or a pair of vertices (V, 3) and faces (F, 3) is needed"

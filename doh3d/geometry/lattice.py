@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, TypeAlias, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -67,6 +67,18 @@ def unravelled(where: npt.NDArray[np.int64], shape: tuple[int, ...]) -> npt.NDAr
     index[:, 1] = rows - planes * np.int32(y)
     index[:, 2] = flat - rows * np.int32(z)
     return index
+
+
+MeshMethod: TypeAlias = Literal["marching-cubes", "dual"]
+
+
+def as_method(method: str) -> MeshMethod:
+    """Return how to extract a mesh; ConfigError unless it is one of the ways."""
+    if method not in get_args(MeshMethod):
+        raise ConfigError(
+            f"method is {method!r}; it must be one of {', '.join(get_args(MeshMethod))}"
+        )
+    return cast(MeshMethod, method)
 
 
 def check_resolution(resolution: int) -> None:

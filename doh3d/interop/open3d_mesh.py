@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from doh3d.errors import ConfigError
 from doh3d.geometry.export import fits_float32
+from doh3d.open3d_import import import_open3d
 
 if TYPE_CHECKING:
     import trimesh
@@ -24,14 +24,7 @@ def to_open3d(mesh: trimesh.Trimesh) -> Any:
     ConfigError
         Open3D cannot be loaded.
     """
-    try:
-        import open3d
-    except (ImportError, OSError) as error:
-        # OSError is what a missing system library looks like.
-        reason = (str(error).strip() or "unknown reason").splitlines()[0]
-        raise ConfigError(
-            f'Open3D cannot be loaded ({reason}); install it with: pip install "doh3d[view]"'
-        ) from error
+    open3d = import_open3d()
     dtype = np.float32 if fits_float32(mesh) else np.float64
     tensor: Any = open3d.core.Tensor
     converted = open3d.t.geometry.TriangleMesh()

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from doh3d.errors import ConfigError
-from doh3d.view.raycast import SYSTEM_PACKAGES, import_open3d
+from doh3d.open3d_import import SYSTEM_PACKAGES, import_open3d
 from doh3d.view.stage import Stage
 
 # A picture of 2400 x 1200 takes some seconds on one busy core with a software driver.

@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
-from doh3d.errors import ConfigError
+from doh3d.open3d_import import import_open3d
 from doh3d.view.stage import Stage
 
 # At a time: bounds the memory.
 _RAYS = 2**20
-
-SYSTEM_PACKAGES = "libusb-1.0-0 libgl1 libegl1 libvulkan1 mesa-vulkan-drivers"
-
-
-def import_open3d() -> Any:
-    """Import Open3D; ConfigError, with what to install, where that fails."""
-    try:
-        import open3d
-    except (ImportError, OSError) as error:
-        # OSError is what a missing system library looks like.
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "unknown reason"
-        raise ConfigError(
-            f"pictures need Open3D, which cannot be loaded ({reason}); install it with: "
-            f'pip install "doh3d[view]", and the system packages {SYSTEM_PACKAGES}'
-        ) from error
-    return open3d
 
 
 def cast(stage: Stage, size: tuple[int, int]) -> npt.NDArray[np.uint8]:

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from doh3d.errors import ConfigError
+from doh3d.open3d_import import SYSTEM_PACKAGES, import_open3d
 from doh3d.view.camera import Camera
 from doh3d.view.offscreen import failure_reason, graphics_environment
-from doh3d.view.raycast import SYSTEM_PACKAGES, import_open3d
 
 if TYPE_CHECKING:
     import trimesh

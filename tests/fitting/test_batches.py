@@ -1,4 +1,5 @@
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -28,6 +29,12 @@ def sampling(features, values, size, *, steps=60, interval=1, seed=0, team=None)
     )
 
 
+def taken(batches, step, measure=pytest.fail):
+    """Gather a step's batch."""
+    batches.prepare(step, measure)
+    return batches.gather()
+
+
 def copy_of(batch):
     return [part.clone() for part in batch]
 
@@ -38,10 +45,10 @@ def rows_of_a_draw(drawn, errors, steps_each, first):
     def measure(target):
         target.copy_(errors)
 
-    taken = [copy_of(drawn.take(first + step, measure)) for step in range(steps_each)]
+    each = [copy_of(taken(drawn, first + step, measure)) for step in range(steps_each)]
     return (
-        torch.cat([values for _, values, _ in taken], dim=1)[..., 0].long(),
-        torch.cat([importance for _, _, importance in taken], dim=1)[..., 0],
+        torch.cat([values for _, values, _ in each], dim=1)[..., 0].long(),
+        torch.cat([importance for _, _, importance in each], dim=1)[..., 0],
     )
 
 
@@ -50,7 +57,7 @@ def test_slices_pass_over_the_pool_and_never_beyond_it():
     slices = SlicesInTurn(features, values, 4)
     starts = []
     for step in range(6):
-        batch = slices.take(step, pytest.fail)
+        batch = taken(slices, step)
         assert batch.importance is None
         starts.append(int(batch.values[0, 0, 0]))
         assert torch.equal(batch.values[:, :, 0], batch.features[:, :, 0])
@@ -71,17 +78,16 @@ def test_a_sample_is_drawn_as_often_as_its_error_asks_to_within_one(errors, size
     known = torch.tensor(errors).repeat(count, 1)[..., None]
     known = known * torch.linspace(1, 0.5, count)[:, None, None]
     for step in range(3):
-        drawn.take(step, pytest.fail)
+        taken(drawn, step, pytest.fail)
     rows, importance = rows_of_a_draw(drawn, known, 3, 3)
     slots = 3 * size
     for network in range(count):
         own = rows[network] - network * len(errors)
         counts = np.bincount(own.numpy(), minlength=len(errors))
         assert counts.sum() == slots
-        exact = known[network, :, 0].double()
-        wanted = torch.full_like(exact, 0.2)
-        if exact.sum() > 0:
-            wanted += 0.8 * exact / exact.mean()
+        # No error is smaller than a unit.
+        exact = known[network, :, 0].double().clamp_min(2**-30)
+        wanted = 0.2 + 0.8 * exact / exact.mean()
         expected = (slots * wanted / wanted.sum()).numpy()
         assert (np.abs(counts - expected) < 1 + 1e-3).all()
         # What is drawn twice as often counts half as much.
@@ -98,8 +104,8 @@ def test_weighted_draws_estimate_the_mean_over_the_pool():
     by_error, uniform = [], []
     for seed in range(200):
         drawn = sampling(features, values, 20, steps=20, seed=seed)
-        drawn.take(0, pytest.fail)
-        _, rows, importance = drawn.take(1, lambda target: target.copy_(errors))
+        taken(drawn, 0, pytest.fail)
+        _, rows, importance = taken(drawn, 1, lambda target: target.copy_(errors))
         picked = rows[0, :, 0].long()
         by_error.append(float((quantity[picked] * importance[0, :, 0]).mean()))
         chance = torch.randint(500, (20,), generator=generator)
@@ -117,12 +123,12 @@ def test_a_batch_is_gathered_row_by_row_whoever_does_it():
     for threads in (1, 3):
         team = ThreadTeam(threads)
         drawn = sampling(features, values, 5, steps=20, team=team)
-        taken = [
-            copy_of(drawn.take(step, lambda target: target.copy_(errors))) for step in range(8)
+        each = [
+            copy_of(taken(drawn, step, lambda target: target.copy_(errors))) for step in range(8)
         ]
         team.close()
-        found.append(taken)
-        for of_features, of_values, _ in taken:
+        found.append(each)
+        for of_features, of_values, _ in each:
             assert torch.equal(of_features[..., :1], of_values)
             assert torch.equal(of_features[..., 1:], -of_values)
             # Each network's rows are from its own pool.
@@ -134,14 +140,14 @@ def test_a_batch_is_gathered_row_by_row_whoever_does_it():
 def test_what_a_batch_tells_is_known_at_the_next_draw():
     features, values = pools(1, 8)
     drawn = sampling(features, values, 8, steps=20, seed=3)
-    drawn.take(0, pytest.fail)
-    drawn.take(1, lambda target: target.fill_(1.0))
-    batch = drawn.take(2, pytest.fail)
+    taken(drawn, 0, pytest.fail)
+    taken(drawn, 1, lambda target: target.fill_(1.0))
+    batch = taken(drawn, 2, pytest.fail)
     told = torch.where(batch.values == 5.0, 1.0, 0.0)
     assert told.sum() > 0
     drawn.learn(told)
     assert float(drawn.tensors()["errors"][0, 5, 0]) == 1.0
-    batch = drawn.take(3, pytest.fail)
+    batch = taken(drawn, 3, pytest.fail)
     # 0.2 for each of seven, and 6.6 for the one whose error is known.
     assert int((batch.values == 5.0).sum()) in (6, 7)
 
@@ -149,13 +155,13 @@ def test_what_a_batch_tells_is_known_at_the_next_draw():
 def test_a_pool_of_errors_that_are_no_numbers_is_drawn_from_all_the_same():
     features, values = pools(2, 9)
     drawn = sampling(features, values, 6, steps=20)
-    drawn.take(0, pytest.fail)
+    taken(drawn, 0, pytest.fail)
 
     def measure(target):
         target.fill_(0.5)
         target[1] = math.nan
 
-    batch = drawn.take(1, measure)
+    batch = taken(drawn, 1, measure)
     assert torch.isfinite(batch.importance).all()
     torch.testing.assert_close(batch.importance[0], torch.ones(6, 1))
 
@@ -167,7 +173,7 @@ def test_going_on_from_what_a_draw_begins_with_gives_the_same_batches():
     def run(drawn, steps):
         found = []
         for step in steps:
-            batch = drawn.take(step, lambda target: target.copy_(errors))
+            batch = taken(drawn, step, lambda target: target.copy_(errors))
             found.append(copy_of(batch))
             drawn.learn(batch.values / 60)
         return found
@@ -190,7 +196,7 @@ def test_all_errors_are_measured_at_the_first_draw_that_follows_them_and_now_and
     drawn = sampling(features, values, 3, steps=400, interval=10)
     measured = []
     for step in range(400):
-        drawn.take(step, lambda target, step=step: measured.append(step))
+        taken(drawn, step, lambda target, step=step: measured.append(step))
     each = 20
     assert measured == list(range(each, 400, module._MEASURE_INTERVAL * each))
 
@@ -245,9 +251,44 @@ def test_values_of_several_numbers_are_drawn_whole():
     features = torch.arange(40.0).view(1, 20, 2)
     values = torch.arange(60.0).view(1, 20, 3)
     drawn = sampling(features, values, 5, steps=20)
-    drawn.take(0, pytest.fail)
-    batch = drawn.take(1, lambda errors: errors.copy_(torch.arange(20.0).view(1, 20, 1)))
+    taken(drawn, 0, pytest.fail)
+    batch = taken(drawn, 1, lambda errors: errors.copy_(torch.arange(20.0).view(1, 20, 1)))
     rows = (batch.values[0, :, 0] / 3).long()
     assert torch.equal(batch.values[0], values[0, rows])
     assert torch.equal(batch.features[0], features[0, rows])
     assert batch.importance.shape == (1, 5, 1)
+
+
+def test_draws_are_those_of_exact_sums_whatever_the_order():
+    generator = torch.Generator().manual_seed(3)
+    size, pool, each = 7, 300, 4
+    errors = torch.rand((2, pool, 1), generator=generator) ** 6
+    errors[0, 5] = 0.0
+    errors[1, 7] = 300.0
+    features, values = pools(2, pool)
+    drawn = sampling(features, values, size, steps=20, interval=each)
+    for step in range(each):
+        taken(drawn, step)
+    rows, importance = rows_of_a_draw(drawn, errors, each, each)
+    chances = torch.Generator().manual_seed(2**0)
+    offset = Fraction(float(torch.rand(1, generator=chances)))
+    order = torch.randperm(each, generator=chances).tolist()
+    slots = size * each
+    for network in range(2):
+        units = [
+            min(max(math.floor(Fraction(error) * 2**30), 1), 2**38)
+            for error in errors[network, :, 0].tolist()
+        ]
+        total, passed, owners = sum(units), 0, []
+        for number, unit in enumerate(units):
+            passed += unit
+            end = slots * (Fraction(4, 5) * passed / total + Fraction(number + 1, 5 * pool))
+            # A sample has the slots up to where it ends.
+            owners += [number] * (min(math.floor(end + offset), slots) - len(owners))
+        # Slots are dealt out to the steps in turn, and the steps' order is left to chance.
+        expected = [owners[step::each] for step in order]
+        found = rows[network].view(each, size) - network * pool
+        assert found.tolist() == expected
+        wanted = [float(Fraction(1, 5) + Fraction(4 * pool * unit, 5 * total)) for unit in units]
+        own = [1 / wanted[row] for step in expected for row in step]
+        np.testing.assert_allclose(importance[network].numpy(), own, rtol=1e-6)

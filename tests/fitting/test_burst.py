@@ -85,9 +85,9 @@ def torn(monkeypatch):
     def tear(first, last, when=lambda optimisation: True, times=100):
         step = Optimisation.step
 
-        def longer(self, number, *batch):
+        def longer(self, number):
             before = self.parameters.latents.clone()
-            step(self, number, *batch)
+            step(self, number)
             if first <= number < last and when(self):
                 latents, fixed = self.parameters.latents, self.parameters.fixed
                 own, was = latents.view(-1, SMALL.latent)[0], before.view(-1, SMALL.latent)[0]
@@ -107,7 +107,7 @@ def wrong(result, config=SMALL):
     optimisation = Optimisation([ball_samples()], config, 0.4, CPU)
     optimisation.parameters.latents.copy_(torch.from_numpy(result.latent))
     optimisation.parameters.biases.copy_(torch.from_numpy(result.biases))
-    return float(optimisation._judgement.errors(0)[0])
+    return float(optimisation._judgement.errors(optimisation.parameters.rounded())[0])
 
 
 def test_a_burst_is_undone_and_the_fit_ends_sound(torn, monkeypatch, caplog):
@@ -141,11 +141,13 @@ def test_each_return_makes_steps_more_careful(optimizer, returns, rate, rescales
     taken_up = Optimisation([ball_samples()], config, 0.4, CPU)
     taken_up.restore(optimisation.state())
     for each in (optimisation, taken_up):
-        assert each._peak == pytest.approx(rate)
-        assert getattr(each._descent, "rescales", None) == rescales
+        assert each.learning_rate * each._step._caution == pytest.approx(rate)
+        if rescales is not None:
+            assert each._step._descent.rescales == rescales
     optimisation._take_care(0)
-    assert optimisation._peak == 0.4
-    assert getattr(optimisation._descent, "rescales", None) == (None if rescales is None else False)
+    assert optimisation._step._caution == 1
+    if rescales is not None:
+        assert not optimisation._step._descent.rescales
 
 
 @pytest.mark.parametrize("kind", [{}, {"importance_sampling": False}, {"optimizer": "adam"}])
@@ -196,10 +198,12 @@ def test_a_fit_taken_up_before_or_after_a_burst_ends_the_same(torn, monkeypatch,
 
 def test_of_two_signals_one_that_bursts_costs_the_other_nothing(torn):
     pools = [ball_samples(0.6), ball_samples(0.8)]
-    undisturbed = fit_latents(pools, SMALL, device=CPU)
+    # So short a fit has a burst of its own with some seeds.
+    config = dataclasses.replace(SMALL, seed=2)
+    undisturbed = fit_latents(pools, config, device=CPU)
     assert None not in undisturbed
     torn(210, 230)
-    burst, other = fit_latents(pools, SMALL, device=CPU)
+    burst, other = fit_latents(pools, config, device=CPU)
     assert burst is None
     np.testing.assert_array_equal(other.latent, undisturbed[1].latent)
     np.testing.assert_array_equal(other.biases, undisturbed[1].biases)
@@ -231,6 +235,7 @@ def test_a_burst_amid_which_rounding_begins_is_no_measure_of_its_end(torn, caplo
 
 def test_of_two_signals_one_that_rounding_spoils_is_fitted_alone(torn):
     torn(500, 560)
-    spoilt, other = fit_latents([ball_samples(0.6), ball_samples(0.8)], SMALL, device=CPU)
+    config = dataclasses.replace(SMALL, seed=2)
+    spoilt, other = fit_latents([ball_samples(0.6), ball_samples(0.8)], config, device=CPU)
     assert spoilt is None
     assert other is not None

@@ -12,15 +12,16 @@ from doh3d.codec.container import parse, serialize
 from doh3d.errors import ConfigError
 from doh3d.evaluation.evaluate import field_iou
 from doh3d.field import OccupancyField, decode_weights
-from doh3d.fitting.compress import compress_signals
+from doh3d.fitting.batches import ImportanceSampling
 from doh3d.fitting.config import FitConfig, SurfaceSampling
-from doh3d.fitting.curvature import WeightCurvature
+from doh3d.fitting.curvature import BASIS_INTERVAL, WeightCurvature
 from doh3d.fitting.fit import fit_latent
 from doh3d.fitting.gradient import TargetBackward
 from doh3d.fitting.losses import LEAST_SQUARED_ERROR, LOSSES
 from doh3d.fitting.optimisation import Optimisation
 from doh3d.fitting.pool import Pool
 from doh3d.fitting.quantize_fit import quantize_fit
+from doh3d.fitting.together import fit_together
 from doh3d.geometry.sampling import OccupancySamples
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.cells import cells_of
@@ -58,11 +59,12 @@ def ball_samples(count=20_000, radius=0.7):
     return OccupancySamples(points, inside.astype(np.float32))
 
 
-def bump():
+def bump(stretch=1.0):
     """A ball with a bump, mirrored across no plane."""
     mesh = trimesh.creation.icosphere(subdivisions=3)
     x, y, z = mesh.vertices.T
     mesh.vertices = mesh.vertices * (1 + 0.3 * x + 0.2 * x * z + 0.15 * y)[:, None]
+    mesh.vertices[:, 0] *= stretch
     return mesh
 
 
@@ -188,6 +190,14 @@ def test_gradients_of_cells_equal_autograd(monkeypatch, loss, activation, at_onc
         torch.testing.assert_close(found.biases.view(-1), biases.grad)
 
 
+def learn(curvature, gradient):
+    """Give a gradient to a curvature, whose bases follow as in a step."""
+    curvature.see(gradient)
+    if curvature.updates % BASIS_INTERVAL == 0:
+        curvature.follow()
+    curvature.learn(gradient)
+
+
 def test_the_metric_of_cells_is_that_of_each_and_one_trace():
     shapes, count = [(6, 6), (5, 5)], 3
     together = WeightCurvature(shapes, CPU, cells=count)
@@ -199,9 +209,9 @@ def test_the_metric_of_cells_is_that_of_each_and_one_trace():
 
     for _ in range(12):
         gradients = torch.randn((count, 61), generator=generator)
-        together.update(joined(gradients))
+        learn(together, joined(gradients))
         for curvature, gradient in zip(alone, gradients, strict=True):
-            curvature.update(gradient)
+            learn(curvature, gradient)
     weights = torch.randn((count, 61), generator=generator)
     each = [curvature.multiply(w) for curvature, w in zip(alone, weights, strict=True)]
     torch.testing.assert_close(
@@ -229,9 +239,8 @@ def test_a_step_leaves_no_tensor_behind_on_the_cpu(options):
     # On the meta device any operation with a CPU tensor of more than one element fails.
     config = in_cells(**options)
     optimisation = Optimisation([ball_samples(2048)], config, 0.01, torch.device("meta"))
-    size, pools = optimisation.batch_size, optimisation.pools
     for step in (0, SMALL.steps - 1):
-        optimisation.step(step, pools.features[:, :size], pools.values[:, :size])
+        optimisation.step(step)
         loss, _ = optimisation.last_loss()
         assert loss.device.type == "meta"
 
@@ -284,7 +293,7 @@ def test_training_step_and_file_make_the_same_networks():
     optimisation = Optimisation([ball_samples()], config, 0.3, CPU)
     assert optimisation.run(None) == [True]
     parameters = optimisation.parameters
-    trained = parameters.networks(*parameters.rounded(config.latent))
+    trained = parameters.networks(*parameters.all_rounded())
     shape = dataclasses.replace(prepare(bump()), extents=(31, 31, 31))
     code = quantize_fit(optimisation.results()[0], config, shape)
     decoded = decode_weights(parse(serialize(code)), CPU)
@@ -335,28 +344,36 @@ def configured(monkeypatch):
     return with_config
 
 
-def test_of_many_shapes_each_that_has_cells_is_fitted_alone(compress_with, configured):
-    # Two of the same mesh: even their cells are the same.
-    shapes = [prepare(bump()), prepare(bump())]
-    config = dataclasses.replace(SMALL, steps=60)
-    configured(config)
-    found = compress_signals(shapes, CompressOptions(), device=CPU)
-    alone = compress_with(bump(), config)
-    assert [shape.data for shape in found] == [alone.data] * 2
-    assert all(shape.together == 1 for shape in found)
-    assert all(parse(shape.data).architecture.cells == 4 for shape in found)
-
-
-def test_sizes_are_met_with_cells(configured):
+def test_many_shapes_in_cells_are_fitted_together_each_to_its_size(compress_with, configured):
     configured(dataclasses.replace(SMALL, bits=8))
-    found = compress_signals([prepare(bump())], CompressOptions(max_bytes=400), device=CPU)
-    assert 380 <= len(found[0].data) <= 400
+    shapes = [prepare(bump()), prepare(bump(1.5))]
+    found = fit_together(shapes, CompressOptions(max_bytes=400), device=CPU)
+    partitions = [parse(shape.data).architecture.partition for shape in found]
+    # Cut into as many cells, elsewhere.
+    assert partitions[0] != partitions[1]
+    for shape, encoded in zip(shapes, found, strict=True):
+        assert encoded.together == 2
+        assert 380 <= len(encoded.data) <= 400
+        field = OccupancyField(parse(encoded.data), "cpu")
+        (alone,) = fit_together([shape], CompressOptions(max_bytes=400), device=CPU)
+        ious = [
+            field_iou(shape.mesh, each, points=2**14).iou
+            for each in (field, OccupancyField(parse(alone.data), "cpu"))
+        ]
+        assert ious[0] == pytest.approx(ious[1], abs=0.01)
 
 
 @pytest.mark.usefixtures("double")
 @pytest.mark.parametrize("step", [0, 121])
 @pytest.mark.parametrize("loss", LOSSES)
-def test_a_step_of_several_signals_in_cells_is_the_step_of_each(loss, step):
+def test_a_step_of_several_signals_in_cells_is_the_step_of_each(monkeypatch, loss, step):
+    def take_the_first(self, number, measure):
+        """Pools of one signal are longer than those of several, and drawn otherwise."""
+        count, pool, _ = self._errors.shape
+        self._rows.copy_((pool * torch.arange(count)[:, None] + torch.arange(self._size)).ravel())
+        self._importance.fill_(1.0)
+
+    monkeypatch.setattr(ImportanceSampling, "prepare", take_the_first)
     samples, configs = [], []
     for radius in (0.5, 0.8):
         points = np.random.default_rng(0).uniform(-1, 1, (6000, 3))
@@ -371,12 +388,12 @@ def test_a_step_of_several_signals_in_cells_is_the_step_of_each(loss, step):
     cells = configs[0].architecture.cells
     together = Optimisation(samples, configs, 0.3, CPU)
     some = slice(together.batch_size)
-    together.step(step, together.pools.features[:, some], together.pools.values[:, some])
+    together.step(step)
     for k, (each, config) in enumerate(zip(samples, configs, strict=True)):
         alone = Optimisation([each], config, 0.3, CPU)
         own = slice(k * cells, (k + 1) * cells)
         assert torch.equal(alone.pools.features[:, some], together.pools.features[own, some])
-        alone.step(step, alone.pools.features[:, some], alone.pools.values[:, some])
+        alone.step(step)
         found, expected = together.parameters, alone.parameters
         torch.testing.assert_close(found.latents[k], expected.latents, rtol=0, atol=1e-7)
         torch.testing.assert_close(found.biases[k], expected.biases, rtol=0, atol=1e-7)

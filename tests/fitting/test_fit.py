@@ -84,7 +84,7 @@ def test_training_step_and_file_round_alike():
     optimisation = Optimisation([ball_samples()], SMALL, 0.4, CPU)
     optimisation.run(None)
     parameters = optimisation.parameters
-    trained = parameters.networks(*parameters.rounded(SMALL.latent))
+    trained = parameters.networks(*parameters.all_rounded())
     transform = NormalizingTransform((0.0, 0.0, 0.0), 1.0)
     shape = PreparedShape(None, trimesh.Trimesh(), transform, (31, 31, 31))
     code = quantize_fit(optimisation.results()[0], SMALL, shape)
@@ -130,7 +130,7 @@ def test_numbers_are_rounded_one_after_the_other_and_then_stay():
     levels = []
 
     def watch(_):
-        delta = STEPS[optimisation.sizes.delta_indices[0]]
+        delta = STEPS[optimisation.sizes.delta_indices()[0]]
         scaled = (optimisation.parameters.latents / delta).numpy()
         scaled /= grade_factors(SMALL.latent).astype(np.float32)
         levels.append(np.where(np.abs(scaled - scaled.round()) < 1e-3, scaled.round(), np.nan))
@@ -196,8 +196,7 @@ def test_a_step_leaves_no_tensor_behind_on_the_cpu():
             [ball_samples(2048)], dataclasses.replace(SMALL, **options), 0.01, meta
         )
         for step in (0, SMALL.steps - 1):
-            size, pools = optimisation.batch_size, optimisation.pools
-            optimisation.step(step, pools.features[:, :size], pools.values[:, :size])
+            optimisation.step(step)
             loss, _ = optimisation.last_loss()
             assert loss.device.type == "meta"
 
@@ -248,8 +247,8 @@ def test_numbers_that_are_not_finite_are_noticed_where_a_size_is_asked_for(monke
     step = Optimisation.step
     rates = []
 
-    def harmed(self, number, *batch):
-        step(self, number, *batch)
+    def harmed(self, number):
+        step(self, number)
         if number == 0:
             rates.append(self.learning_rate)
         if len(rates) == 1 and number == int(when * SMALL.steps):

@@ -140,7 +140,7 @@ def test_rounding_gradient_equals_autograd(fixed, bits, graded):
     toward = torch.randn(200, generator=torch.Generator().manual_seed(2))
     delta, rate_weight = 0.5, 0.3
     finer = torch.tensor([1.0] * 100 + [2.0] * 75 + [4.0] * 25)
-    rounded = Rounded.of(numbers, delta, bits, fixed, finer if graded else None)
+    rounded = Rounded.of(numbers, delta, bits, torch.arange(200) < fixed, finer if graded else None)
     level = 2 ** (bits - 1) - 1
 
     numbers.requires_grad_()
@@ -155,7 +155,7 @@ def test_rounding_gradient_equals_autograd(fixed, bits, graded):
 
     torch.testing.assert_close(rounded.levels, levels.detach())
     torch.testing.assert_close(rounded.values, levels.detach() * delta)
-    torch.testing.assert_close(rounded.gradient(toward, rate_weight), numbers.grad)
+    torch.testing.assert_close(rounded.gradient(toward, rate_weight / delta), numbers.grad)
     assert (rounded.levels.abs() == level).any() == (bits == 3)
 
 

@@ -1,11 +1,19 @@
+import math
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from doh3d.codec.quantization import nearest_step_index
+from doh3d.codec.entropy import choose_model, code_length_bits
+from doh3d.codec.quantization import STEPS, nearest_step_index, quantize
+from doh3d.fitting.code_length import CodeLength
 from doh3d.fitting.config import FitConfig
 from doh3d.fitting.rate import laplace_bits, laplace_bits_gradient, rate_curvature
-from doh3d.fitting.size_control import RateController, excess_of_bits, latent_bits
+from doh3d.fitting.size_control import RateController, SizeControl
+
+CPU = torch.device("cpu")
 
 
 def table_bits(levels):
@@ -47,28 +55,92 @@ def test_noisy_levels_have_finite_gradients_that_shrink_them():
     assert torch.equal(levels.grad[large].sign(), levels.detach()[large].sign())
 
 
+@given(
+    bits=st.integers(2, 16),
+    graded=st.booleans(),
+    count=st.integers(1, 60),
+    scale=st.floats(1e-3, 1e3),
+    seed=st.integers(0, 2**16),
+)
+@settings(deadline=None, max_examples=40)
+def test_bits_are_counted_on_the_device_as_they_will_be_in_the_file(
+    bits, graded, count, scale, seed
+):
+    graded = graded and bits <= 14
+    rng = np.random.default_rng(seed)
+    index = nearest_step_index(0.01)
+    numbers = (0.01 * scale * rng.laplace(0, 1, (2, count))).astype(np.float32)
+    deltas = torch.tensor([[STEPS[index]], [STEPS[index + 3]]], dtype=torch.float64)
+    found = CodeLength(count, bits, graded, CPU)(torch.from_numpy(numbers), deltas)
+    for k, own in enumerate((index, index + 3)):
+        levels = quantize(numbers[k], own, bits, graded=graded)
+        expected = code_length_bits(levels, choose_model(levels, graded=graded))
+        assert float(found[k, 0]) == pytest.approx(expected, rel=1e-9)
+
+
+def asked_for(payload, config, latents):
+    """A control of sizes that asks for so many bits of each latent; biases are zeros."""
+    sizes = SizeControl(config, len(latents), CPU)
+    sizes.ask([payload] * len(latents))
+    return sizes, torch.zeros((len(latents), config.architecture.bias_count))
+
+
 def test_the_excess_is_that_of_the_bits_over_the_payload():
     config = FitConfig(latent=500, bits=6)
-    latent = np.random.default_rng(0).laplace(0, 0.05, 500).astype(np.float32)
-    biases = np.zeros(config.architecture.bias_count, dtype=np.float32)
-    index = nearest_step_index(0.01)
+    latents = torch.from_numpy(np.random.default_rng(0).laplace(0, 0.05, (1, 500))).float()
 
     def excess(payload):
-        return excess_of_bits(latent, biases, config, payload, index)
+        sizes, biases = asked_for(payload, config, latents)
+        return float(sizes.excess(latents, biases))
 
     bits = 1e5 * (1 + excess(1e5))
-    assert latent_bits(latent, config, index) <= bits
+    assert 500 < bits < 6 * 500
     assert excess(bits) == pytest.approx(0, abs=1e-12)
     assert excess(bits / 1.02) == pytest.approx(0.02)
+
+
+def test_the_step_chosen_is_the_finest_that_keeps_to_the_bits_and_of_a_lost_signal_none():
+    config = FitConfig(latent=300, bits=6)
+    latents = torch.from_numpy(np.random.default_rng(1).laplace(0, 0.05, (3, 300))).float()
+    latents[1] *= 0.8
+    latents[2, 7] = torch.nan
+    sizes, biases = asked_for(1200.0, config, latents)
+    sizes.choose_deltas(latents, biases)
+    bias_bits = float(
+        CodeLength(config.architecture.bias_count, 16, False, CPU)(
+            biases[:1], torch.tensor([[sizes.bias_delta]], dtype=torch.float64)
+        )
+    )
+    first, second, lost = sizes.delta_indices()
+    for latent, index in ((latents[0], first), (latents[1], second)):
+
+        def bits(index, latent=latent):
+            levels = quantize(latent.numpy(), index, 6, graded=True)
+            return code_length_bits(levels, choose_model(levels, graded=True)) + bias_bits
+
+        assert bits(index) <= 1200 < bits(index - 1)
+    assert first > second
+    assert lost == config.training_step_index
+    # The rate weight of the lost one stays, too.
+    sizes.prepare(config.steps // 2)
+    sizes.update(latents, biases)
+    assert float(sizes.rate_weights[2]) == pytest.approx(config.rate_weight)
+    assert sizes.rate_weights[:2].isfinite().all()
+
+
+def update(controller, excess, steps, pace):
+    controller.prepare(pace)
+    controller.update(torch.tensor([[excess]], dtype=torch.float64), steps)
 
 
 def settle(controller, *, pace, equilibrium, start, updates=600, steps=10):
     """Bits that answer to the weight as an integral, `pace` times 0.1% a step; their excesses."""
     excess, told = start, []
     for _ in range(updates):
-        controller.update(excess, steps=steps, pace=pace)
+        update(controller, excess, steps, pace)
         told.append(excess)
-        excess += steps * 1e-3 * pace * (equilibrium - controller.factor)
+        factor = math.exp(float(controller.logarithm))
+        excess += steps * 1e-3 * pace * (equilibrium - factor)
     return told
 
 
@@ -78,21 +150,21 @@ def settle(controller, *, pace, equilibrium, start, updates=600, steps=10):
 def test_the_rate_weight_brings_the_bits_to_what_they_may_be_and_does_not_swing(
     pace, equilibrium, start
 ):
-    told = np.array(settle(RateController(), pace=pace, equilibrium=equilibrium, start=start))
+    told = np.array(settle(RateController(1, CPU), pace=pace, equilibrium=equilibrium, start=start))
     assert abs(told[250:]).max() < 0.005
     felt = told[:250][abs(told[:250]) > 1e-3]
     assert len(np.flatnonzero(np.diff(np.sign(felt)))) <= 2
 
 
 def test_the_rate_weight_has_bounds_and_leaves_them_at_once():
-    controller = RateController()
+    controller = RateController(1, CPU)
     for _ in range(1000):
-        controller.update(0.2, steps=10, pace=1.0)
+        update(controller, 0.2, 10, 1.0)
     assert controller.logarithm == 1.5
-    controller.update(0.1, steps=10, pace=1.0)
+    update(controller, 0.1, 10, 1.0)
     assert controller.logarithm < 1.5
     for _ in range(1000):
-        controller.update(-0.2, steps=10, pace=1.0)
+        update(controller, -0.2, 10, 1.0)
     assert controller.logarithm == -4.0
 
 

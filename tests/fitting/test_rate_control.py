@@ -150,14 +150,15 @@ def test_a_fit_that_would_have_to_be_cut_is_repeated_once(monkeypatch, sizes, er
     coming = iter(sizes)
     asked = []
 
-    def fit_signal(signal, config, *, payload_bits, **options):
+    def fits_of(signal, config, device, payload_bits):
         asked.append(payload_bits)
+        yield from ()
         return next(coming)
 
     def encode_within(size, config, signal, most):
         return bytes(min(size, most)), size / most - 1
 
-    monkeypatch.setattr(rate_control, "fit_signal", fit_signal)
+    monkeypatch.setattr(rate_control, "fits_of", fits_of)
     monkeypatch.setattr(rate_control, "payload_bits_for", lambda signal, config, size: 1.0)
     monkeypatch.setattr(rate_control, "encode_within", encode_within)
     encoded = rate_control.fit_to_bytes(Whatever(), 1000, lambda latent: errors, device=None)

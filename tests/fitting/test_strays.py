@@ -45,7 +45,7 @@ def in_corner(count, value=0.0):
 
 def inside_in_corner(optimisation):
     """Share of the corner that the field has inside."""
-    networks = optimisation.parameters.networks(*optimisation.parameters.rounded(0))
+    networks = optimisation.parameters.networks(*optimisation.parameters.rounded())
     features = encode_coordinates(SMALL.architecture, torch.from_numpy(in_corner(500).points))
     logits = target_forward(SMALL.architecture, networks.of_cell(0), features)
     return float((logits > 0).float().mean())

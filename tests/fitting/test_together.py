@@ -10,8 +10,7 @@ from doh3d.codec.container import parse, serialize
 from doh3d.errors import ConfigError, Doh3dError, MeshError
 from doh3d.evaluation.evaluate import field_iou
 from doh3d.field import OccupancyField
-from doh3d.fitting import together
-from doh3d.fitting.compress import compress_signals
+from doh3d.fitting import memory, rate_control, together
 from doh3d.fitting.config import FitConfig
 from doh3d.fitting.gradient import TargetBackward
 from doh3d.fitting.losses import LOSSES
@@ -65,7 +64,7 @@ def fit_shapes(monkeypatch):
 
         monkeypatch.setattr(PreparedShape, "config", own)
         options = CompressOptions(mirror=mirror, max_bytes=max_bytes)
-        return compress_signals(shapes, options, device=device)
+        return together.fit_together(shapes, options, device=device)
 
     return fit
 
@@ -90,10 +89,10 @@ def test_a_step_of_many_is_the_step_of_each(options, step):
     pools = [ball(radius, 2048) for radius in (0.5, 0.7, 0.9)]
     pools = [OccupancySamples(p.points.astype(float), p.occupancy.astype(float)) for p in pools]
     together = Optimisation(pools, config, config.learning_rate, CPU)
-    together.step(step, together.pools.features[:, :1024], together.pools.values[:, :1024])
+    together.step(step)
     for k, pool in enumerate(pools):
         alone = Optimisation([pool], config, config.learning_rate, CPU)
-        alone.step(step, alone.pools.features[:, :1024], alone.pools.values[:, :1024])
+        alone.step(step)
         found, expected = together.parameters, alone.parameters
         torch.testing.assert_close(found.latents[k], expected.latents, rtol=0, atol=1e-7)
         torch.testing.assert_close(found.biases[k], expected.biases, rtol=0, atol=1e-7)
@@ -164,7 +163,7 @@ def groups(monkeypatch):
     original = together.fit_latents
 
     def watched(samples, config, **options):
-        seen.append((len(samples), config.architecture.mirrored))
+        seen.append((len(samples), config[0].architecture.mirrored))
         return original(samples, config, **options)
 
     monkeypatch.setattr(together, "fit_latents", watched)
@@ -183,8 +182,10 @@ def test_shapes_of_other_mirror_planes_are_fitted_apart_and_come_back_in_order(f
 
 
 def test_no_more_samples_are_held_at_once_than_allowed(fit_shapes, groups, monkeypatch):
-    each = 4 * SMALL.pool_size * SMALL.architecture.encoded_dim
-    monkeypatch.setattr(together, "_POOL_BYTES", 2 * each)
+    each = 4 * SMALL.pool_size * (SMALL.architecture.encoded_dim + 3)
+    monkeypatch.setattr(memory, "_CPU_BYTES", 2 * each)
+    # So short a fit strays, and would be repeated.
+    monkeypatch.setattr(PreparedShape, "strays", lambda *arguments, **options: None)
     shapes = [prepare(pear(bend)) for bend in (0.1, 0.15, 0.2, 0.25)]
     fit_shapes(shapes, dataclasses.replace(SMALL, steps=5), mirror=False)
     assert groups == [(2, ()), (2, ())]
@@ -200,10 +201,10 @@ def test_a_shape_that_diverges_is_fitted_alone_and_the_others_are_as_without_it(
         """Make the second shape's loss not finite from a step on, in the batch only."""
         original = Optimisation.step
 
-        def harmed(self, step, *batch):
+        def harmed(self, step):
             if step == step_of_harm and self.parameters.latents.dim() > 1:
                 self.parameters.latents[1] = torch.nan
-            original(self, step, *batch)
+            original(self, step)
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Optimisation, "step", harmed)
@@ -232,7 +233,9 @@ def test_a_shape_that_cannot_be_fitted_costs_the_others_nothing(fit_shapes, monk
     assert [len(found[k].data) > 0 for k in (0, 2)] == [True, True]
 
 
-def test_sizes_are_met_together_and_where_they_are_missed_alone(fit_shapes, monkeypatch):
+def test_sizes_are_met_together_and_where_they_are_missed_again_together(
+    fit_shapes, groups, monkeypatch
+):
     shapes = [prepare(pear(bend)) for bend in (0.1, 0.2, 0.3)]
 
     found = fit_shapes(shapes, SMALL, mirror=False, max_bytes=300)
@@ -241,10 +244,21 @@ def test_sizes_are_met_together_and_where_they_are_missed_alone(fit_shapes, monk
     steps = {parse(shape.data).latent.step_index for shape in found}
     assert len(steps) > 1 or len({len(shape.data) for shape in found}) > 1
 
-    monkeypatch.setattr(together, "encode_fit", lambda *_: None)
-    again = fit_shapes(shapes[:2], SMALL, mirror=False, max_bytes=300)
+    # As if two of the three had to be cut, at first.
+    encode_within = rate_control.encode_within
+    cut = iter([0.01, 0.0, 0.01])
+
+    def cut_at_first(*arguments):
+        data, excess = encode_within(*arguments)
+        return data, next(cut, excess)
+
+    monkeypatch.setattr(rate_control, "encode_within", cut_at_first)
+    groups.clear()
+    again = fit_shapes(shapes, SMALL, mirror=False, max_bytes=300)
+    assert groups == [(3, ()), (2, ())]
     assert all(285 <= len(shape.data) <= 300 for shape in again)
-    assert [shape.together for shape in again] == [1] * 2
+    assert again[1].data == found[1].data
+    assert again[1].together == 3
 
 
 def test_meshes_in_files_and_in_memory_come_to_files(meshes_folder, tmp_path, monkeypatch):
@@ -298,9 +312,8 @@ def test_a_step_leaves_no_tensor_behind_on_the_cpu():
     for options in ({}, {"quantizer": "ptq"}, {"projection": "dense"}):
         config = dataclasses.replace(SMALL, **options)
         optimisation = Optimisation([ball(0.5, 2048), ball(0.7, 2048)], config, 0.1, meta)
-        pools = optimisation.pools
         for step in (0, SMALL.steps - 1):
-            optimisation.step(step, pools.features[:, :1024], pools.values[:, :1024])
+            optimisation.step(step)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

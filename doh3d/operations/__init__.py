@@ -1,0 +1,1 @@
+"""What one does with an occupancy field: gradients, distances, rays, samples, sections."""
