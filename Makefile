@@ -6,7 +6,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-EXTRAS := view,peers,ray,dev
+EXTRAS := view,peers,ray,volumes,dev
 
 # The first interpreter that runs and is of a supported version. `make PYTHON=...` overrides it.
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))

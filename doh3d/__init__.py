@@ -21,6 +21,7 @@ from doh3d.errors import (
     ImageError,
     MeshError,
     TargetError,
+    VolumeError,
 )
 
 if TYPE_CHECKING:
@@ -29,14 +30,18 @@ if TYPE_CHECKING:
     from doh3d.dataset.shape_set import ShapeSet
     from doh3d.evaluation.evaluate import Evaluation, evaluate
     from doh3d.evaluation.image import ImageEvaluation, evaluate_image
+    from doh3d.evaluation.volume import VolumeEvaluation, evaluate_volume
     from doh3d.field import OccupancyField, load
     from doh3d.fitting.results import FitProgress
     from doh3d.geometry.mesh import load_mesh
+    from doh3d.geometry.voxels import VoxelGrid
     from doh3d.images.field import ImageField, load_image
     from doh3d.interop.trimesh_formats import register_trimesh
     from doh3d.limits import Limits
     from doh3d.operations.rays import RayHits
     from doh3d.operations.slices import FieldSlice
+    from doh3d.volumes.files import load_volume
+    from doh3d.volumes.writing import save_volume
 
 __version__ = _version("doh3d")
 
@@ -61,16 +66,22 @@ __all__ = [
     "RayHits",
     "ShapeSet",
     "TargetError",
+    "VolumeError",
+    "VolumeEvaluation",
+    "VoxelGrid",
     "__version__",
     "compress",
     "compress_image",
     "evaluate",
     "evaluate_image",
+    "evaluate_volume",
     "fit_many",
     "load",
     "load_image",
     "load_mesh",
+    "load_volume",
     "register_trimesh",
+    "save_volume",
 ]
 
 # Where each public name lives. They are imported when first used, since torch and trimesh
@@ -87,15 +98,20 @@ _HOMES = {
     "OccupancyField": "doh3d.field",
     "RayHits": "doh3d.operations.rays",
     "ShapeSet": "doh3d.dataset.shape_set",
+    "VolumeEvaluation": "doh3d.evaluation.volume",
+    "VoxelGrid": "doh3d.geometry.voxels",
     "compress": "doh3d.api.compress",
     "compress_image": "doh3d.api.compress",
     "evaluate": "doh3d.evaluation.evaluate",
     "evaluate_image": "doh3d.evaluation.image",
+    "evaluate_volume": "doh3d.evaluation.volume",
     "fit_many": "doh3d.api.compress",
     "load": "doh3d.field",
     "load_image": "doh3d.images.field",
     "load_mesh": "doh3d.geometry.mesh",
+    "load_volume": "doh3d.volumes.files",
     "register_trimesh": "doh3d.interop.trimesh_formats",
+    "save_volume": "doh3d.volumes.writing",
 }
 
 

@@ -17,6 +17,10 @@ class ImageError(Doh3dError):
     """An image cannot be read, or is not of 8 bits, grey or RGB; the message names the file."""
 
 
+class VolumeError(Doh3dError):
+    """A voxel grid cannot be read, or does not say what is inside; the message names the file."""
+
+
 class ConfigError(Doh3dError, ValueError):
     """An option or an argument is out of its range, or contradicts another."""
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -12,23 +12,24 @@ import torch
 
 from doh3d.codec.container import read_code
 from doh3d.codec.inspection import describe
-from doh3d.codec.shape_code import BAND, ShapeCode
+from doh3d.codec.shape_code import ShapeCode
 from doh3d.codec.signal_code import SignalCode
 from doh3d.devices import resolve_device
 from doh3d.errors import ConfigError
+from doh3d.field_lattice import OccupancyLattice
 from doh3d.geometry.extraction import extract
+from doh3d.geometry.filling import BlockSigns, blocks_lattice, fill_grid
 from doh3d.geometry.lattice import Lattice, MeshMethod, as_method, check_resolution
-from doh3d.hypernetwork.bounds import LogitBounds
+from doh3d.geometry.voxels import VoxelLattice
 from doh3d.hypernetwork.decoder import generate_weights, generate_weights_exact
-from doh3d.hypernetwork.nodes import NodeLogits
 from doh3d.hypernetwork.projection import make_projection
 from doh3d.hypernetwork.target import TargetWeights
 from doh3d.interop.notebook import shape_html, summary
-from doh3d.limits import DEFAULT_LIMITS, Limits
+from doh3d.limits import DEFAULT_LIMITS, MAX_RESOLUTION, Limits
 from doh3d.operations.field_operations import FieldOperations
 from doh3d.operations.normalized import NormalizedField
 from doh3d.operations.sharpening import sharpened
-from doh3d.thread_team import ThreadTeam, team_of_all_threads
+from doh3d.thread_team import team_of_all_threads
 
 if TYPE_CHECKING:
     import trimesh
@@ -36,14 +37,6 @@ if TYPE_CHECKING:
 # Points evaluated at a time: activations of this many stay within the cache.
 _CPU_CHUNK = 2**12
 _DEVICE_CHUNK = 2**18
-
-# Cells have fewer nodes each, and the last chunk of each cell is filled up. But of chunks smaller
-# than this more time goes to each operation's overhead than to the arithmetic.
-_LEAST_CHUNK = 2**11
-
-# Evaluations of the network that bounding it over a block costs: eight products with each matrix
-# on the way forward, one on the way back; one more for what lies between them.
-_EVALUATIONS_OF_BOUNDS = 10
 
 
 class OccupancyField(FieldOperations):
@@ -177,6 +170,63 @@ class OccupancyField(FieldOperations):
         own = self.normals(vertices) if normals and len(faces) else None
         return trimesh.Trimesh(vertices, faces, vertex_normals=own, process=False)
 
+    @property
+    def voxels(self) -> VoxelLattice | None:
+        """The lattice of the grid that the file was made from; None where it says none."""
+        lattice, affine = self.code.extras.lattice, self.code.extras.affine
+        if lattice is None or affine is None:
+            return None
+        return VoxelLattice.of(lattice, [*affine, [0.0, 0.0, 0.0, 1.0]])
+
+    def to_grid(
+        self, shape: tuple[int, int, int] | None = None, affine: npt.ArrayLike | None = None
+    ) -> npt.NDArray[np.bool_]:
+        """Evaluate the field at the centres of voxels: whether each is inside.
+
+        Only those voxels are evaluated whose side the bounds do not tell.
+
+        Parameters
+        ----------
+        shape : three integers, optional
+            Voxels along each axis; the file's own grid, see `voxels`, where neither is given.
+        affine : (4, 4) float, optional
+            From voxel indices to the field's own units; any that has an inverse.
+
+        Returns
+        -------
+        (I, J, K) bool
+
+        Raises
+        ------
+        ConfigError
+            If only one of them is given, or none and the file says no grid; or it takes more work
+            than the limits allow.
+        VolumeError
+            If there is no such lattice, or it has more than 2^28 voxels.
+        """
+        if (shape is None) != (affine is None):
+            raise ConfigError("shape and affine go together; give both, or none of them")
+        lattice = self.voxels if shape is None else VoxelLattice.of(shape, affine)
+        if lattice is None:
+            raise ConfigError("the file says no grid; give a shape and an affine")
+        half_extents = self.code.half_extents
+        spacing = lattice.voxel_volume ** (1 / 3) / self.code.transform.scale
+        blocks = blocks_lattice(half_extents, spacing, MAX_RESOLUTION)
+        resolution = max(1, math.ceil(2 * float(half_extents.max()) / spacing))
+        latents = len(self.code.latent.values)
+        with team_of_all_threads() as team:
+            field = OccupancyLattice(
+                self, blocks, lambda work: self._limits.check_work(work, latents, resolution), team
+            )
+            return fill_grid(
+                lattice,
+                half_extents,
+                self.bounds,
+                self.code.transform.to_normalized,
+                BlockSigns.of(field, blocks),
+                self.occupancy,
+            )
+
     def to_tensors(
         self, resolution: int = 256, device: str | torch.device = "cpu"
     ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -223,84 +273,6 @@ class OccupancyField(FieldOperations):
         """Logits as `logits` gives them, of (N, 3) points in normalised coordinates."""
         logits = self.network.logits(torch.from_numpy(points).to(self._device))
         return logits.cpu().numpy()
-
-
-class OccupancyLattice:
-    """An occupancy field on a lattice, as `doh3d.geometry.search.LatticeField` describes it.
-
-    `check` is called with the multiplications so far, before those that come next; it may raise.
-    """
-
-    def __init__(
-        self,
-        field: OccupancyField,
-        lattice: Lattice,
-        check: Callable[[int], None] = lambda work: None,
-        team: ThreadTeam | None = None,
-    ) -> None:
-        self._team = team or ThreadTeam()
-        self.shape = lattice.shape
-        self._check = check
-        self._work = 0
-        self._field = field
-        self._lattice = lattice
-        self._device = field.weights.biases[0].device
-        coordinates = [lattice.coordinates(axis, np.arange(n)) for axis, n in enumerate(self.shape)]
-        architecture = field.code.architecture
-        self._logits = NodeLogits(
-            architecture,
-            field.weights,
-            [self._tensor(axis) for axis in coordinates],
-            max(field.chunk // architecture.cells, _LEAST_CHUNK),
-            self._team,
-            BAND,
-        )
-        half_extents = field.code.half_extents.astype(np.float32)
-        self._beyond = [
-            np.abs(axis) > half for axis, half in zip(coordinates, half_extents, strict=True)
-        ]
-        self._bounds: dict[int, LogitBounds] = {}
-
-    @torch.no_grad()
-    def logits(self, nodes: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        """(N,) logits of (N, 3) nodes, the same bits whichever the others are."""
-        self._spend(len(nodes))
-        values: npt.NDArray[np.float32] = self._logits(self._tensor(nodes)).cpu().numpy()
-        for axis, beyond in enumerate(self._beyond):
-            if beyond.any():
-                values[beyond[nodes[:, axis]]] = -np.inf
-        return values
-
-    @torch.no_grad()
-    def planes(self, corners: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.float32]:
-        """(2, B, 4) planes below the logit and its negation, over blocks of `size` cells."""
-        self._spend(_EVALUATIONS_OF_BOUNDS * len(corners))
-        planes = self._bounds_over(size).planes(self._tensor(corners // size), for_signs=True)
-        return cast(npt.NDArray[np.float32], planes.cpu().numpy())
-
-    def _spend(self, evaluations: int) -> None:
-        self._work += evaluations * self._field.code.architecture.evaluation_cost
-        self._check(self._work)
-
-    def _bounds_over(self, size: int) -> LogitBounds:
-        if size not in self._bounds:
-            half = size * self._lattice.spacing / 2
-            centres = [
-                origin + half + 2 * half * np.arange(-(-n // size))
-                for origin, n in zip(self._lattice.origin, self.shape, strict=True)
-            ]
-            self._bounds[size] = LogitBounds(
-                self._field.code.architecture,
-                self._field.weights,
-                [self._tensor(axis.astype(np.float32)) for axis in centres],
-                (half,) * 3,
-                team=self._team,
-                band=BAND,
-            )
-        return self._bounds[size]
-
-    def _tensor(self, array: npt.NDArray[Any]) -> torch.Tensor:
-        return torch.from_numpy(array).to(self._device)
 
 
 def decode_weights(code: SignalCode, device: torch.device) -> TargetWeights:

@@ -32,6 +32,7 @@ NAVIGATION = {
         "quickstart",
         "fields",
         "meshes",
+        "volumes",
         "viewing",
         "browser",
         "report",

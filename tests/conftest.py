@@ -14,6 +14,7 @@ from PIL import Image
 
 import doh3d
 from doh3d import cli
+from doh3d.geometry.voxels import VoxelGrid, VoxelLattice
 
 _FAST = {"preset": "fast", "width": 16, "depth": 2, "device": "cpu"}
 
@@ -124,3 +125,35 @@ def dhash():
         return np.diff(values, axis=1) > 2
 
     return of_picture
+
+
+def _ball(shape, centre, radius):
+    """Voxels within a radius of a centre, both in voxels."""
+    index = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1)
+    return ((index - centre) ** 2).sum(axis=-1) <= radius**2
+
+
+@pytest.fixture(scope="session")
+def two_balls():
+    """A label map, (24, 20, 16) uint8: a ball of label 2, and one of label 7 that meets it."""
+    labels = np.zeros((24, 20, 16), dtype=np.uint8)
+    labels[_ball(labels.shape, (8, 10, 8), 5.5)] = 2
+    labels[_ball(labels.shape, (17, 10, 8), 4.5)] = 7
+    return labels
+
+
+@pytest.fixture(scope="session")
+def affine():
+    """Left-handed, of three spacings, far from the origin; exact in float32."""
+    matrix = np.diag([-1.5, 2.0, 3.0, 1.0])
+    matrix[:3, 3] = 71.65625, -255.5, 540.25
+    return matrix
+
+
+@pytest.fixture(scope="session")
+def ball_file(two_balls, affine, tmp_path_factory):
+    """The grid of label 2 and its `.doh` file."""
+    grid = VoxelGrid(two_balls == 2, VoxelLattice.of(two_balls.shape, affine), 2, "ball")
+    path = tmp_path_factory.mktemp("ball") / "ball.doh"
+    doh3d.compress(grid, latent=200, **_FAST).save(path)
+    return grid, path

@@ -216,9 +216,23 @@ def read_lattice(content):
 
 
 def read_affine(content):
-    require(len(content) == 96, "an affine of other than 12 numbers")
-    numbers = struct.unpack("<12d", content)
+    require(len(content) >= 3, "an affine without its codes")
+    codes, numbers = int.from_bytes(content[:3], "little"), []
+    position = 3
+    for place in range(12):
+        code = codes >> 2 * place & 3
+        require(code < 3, "a number of the affine is kept in no known way")
+        require(position + 4 * code <= len(content), "an affine is cut short")
+        number = struct.unpack_from(("<0d", "<f", "<d")[code], content, position) or (0.0,)
+        numbers += number
+        position += 4 * code
+        with np.errstate(over="ignore"):
+            narrow = float(np.float32(number[0])) == number[0]
+        fewest = 0 if struct.pack("<d", *number) == bytes(8) else 1 if narrow else 2
+        require(code == fewest, "a number of the affine takes more bytes than it needs")
+    require(position == len(content), "an affine is too long")
     require(all(map(math.isfinite, numbers)), "affine is not finite")
+    numbers = tuple(numbers)
     return numbers[:4], numbers[4:8], numbers[8:]
 
 

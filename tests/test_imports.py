@@ -34,14 +34,17 @@ LAYERS = {
     "interop/open3d_mesh": BOTTOM | {"geometry"},
     "interop/notebook": BOTTOM | {"drawing"},
     "operations": DECODING,
-    "field": DECODING | {"operations", "interop/open3d_mesh", "interop/notebook"},
+    "field_lattice": DECODING,
+    "field": DECODING | {"field_lattice", "operations", "interop/open3d_mesh", "interop/notebook"},
+    "volumes": BOTTOM | {"geometry"},
     "images": DECODING | {"field"},
-    "evaluation": DECODING | {"field", "images"},
+    "evaluation": DECODING | {"field", "volumes", "images"},
     "options": {"errors", "hypernetwork"},
     "fitting": BOTTOM | {"options", "hypernetwork", "codec"},
-    "signals": DECODING | {"options", "field", "images", "evaluation", "fitting"},
+    "signals": DECODING | {"options", "field", "volumes", "images", "evaluation", "fitting"},
     "api": DECODING
-    | {"options", "field", "images", "evaluation", "fitting", "signals", "interop/notebook"},
+    | {"options", "field", "volumes", "images", "evaluation", "fitting", "signals"}
+    | {"interop/notebook"},
 }
 WHOLE = set(LAYERS) - {"drawing", "interop/open3d_mesh", "interop/notebook"}
 LAYERS |= {

@@ -21,10 +21,12 @@ from doh3d.fitting.signal import Signal
 from doh3d.fitting.together import fit_together
 from doh3d.geometry.inputs import MeshInput
 from doh3d.geometry.reading import Reading
+from doh3d.geometry.voxels import VoxelGrid
 from doh3d.images.files import ImageInput
 from doh3d.options import CompressOptions, takes_options
+from doh3d.signals.grid import PreparedGrid, prepare_source
 from doh3d.signals.image import PreparedImage, check_image_options, prepare_image
-from doh3d.signals.shape import PreparedShape, check_shape_options, prepare
+from doh3d.signals.shape import PreparedShape, check_shape_options
 
 if TYPE_CHECKING:
     import torch
@@ -36,26 +38,34 @@ CompressedT = TypeVar("CompressedT", bound=Compressed)
 
 @takes_options("shape")
 def compress(
-    mesh: MeshInput | Reading | PreparedShape,
+    mesh: MeshInput | VoxelGrid | Reading | PreparedShape,
     *,
+    label: int | None = None,
+    threshold: float | None = None,
     device: str = "auto",
     checkpoint: str | Path | None = None,
     progress: ProgressFunction | None = None,
     **options: Any,
 ) -> CompressedShape:
-    """Compress a mesh to the bytes of a `.doh` file.
+    """Compress a mesh, or an occupancy grid, to the bytes of a `.doh` file.
 
-    Where fewer triangles in Draco would have the same IoU in at least a tenth fewer bytes, the log
-    and `CompressedShape.warnings` say so. It takes a second or so to find out, is not tried above
-    500,000 faces, and needs the extra `peers`.
+    A grid is learned, and measured, at the centres of its voxels; the file says where they are, and
+    its units are those of the grid's affine.
+
+    Where, of a mesh, fewer triangles in Draco would have the same IoU in at least a tenth fewer
+    bytes, the log and `CompressedShape.warnings` say so. It takes a second or so to find out, is
+    not tried above 500,000 faces, and needs the extra `peers`.
 
     Parameters
     ----------
-    mesh : path, mesh, (vertices, faces), Reading or PreparedShape
-        PLY, OBJ, STL, OFF, GLB, glTF or 3MF. Or a mesh in memory, which is not changed: a
-        `trimesh.Trimesh` or `Scene`, an Open3D mesh (of either of its APIs), or a pair of
-        vertices (V, 3) and faces (F, 3), numpy arrays or torch tensors. Or one that
+    mesh : path, mesh, (vertices, faces), VoxelGrid, array, Reading or PreparedShape
+        PLY, OBJ, STL, OFF, GLB, glTF or 3MF; or a grid in NIfTI, NRRD, binvox, .npy or .npz. Or a
+        grid in memory: a `doh3d.VoxelGrid`, or an array (I, J, K). Or a mesh in memory, which is
+        not changed: a `trimesh.Trimesh` or `Scene`, an Open3D mesh (of either of its APIs), or a
+        pair of vertices (V, 3) and faces (F, 3), numpy arrays or torch tensors. Or one that
         `doh3d.geometry.reading.read_shape` has read or `doh3d.signals.shape.prepare` prepared.
+    label, threshold : int, float, optional
+        Which voxels of a grid are inside, see `doh3d.load_volume`.
     **options
     device : "auto", "cpu", "cuda" or "mps"
     checkpoint : path, optional
@@ -67,8 +77,8 @@ def compress(
 
     Raises
     ------
-    MeshError
-        If the mesh cannot be read or encloses no volume.
+    MeshError, VolumeError
+        If the mesh or the grid cannot be read, or encloses no volume.
     ConfigError
         If an option is out of range, or contradicts another; or if the checkpoint is damaged or
         belongs to another mesh, other options or another version.
@@ -78,8 +88,10 @@ def compress(
     asked = CompressOptions(**options)
     check_shape_options(asked)
     torch_device = _checked(device, checkpoint)
-    shape = prepare(mesh, exact=asked.exact)
+    shape = prepare_source(mesh, label=label, threshold=threshold, exact=asked.exact)
     compressed = _compressed(CompressedShape, shape, asked, torch_device, progress, checkpoint)
+    if isinstance(shape, PreparedGrid):
+        return compressed
     field = compressed.field(device)
     triangles = cheaper_triangles(shape.mesh, field.occupancy, len(compressed.data))
     if triangles is None:
@@ -127,7 +139,7 @@ def compress_image(
 
 @takes_options("shape", without=("min_iou",))
 def fit_many(
-    meshes: Iterable[MeshInput | Reading | PreparedShape],
+    meshes: Iterable[MeshInput | VoxelGrid | Reading | PreparedShape],
     *,
     device: str = "auto",
     progress: ProgressFunction | None = None,
@@ -143,7 +155,7 @@ def fit_many(
 
     Parameters
     ----------
-    meshes : iterable of paths or meshes
+    meshes : iterable of paths, meshes or grids
         Each as `compress` takes it.
     **options
     device : "auto", "cpu", "cuda" or "mps"
@@ -158,8 +170,8 @@ def fit_many(
 
     Raises
     ------
-    MeshError
-        If a mesh cannot be read or encloses no volume.
+    MeshError, VolumeError
+        If a mesh or a grid cannot be read, or encloses no volume.
     ConfigError
         If an option is out of range, or contradicts another.
     Doh3dError
@@ -170,7 +182,7 @@ def fit_many(
     torch_device = resolve_device(device)
     if isinstance(meshes, str | Path):
         raise ConfigError(f"meshes is {str(meshes)!r}; it must be a list of meshes")
-    shapes = [prepare(mesh, exact=asked.exact) for mesh in meshes]
+    shapes = [prepare_source(mesh, exact=asked.exact) for mesh in meshes]
     compressed = []
     for encoded in fit_together(shapes, asked, device=torch_device, progress=progress):
         if isinstance(encoded, Doh3dError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import struct
 from dataclasses import dataclass
@@ -16,7 +17,10 @@ Affine: TypeAlias = tuple[tuple[float, ...], ...]
 # Types of fields.
 _LATTICE, _AFFINE, _LABEL, _NAME = range(1, 5)
 _LAST_KNOWN = _NAME
-_AFFINE_LAYOUT = "<12d"
+
+# How each of an affine's twelve numbers is kept, in two bits of three bytes: not at all, being 0;
+# in float32; or in float64.
+_AFFINE_CODES = ("", "<f", "<d")
 
 # A label and its sign.
 _LABEL_BYTES = 8
@@ -86,8 +90,7 @@ def pack_extras(extras: Extras) -> bytes:
     if extras.lattice is not None:
         fields.append((_LATTICE, b"".join(map(pack_varint, extras.lattice))))
     if extras.affine is not None:
-        numbers = (number for row in extras.affine for number in row)
-        fields.append((_AFFINE, struct.pack(_AFFINE_LAYOUT, *numbers)))
+        fields.append((_AFFINE, _packed_affine(extras.affine)))
     if extras.label is not None:
         # Zigzag: 0, -1, 1, -2, ... are 0, 1, 2, 3, ...
         folded = 2 * extras.label if extras.label >= 0 else -2 * extras.label - 1
@@ -142,9 +145,38 @@ def _lattice(field: ByteReader) -> tuple[int, int, int]:
     return x, y, z
 
 
+def _packed_affine(affine: Affine) -> bytes:
+    """Pack twelve numbers to the bit, each in no more bytes than it needs."""
+    codes, content = 0, b""
+    for place, number in enumerate(number for row in affine for number in row):
+        code = _affine_code(number)
+        codes |= code << 2 * place
+        content += struct.pack(_AFFINE_CODES[code], number) if code else b""
+    return codes.to_bytes(3, "little") + content
+
+
 def _affine(field: ByteReader) -> Affine:
-    numbers = field.unpack(_AFFINE_LAYOUT)
-    return numbers[:4], numbers[4:8], numbers[8:]
+    codes = int.from_bytes(field.take(3), "little")
+    numbers = []
+    for place in range(12):
+        code = codes >> 2 * place & 3
+        if code == len(_AFFINE_CODES):
+            raise FormatError("a number of the affine is kept in no known way")
+        (number,) = field.unpack(_AFFINE_CODES[code]) if code else (0.0,)
+        if _affine_code(number) != code:
+            raise FormatError(f"{number:g} in the affine takes more bytes than it needs")
+        numbers.append(number)
+    return tuple(numbers[:4]), tuple(numbers[4:8]), tuple(numbers[8:])
+
+
+def _affine_code(number: float) -> int:
+    """Least of the codes that keep a number to the bit: 0.0 has one of its own, and -0.0 none."""
+    if number == 0 and math.copysign(1.0, number) > 0:
+        return 0
+    with contextlib.suppress(OverflowError):
+        if struct.unpack("<f", struct.pack("<f", number))[0] == number:
+            return 1
+    return 2
 
 
 def _label(field: ByteReader) -> int:

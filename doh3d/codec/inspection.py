@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +72,13 @@ def describe(code: SignalCode) -> dict[str, Any]:
 
 def _describe_extras(extras: Extras) -> dict[str, Any]:
     """Those that there are; of unknown fields their bytes by their types."""
+    columns = zip(*extras.affine, strict=True) if extras.affine else ()
     named = {
         "name": extras.name,
         "label": extras.label,
         "lattice": extras.lattice and list(extras.lattice),
+        # Distances of neighbouring voxels along the grid's axes.
+        "spacing": [math.hypot(*column) for column in columns][:3] or None,
         "affine": extras.affine and [list(row) for row in extras.affine],
         "unknown": {str(number): len(content) for number, content in extras.unknown} or None,
     }

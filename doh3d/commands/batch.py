@@ -1,4 +1,4 @@
-"""`doh3d batch`: a collection of meshes to a dataset."""
+"""`doh3d batch`: a collection of meshes, or a scan's labels, to a dataset."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from doh3d.commands.engines import ENGINE, EngineOptions
-from doh3d.commands.options import DeviceOption, JsonOption, compress_options, with_groups
+from doh3d.commands.options import (
+    DeviceOption,
+    JsonOption,
+    NamesOption,
+    compress_options,
+    read_names_option,
+    with_groups,
+)
 from doh3d.console import batch_progress, print_json, spinner
 from doh3d.options import CompressOptions
 
@@ -21,6 +28,7 @@ EXAMPLES = (
     "Examples:  doh3d batch meshes/ -o shapes  |  "
     "doh3d batch 'cars/**/*.obj' -o cars --max-bytes 600 --workers 8  |  "
     "doh3d batch meshes/ -o tiny --latent 200 --preset fast --batch-fit 8  |  "
+    "doh3d batch labels.nii.gz -o organs --files  |  "
     "doh3d batch s3://bucket/list.parquet -o shapes --engine ray --address auto --shard 1/4"
 )
 
@@ -35,7 +43,7 @@ def batch(
         typer.Argument(
             metavar="INPUT",
             help="A folder, a glob, a list of paths (.txt) or a manifest (.csv, .tsv, .parquet); "
-            "local or any fsspec URL.",
+            "local or any fsspec URL. Or a label map, such as labels.nii.gz: each of its labels.",
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The dataset's folder.")],
@@ -47,6 +55,7 @@ def batch(
         str | None,
         typer.Option(help="Of a manifest; path, file, mesh or source unless given."),
     ] = None,
+    names: NamesOption = None,
     *,
     options: CompressOptions,
     files: Annotated[
@@ -79,7 +88,7 @@ def batch(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compress a collection of meshes into a Parquet dataset, a row a shape.
+    """Compress a collection into a Parquet dataset, a row a shape: meshes, grids, labels of a scan.
 
     The same command again goes on where the last one was stopped. Exits with status 4 where
     shapes have failed; the others are there.
@@ -91,6 +100,7 @@ def batch(
     from doh3d.dataset.shard import Shard
     from doh3d.dataset.tasks import CompressTask
 
+    table = read_names_option(names)
     # Which devices a cluster has is not known here.
     on_gpu = device.startswith("cuda")
     if engine.engine == "local":
@@ -107,12 +117,13 @@ def batch(
         summary = run_batch(
             collection,
             output,
-            CompressTask(options, device, engine.retries),
+            CompressTask(options, device, engine.retries, table),
             options,
             runner,
             batch_fit=batch_fit,
             pattern=pattern,
             path_column=path_column,
+            names=table,
             shard=None if shard is None else Shard.parse(shard),
             files=files,
             retry_failed=retry_failed,

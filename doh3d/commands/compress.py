@@ -1,4 +1,4 @@
-"""`doh3d compress`: a mesh to a .doh file."""
+"""`doh3d compress`: a mesh or a voxel grid to a .doh file."""
 
 from __future__ import annotations
 
@@ -15,9 +15,13 @@ from doh3d.commands.options import (
     DeviceOption,
     ForceOption,
     JsonOption,
+    LabelOption,
+    NamesOption,
+    ThresholdOption,
     check_checkpoint,
     compress_options,
     output_for,
+    read_names_option,
     with_groups,
 )
 from doh3d.console import fit_progress, print_json, spinner
@@ -28,13 +32,20 @@ from doh3d.options import CompressOptions
 EXAMPLES = (
     "Examples:  doh3d compress bunny.ply  |  "
     "doh3d compress bunny.ply -o small.doh --max-bytes 600 --preset fast --json  |  "
-    "doh3d compress bunny.ply -o good.doh --min-iou 0.97"
+    "doh3d compress bunny.ply -o good.doh --min-iou 0.97  |  "
+    "doh3d compress labels.nii.gz --label 5 -o liver.doh"
 )
 
 
 @with_groups(options=compress_options("shape"))
 def compress(
-    mesh: Annotated[Path, typer.Argument(help="PLY, OBJ, STL, OFF, GLB, glTF or 3MF file.")],
+    mesh: Annotated[
+        Path,
+        typer.Argument(
+            help="PLY, OBJ, STL, OFF, GLB, glTF or 3MF file; or a voxel grid: .nii .nii.gz .nrrd "
+            ".binvox .npy .npz"
+        ),
+    ],
     output: Annotated[
         Path | None,
         typer.Option(
@@ -45,17 +56,22 @@ def compress(
         ),
     ] = None,
     force: ForceOption = False,
+    label: LabelOption = None,
+    threshold: ThresholdOption = None,
+    names: NamesOption = None,
     *,
     options: CompressOptions,
     device: DeviceOption = "auto",
     checkpoint: CheckpointOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compress a mesh to a .doh file.
+    """Compress a mesh, or an occupancy grid, to a .doh file.
+
+    A grid is learned at the centres of its voxels; the file keeps its lattice and its units.
 
     Exits with status 3, and writes nothing, where --min-iou is out of reach. Warns where the
-    written file, read back, has low IoU, or other bodies or holes than the mesh; and where fewer
-    triangles in Draco would be as good and shorter, if the extra `peers` is installed.
+    written file, read back, has low IoU, or other bodies or holes than the mesh; and where, of a
+    mesh, fewer triangles in Draco would be as good and shorter, if the extra `peers` is installed.
     """
     from doh3d.files import check_output
 
@@ -65,9 +81,12 @@ def compress(
     started = time.perf_counter()
     with fit_progress() as progress:
         # Loaded only here, with the bar to look at: it takes seconds.
-        from doh3d.signals.shape import prepare
+        from doh3d.signals.grid import prepare_source
 
-        prepared = prepare(mesh, exact=options.exact)
+        table = read_names_option(names)
+        prepared = prepare_source(
+            mesh, label=label, threshold=threshold, names=table, exact=options.exact
+        )
         shape = doh3d.compress(
             prepared,
             **options.of_kind("shape"),
@@ -94,10 +113,11 @@ def compress(
         print_json(report | {"latent": shape.config.latent, "seconds": seconds})
         return
     iou = fidelity.iou
+    dice = f"Dice {iou.dice:.4f}, " if iou.protocol == "voxels" else ""
     print(
-        f"{output}: {size} bytes, IoU {iou.iou:.4f} of the {fidelity.iou_of} ({iou.protocol}, "
-        f"{iou.points} points), {fidelity.describe()}, {source_size / size:.0f} times smaller "
-        f"than {mesh.name}, {seconds:.1f} s"
+        f"{output}: {size} bytes, {dice}IoU {iou.iou:.4f} of the {fidelity.iou_of} "
+        f"({iou.protocol}, {iou.points} points), {fidelity.describe()}, "
+        f"{source_size / size:.0f} times smaller than {mesh.name}, {seconds:.1f} s"
     )
 
 

@@ -34,6 +34,14 @@ DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 ResolutionOption = Annotated[
     int, typer.Option(help="Cells along the domain's longest side when extracting, 8 to 1024.")
 ]
+LabelOption = Annotated[int | None, typer.Option(help="Of a label map, the voxels of this number.")]
+ThresholdOption = Annotated[
+    float | None, typer.Option(help="Of a voxel grid, the voxels above this value.")
+]
+NamesOption = Annotated[
+    Path | None,
+    typer.Option(help="Table of labels' names: a number and a name a line, or JSON."),
+]
 AzimuthOption = Annotated[
     float,
     typer.Option(help="Angle of the camera around the vertical axis, in degrees."),
@@ -114,6 +122,21 @@ def _by_keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
     return inspect.Parameter(name, kind, default=default, annotation=annotation)
 
 
+def _stem(source: Path) -> str:
+    """Name of a file without its ending, which may have two dots: .nii.gz."""
+    from doh3d.volumes.files import volume_ending
+
+    ending = volume_ending(source)
+    return source.name[: -len(ending)] if ending else source.stem
+
+
+def read_names_option(names: Path | None) -> dict[int, str] | None:
+    """Read the table that --names stands for."""
+    from doh3d.volumes.label_names import read_names
+
+    return None if names is None else read_names(names)
+
+
 def limits_for(allow_large: bool) -> Limits:
     """Limits that --allow-large stands for."""
     return Limits.of_format() if allow_large else DEFAULT_LIMITS
@@ -135,7 +158,9 @@ def output_for(source: Path, output: Path | None, suffix: str, *, force: bool) -
     """
     if output is None:
         # What has no name is no file, as whoever reads it will say.
-        output = source.with_suffix(suffix) if source.name else source / f"out{suffix}"
+        output = (
+            source.with_name(_stem(source) + suffix) if source.name else source / f"out{suffix}"
+        )
         if output == source:
             raise ConfigError(
                 f"{source}: ends in {suffix} as the file to write would; name that with --output"

@@ -30,7 +30,7 @@ def view(
     files: Annotated[
         list[Path],
         typer.Argument(
-            help="One or more .doh files, and the mesh to compare them with, if any.",
+            help="One or more .doh files, and the mesh or grid to compare them with, if any.",
             show_default=False,
         ),
     ],

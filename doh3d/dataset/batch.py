@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -91,6 +91,7 @@ def run_batch(
     batch_fit: int = 1,
     pattern: str | None = None,
     path_column: str | None = None,
+    names: Mapping[int, str] | None = None,
     shard: Shard | None = None,
     files: bool = False,
     retry_failed: bool = False,
@@ -101,7 +102,7 @@ def run_batch(
 
     Parameters
     ----------
-    collection, pattern, path_column
+    collection, pattern, path_column, names
         See `doh3d.dataset.sources.list_sources`.
     output : path
         The dataset's folder, made where it does not exist.
@@ -143,7 +144,7 @@ def run_batch(
     store = RowStore(output, ShapeRow, StoreIdentity(identity))
     store.check()
     with Plan() as plan:
-        sources = list_sources(collection, pattern=pattern, path_column=path_column)
+        sources = list_sources(collection, pattern=pattern, path_column=path_column, names=names)
         plan.add_sources(sources, shard)
         if not plan.sources() and shard.count == 1:
             wanted = "meshes" if pattern is None else f"files that match {pattern!r}"

@@ -100,21 +100,25 @@ class EvaluateTask:
             return replace(row, error_kind="internal", error=f"{job.id}: {describe_error(error)}")
 
     def _measured(self, row: EvaluationRow, job: EvaluationJob, reference: Path) -> EvaluationRow:
-        from doh3d.evaluation.evaluate import mesh_iou
+        from doh3d.evaluation.evaluate import field_iou, mesh_iou
+        from doh3d.evaluation.inputs import read_reference
         from doh3d.evaluation.surface import surface_metrics
         from doh3d.field import OccupancyField
-        from doh3d.geometry.reading import read_shape
+        from doh3d.geometry.voxel_surface import GridReading
 
         device = worker_device(self.device)
-        original = read_shape(reference)
+        original = read_reference(reference)
         started = time.perf_counter()
-        decoded = OccupancyField(parse(job.data, Limits.of_format()), device).to_mesh(
-            self.resolution
-        )
+        field = OccupancyField(parse(job.data, Limits.of_format()), device)
+        decoded = field.to_mesh(self.resolution)
         seconds = time.perf_counter() - started
-        iou = mesh_iou(
-            original, decoded, protocol=self.protocol, grid=self.grid, points=self.points
-        )
+        if isinstance(original, GridReading):
+            # A grid says what is inside at its voxels' centres, and nowhere else.
+            iou = field_iou(original, field)
+        else:
+            iou = mesh_iou(
+                original, decoded, protocol=self.protocol, grid=self.grid, points=self.points
+            )
         surface = surface_metrics(original.mesh, decoded)
         return replace(
             row,

@@ -15,6 +15,7 @@ from typing import TypeVar
 from doh3d.dataset.sources import is_url
 from doh3d.errors import Doh3dError
 from doh3d.files import other_kind
+from doh3d.volumes.files import split_label, with_label
 
 _log = logging.getLogger(__name__)
 
@@ -37,9 +38,10 @@ class Fetched:
     Attributes
     ----------
     path : Path
+        Of a label map's label with that, as `doh3d.volumes.files.split_label` takes it apart.
     sha256 : str
     size : int
-        In bytes.
+        Of the file, in bytes.
     """
 
     path: Path
@@ -57,12 +59,13 @@ def fetched(source: str, *, retries: int = 0) -> Iterator[Fetched]:
         If it cannot be read, having been tried `retries` times again.
     """
     if not is_url(source):
-        path = Path(source)
+        place, label = split_label(source)
+        path = Path(place)
         other = other_kind(path)
         if other is not None:
             raise SourceError(f"{source}: cannot be read: it is {other}; a mesh file is needed")
         sha256, size = _retried(lambda: _digest(path), source, retries)
-        yield Fetched(path, sha256, size)
+        yield Fetched(Path(with_label(place, label)), sha256, size)
         return
     with tempfile.TemporaryDirectory(prefix="doh3d-") as folder:
         path = Path(folder) / (PurePosixPath(source.partition("::")[0]).name or "mesh")

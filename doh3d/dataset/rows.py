@@ -18,6 +18,9 @@ Binary: TypeAlias = bytes
 # Failures that say nothing about the mesh: the next run tries these shapes again.
 PASSING_FAILURES = ("died", "timeout", "unreadable")
 
+# Columns label and label_name were not there.
+NO_LABELS = "rows without labels"
+
 # Columns chamfer_l1, f_score and normal_consistency were measured from samples to samples.
 POINT_TO_POINT = "distances from point to point"
 
@@ -53,8 +56,8 @@ class ShapeRow(Row):
     """
 
     FOLDER: ClassVar[str] = "shapes"
-    COLUMNS_VERSION: ClassVar[int] = 3
-    EARLIER_VERSIONS: ClassVar[Mapping[int, str]] = {2: POINT_TO_POINT}
+    COLUMNS_VERSION: ClassVar[int] = 4
+    EARLIER_VERSIONS: ClassVar[Mapping[int, str]] = {2: POINT_TO_POINT, 3: NO_LABELS}
 
     source: str
     source_sha256: str | None
@@ -81,6 +84,8 @@ class ShapeRow(Row):
     doh3d_version: str
     torch_version: str | None
     finished: datetime
+    label: int | None = None
+    label_name: str | None = None
 
 
 @dataclass(frozen=True)

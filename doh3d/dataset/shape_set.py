@@ -20,6 +20,8 @@ from doh3d.files import write_atomically
 from doh3d.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
+    import datasets
+
     from doh3d.field import OccupancyField
 
 # Row groups and open files that are kept: neighbours are often asked for next.
@@ -175,6 +177,37 @@ class ShapeSet:
             if row["error_kind"] is not None
         ]
 
+    def to_datasets(self, *, cache_dir: str | Path | None = None) -> datasets.Dataset:
+        """Open the shapes that succeeded as a `datasets.Dataset` of Hugging Face.
+
+        Its columns are those of docs/batch.md; `doh` holds the files' bytes.
+
+        Parameters
+        ----------
+        cache_dir : path, optional
+            Where `datasets` keeps the tables that it maps into memory; its own folder unless given.
+
+        Raises
+        ------
+        ConfigError
+            If `datasets` is not installed, or the set is not on the local disk.
+        """
+        try:
+            import datasets
+        except ModuleNotFoundError as error:
+            raise ConfigError("`datasets` is missing; install it: pip install datasets") from error
+        import pyarrow.compute as pc
+
+        paths = self._files.local_paths()
+        if not paths:
+            raise ConfigError(f"{self.path}: holds no rows, or is not on the local disk")
+        kept: datasets.Dataset = datasets.Dataset.from_parquet(
+            paths,
+            cache_dir=None if cache_dir is None else str(cache_dir),
+            filters=pc.field("error_kind").is_null(),
+        )
+        return kept
+
     def _find(self, id_: str) -> Shape | None:
         first = np.searchsorted(self._hashes, hash(id_), side="left")
         after = np.searchsorted(self._hashes, hash(id_), side="right")
@@ -216,6 +249,12 @@ class _PartFiles:
         # Not on the methods: their caches would keep every set alive.
         self._kept_part = lru_cache(_KEPT_FILES)(self._open_part)
         self._kept_group = lru_cache(_KEPT_GROUPS)(self._read_group)
+
+    def local_paths(self) -> list[str]:
+        """Paths of the parts; none where they are not on the local disk."""
+        from fsspec.implementations.local import LocalFileSystem
+
+        return list(self._paths) if isinstance(self._filesystem, LocalFileSystem) else []
 
     def parts(self) -> Iterator[Any]:
         """Open one part after the other."""

@@ -1,4 +1,6 @@
-"""What a collection consists of: the meshes of a folder, a glob, a list or a manifest.
+"""What a collection consists of: the meshes and grids of a folder, a glob, a list or a manifest.
+
+Or the labels of one label map.
 
 Everything is listed as it is met, folder by folder and line by line: no list of all shapes is
 ever held in memory.
@@ -9,7 +11,7 @@ from __future__ import annotations
 import csv
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -19,6 +21,7 @@ from doh3d.dataset.folders import walk_files
 from doh3d.errors import ConfigError
 from doh3d.files import utf8_name
 from doh3d.geometry.formats import SUPPORTED
+from doh3d.volumes.files import COLLECTED, read_label_map, volume_ending, with_label
 
 if TYPE_CHECKING:
     import fsspec
@@ -36,7 +39,7 @@ _BATCH_ROWS = 4096
 
 @dataclass(frozen=True)
 class Source:
-    r"""One mesh of a collection.
+    r"""One mesh, or grid, of a collection.
 
     Attributes
     ----------
@@ -44,7 +47,7 @@ class Source:
         Its path below the folder, or below what of a glob has no wildcard; as a list or a
         manifest names it.
     path : str
-        A local path, absolute, or a URL.
+        A local path, absolute, or a URL; of a label of a label map ``path#label=5``.
     problem : str or None
         What keeps it from being read whatever it holds: its name is not UTF-8, as ids and columns
         are. Both then show such bytes as ``\xff``.
@@ -56,9 +59,13 @@ class Source:
 
 
 def list_sources(
-    collection: str, *, pattern: str | None = None, path_column: str | None = None
+    collection: str,
+    *,
+    pattern: str | None = None,
+    path_column: str | None = None,
+    names: Mapping[int, str] | None = None,
 ) -> Iterator[Source]:
-    """List the meshes of a collection.
+    """List the meshes and grids of a collection.
 
     Parameters
     ----------
@@ -66,13 +73,15 @@ def list_sources(
         A folder, searched with its subfolders, those that links lead to among them; a glob such as
         ``meshes/**/*.ply``; a list of paths, a line each (.txt, .lst; lines that start with # are
         passed over); a manifest (.csv, .tsv, .parquet) with a column of paths and, if wanted, a
-        column `id`; or one mesh. Each a local path or a URL that fsspec knows. Relative paths in a
-        list or a manifest start from its folder.
+        column `id`; or one mesh or grid, of a label map each label. Each a local path or a URL
+        that fsspec knows. Relative paths in a list or a manifest start from its folder.
     pattern : str, optional
-        Of a folder, only files whose name, or path below the folder, matches. All mesh formats
-        unless given.
+        Of a folder, only files whose name, or path below the folder, matches. Unless given, all
+        mesh formats, NIfTI, NRRD and binvox; arrays of NumPy may be anything.
     path_column : str, optional
         Of a manifest: the first of path, file, mesh and source unless given.
+    names : mapping, optional
+        Of a label map: what labels are called, beside what the file says.
 
     Raises
     ------
@@ -80,7 +89,7 @@ def list_sources(
         If there is no such collection, or its list or manifest cannot be read; that may be
         found out when the iteration comes to the place.
     """
-    return map(_readable, _listed(collection, pattern, path_column))
+    return map(_readable, _listed(collection, pattern, path_column, names))
 
 
 def _readable(source: Source) -> Source:
@@ -91,7 +100,12 @@ def _readable(source: Source) -> Source:
     return Source(id_, path, "the name is not UTF-8; rename the file")
 
 
-def _listed(collection: str, pattern: str | None, path_column: str | None) -> Iterator[Source]:
+def _listed(
+    collection: str,
+    pattern: str | None,
+    path_column: str | None,
+    names: Mapping[int, str] | None,
+) -> Iterator[Source]:
     suffix = PurePosixPath(collection.partition("::")[0]).suffix.lower()
     if path_column is not None and suffix not in _TABLES:
         raise ConfigError(f"{collection}: is no manifest, so path-column has no use")
@@ -110,11 +124,13 @@ def _listed(collection: str, pattern: str | None, path_column: str | None) -> It
         return _from_table(place, collection, suffix, path_column)
     if suffix in _LISTS:
         return _from_list(place, collection)
+    if volume_ending(place.path) and not is_url(collection):
+        return _labels(place.path, names)
     if suffix in SUPPORTED:
         return iter([Source(PurePosixPath(place.path).name, place.url(place.path))])
     raise ConfigError(
         f"{collection}: is no collection; a folder, a glob, a list ({', '.join(_LISTS)}), a "
-        f"manifest ({', '.join(_TABLES)}) or a mesh is needed"
+        f"manifest ({', '.join(_TABLES)}), a mesh or a voxel grid is needed"
     )
 
 
@@ -188,13 +204,26 @@ class _Place:
                 yield f"{root.rstrip('/')}/{name}" if root else name
 
 
+def _labels(path: str, names: Mapping[int, str] | None) -> Iterator[Source]:
+    """Yield the labels of a label map, or a file that is a mask by itself."""
+    found = read_label_map(path, names)
+    if len(found.labels) < 2:
+        yield Source(PurePosixPath(path).name, path)
+        return
+    for label in found.labels:
+        name = found.names.get(label)
+        id_ = str(label) if name is None else f"{label} {name}"
+        yield Source(id_, with_label(path, label))
+
+
 def _from_folder(place: _Place, pattern: str | None) -> Iterator[Source]:
     root = place.path.rstrip("/")
     for path in place.walk(place.path):
         below = path[len(root) :].lstrip("/")
         name = PurePosixPath(below).name
         if pattern is None:
-            wanted = PurePosixPath(name).suffix.lower() in SUPPORTED
+            grid = name.lower().endswith(COLLECTED)
+            wanted = grid or PurePosixPath(name).suffix.lower() in SUPPORTED
         else:
             wanted = fnmatchcase(name, pattern) or fnmatchcase(below, pattern)
         if wanted:

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -55,11 +55,14 @@ class CompressTask:
     device : str
     retries : int
         How often a source that cannot be read is tried again.
+    names : mapping, optional
+        What labels of label maps are called, beside what their files say.
     """
 
     options: CompressOptions
     device: str = "auto"
     retries: int = 0
+    names: Mapping[int, str] | None = None
 
     def __call__(self, group: Group) -> tuple[ShapeRow, ...]:
         """Return the rows of a group's shapes; of one that cannot be compressed, with the reason.
@@ -90,13 +93,15 @@ class CompressTask:
 
     def _fit_together(self, works: Sequence[ShapeWork]) -> None:
         """Fit shapes together, each to its file or its failure; or leave it as it is."""
-        from doh3d.signals.shape import prepare
+        from doh3d.signals.grid import prepare_source
 
         for work in works:
             with work.step():
                 assert work.found is not None
                 started = time.perf_counter()
-                work.prepared = prepare(work.found.path, exact=self.options.exact)
+                work.prepared = prepare_source(
+                    work.found.path, names=self.names, exact=self.options.exact
+                )
                 work.seconds = time.perf_counter() - started
         shapes = {work: work.prepared for work in works if work.prepared is not None}
         started = time.perf_counter()
@@ -125,13 +130,15 @@ class CompressTask:
     def _compress(self, work: ShapeWork, found: Fetched) -> None:
         """Make a shape's bytes, where the fit of many has not, and measure them."""
         from doh3d.fitting.compress import compress_signal
-        from doh3d.signals.shape import prepare
+        from doh3d.signals.grid import prepare_source
 
         device = worker_device(self.device)
         shape, reading = work.shape, work.reading
         if shape is None or reading is None:
             started = time.perf_counter()
-            prepared = work.prepared or prepare(found.path, exact=self.options.exact)
+            prepared = work.prepared or prepare_source(
+                found.path, names=self.names, exact=self.options.exact
+            )
             shape = compress_signal(prepared, self.options, device=device)
             work.seconds += time.perf_counter() - started
             reading = prepared.reading
@@ -153,21 +160,22 @@ class CompressTask:
 
     def _measured(self, row: ShapeRow, reference: Reading, shape: Encoded, device: str) -> ShapeRow:
         from doh3d.codec.container import parse
-        from doh3d.evaluation.evaluate import field_iou, mesh_iou
+        from doh3d.evaluation.evaluate import achieved_iou
         from doh3d.evaluation.surface import surface_metrics
         from doh3d.field import OccupancyField
 
         field = OccupancyField(parse(shape.data, Limits.of_format()), device)
         for line in reference.warnings:
             _log.warning("%s: %s", row.id, line)
-        if self.options.min_iou is None:
-            iou, iou_of = field_iou(reference, field, points=IOU_POINTS), "field"
-        else:
-            # As the search for that quality measures it.
-            iou, iou_of = mesh_iou(reference, field.to_mesh()), "mesh"
+        iou, iou_of = achieved_iou(
+            reference, field, min_iou=self.options.min_iou, points=IOU_POINTS
+        )
         surface = surface_metrics(reference.mesh, field.to_mesh(CHAMFER_RESOLUTION))
         return replace(
             row,
+            # What the file itself says.
+            label=field.code.extras.label,
+            label_name=field.code.extras.name,
             iou=iou.iou,
             iou_of=iou_of,
             protocol=iou.protocol,

@@ -12,7 +12,7 @@ from doh3d.dataset.fetching import Fetched, SourceError
 from doh3d.dataset.local import describe_error
 from doh3d.dataset.rows import ShapeRow, now
 from doh3d.dataset.worker import kept_warnings
-from doh3d.errors import Doh3dError, MeshError, TargetError
+from doh3d.errors import Doh3dError, MeshError, TargetError, VolumeError
 
 if TYPE_CHECKING:
     from doh3d.fitting.rate_control import Encoded
@@ -95,9 +95,9 @@ def _described(error: Exception, id_: str) -> tuple[str, str]:
     if isinstance(error, SourceError):
         return "unreadable", str(error)
     if isinstance(error, Doh3dError):
-        kinds = ((MeshError, "mesh"), (TargetError, "target"))
+        kinds = ((MeshError, "mesh"), (VolumeError, "volume"), (TargetError, "target"))
         kind = next((name for type_, name in kinds if isinstance(error, type_)), "fit")
         message = " ".join(str(error).split())
-        # What a mesh has no name for is named by its shape.
-        return kind, message if kind == "mesh" else f"{id_}: {message}"
+        # What a mesh or a grid has no name for is named by its shape.
+        return kind, message if kind in ("mesh", "volume") else f"{id_}: {message}"
     return "internal", f"{id_}: {describe_error(error)}"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from doh3d.evaluation.evaluate import field_iou, mesh_iou
+from doh3d.evaluation.evaluate import achieved_iou
 from doh3d.evaluation.inputs import ReferenceInput, read_reference
 from doh3d.evaluation.metrics import IouResult
 from doh3d.geometry.occupancy import inside_test
 from doh3d.geometry.reading import Reading
 from doh3d.geometry.topology import Topology, mesh_topology
+from doh3d.geometry.voxel_surface import GridReading
 
 if TYPE_CHECKING:
     from doh3d.field import OccupancyField
@@ -64,7 +65,7 @@ class Fidelity:
             lines.append(f"IoU {self.iou.iou:.4f} is below {LOW_IOU}; more bytes would keep more")
         if _differ_grossly(found.components, expected.components):
             lines.append(
-                f"the mesh has {_bodies(expected.components)}, the file {found.components}"
+                f"the {self._of} has {_bodies(expected.components)}, the file {found.components}"
             )
         if found.specks > expected.specks:
             lines.append(
@@ -76,13 +77,18 @@ class Fidelity:
             and expected.genus is not None
             and _differ_grossly(found.genus, expected.genus)
         ):
-            lines.append(f"the mesh has genus {expected.genus}, the file {found.genus}")
+            lines.append(f"the {self._of} has genus {expected.genus}, the file {found.genus}")
         return (*lines, *self.reading.warnings)
+
+    @property
+    def _of(self) -> str:
+        return "grid" if isinstance(self.reading, GridReading) else "mesh"
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as a JSON object."""
         survey = self.reading.survey
         return {
+            **({"dice": self.iou.dice} if self.iou.protocol == "voxels" else {}),
             "iou": self.iou.iou,
             "iou_of": self.iou_of,
             "protocol": self.iou.protocol,
@@ -112,12 +118,12 @@ class Fidelity:
 def measure_fidelity(
     reference: ReferenceInput, field: OccupancyField, *, min_iou: float | None = None
 ) -> Fidelity:
-    """Compare a field with the mesh that it was made from.
+    """Compare a field with the mesh or the grid that it was made from.
 
     Parameters
     ----------
-    reference : path, mesh, (vertices, faces), PreparedShape or Reading
-        A mesh as `compress` takes it; its own faces judge.
+    reference : path, mesh, (vertices, faces), VoxelGrid, PreparedShape or Reading
+        As `compress` takes it; a mesh's own faces judge, and a grid's voxels.
     field : OccupancyField
         Read from the file that is to be judged.
     min_iou : float, optional
@@ -125,17 +131,15 @@ def measure_fidelity(
         mesh; otherwise on the field itself, which is quicker.
     """
     reading = read_reference(reference)
-    if min_iou is not None:
-        iou = mesh_iou(reading, field.to_mesh())
-    else:
-        iou = field_iou(reading, field, points=_POINTS)
+    iou, iou_of = achieved_iou(reading, field, min_iou=min_iou, points=_POINTS)
+    # The surface of a grid is closed, and free of overlaps.
+    is_grid = isinstance(reading, GridReading)
+    inside = None if is_grid else inside_test(reading.mesh, reproducible=False)
     return Fidelity(
         iou=iou,
-        iou_of="field" if min_iou is None else "mesh",
+        iou_of=iou_of,
         topology=mesh_topology(field.to_mesh(_RESOLUTION)),
-        reference_topology=mesh_topology(
-            reading.mesh, inside_test(reading.mesh, reproducible=False)
-        ),
+        reference_topology=mesh_topology(reading.mesh, inside),
         reading=reading,
         min_iou=min_iou,
     )

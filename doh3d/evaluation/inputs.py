@@ -15,7 +15,10 @@ from doh3d.errors import ConfigError
 from doh3d.files import is_doh_file
 from doh3d.geometry.inputs import MeshInput
 from doh3d.geometry.reading import Reading, read_shape
+from doh3d.geometry.voxel_surface import read_grid
+from doh3d.geometry.voxels import VoxelGrid
 from doh3d.limits import Limits
+from doh3d.volumes.files import load_volume, split_label, volume_ending
 
 if TYPE_CHECKING:
     import trimesh
@@ -55,7 +58,7 @@ class Prepared(Protocol):
 
 
 # What a shape may be measured against, and what may be measured.
-ReferenceInput: TypeAlias = MeshInput | Reading | Prepared
+ReferenceInput: TypeAlias = MeshInput | VoxelGrid | Reading | Prepared
 ShapeInput: TypeAlias = ReferenceInput | Field | Compressed
 
 
@@ -80,12 +83,21 @@ class Measured:
     resolution: int | None = None
 
 
-def read_reference(reference: ReferenceInput, name: str = "reference") -> Reading:
-    """Read a mesh, unless it has been; `name` is what messages call one in memory."""
+def read_reference(
+    reference: ReferenceInput, name: str = "reference", *, label: int | None = None
+) -> Reading:
+    """Read a mesh or a grid, unless it has been.
+
+    `name` is what messages call one in memory; `label` is taken of a label map that is in a file.
+    """
     if isinstance(reference, Reading):
         return reference
     if isinstance(reference, Prepared):
         return reference.reading
+    if isinstance(reference, VoxelGrid):
+        return read_grid(reference)
+    if isinstance(reference, str | Path) and volume_ending(reference):
+        return read_grid(load_volume(reference, default_label=label))
     return read_shape(reference, name)
 
 
@@ -115,5 +127,5 @@ def _field(shape: ShapeInput, device: str, limits: Limits) -> OccupancyField | N
 def size_of(signal: object) -> int | None:
     """Bytes of a file on disk, or of a compressed signal; None for what has no bytes."""
     if isinstance(signal, str | Path):
-        return Path(signal).stat().st_size
+        return Path(split_label(str(signal))[0]).stat().st_size
     return len(signal.data) if isinstance(signal, Compressed) else None

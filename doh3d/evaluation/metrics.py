@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -30,8 +30,8 @@ class IouResult:
     iou : float
         In [0, 1]. It is 0 where no point lies in either shape: nothing was measured then,
         and an empty decode of a shape too thin for these points must not count as perfect.
-    protocol : {"bbox", "occnet", "grid"}
-        How the points were chosen, see `iou_points`.
+    protocol : {"bbox", "occnet", "grid", "voxels"}
+        How the points were chosen, see `iou_points`; "voxels" are the centres of the reference's.
     points : int
         How many points were evaluated.
     undecided : float
@@ -40,9 +40,14 @@ class IouResult:
     """
 
     iou: float
-    protocol: Protocol
+    protocol: Protocol | Literal["voxels"]
     points: int
     undecided: float = 0.0
+
+    @property
+    def dice(self) -> float:
+        """Dice coefficient, of the same points: 2 IoU / (1 + IoU)."""
+        return 2 * self.iou / (1 + self.iou)
 
 
 def volumetric_iou(

@@ -30,7 +30,7 @@ SAVE_SHARE = 0.01
 _IDENTITY = "identity"
 
 # Names in an identity whose values are digests of a signal's content.
-_CONTENTS = ("mesh", "image")
+_CONTENTS = ("mesh", "grid", "image")
 _ONGOING, _FINISHED = "ongoing", "finished"
 
 # What reading something else as an archive, or as JSON, ends with.

@@ -149,9 +149,12 @@ class PreparedShape(Signal[ShapeCode]):
         mesh = OccupancyField(parse(data, Limits.of_format()), device).to_mesh()
         return mesh_iou(self.reading, mesh).iou
 
+    def inside(self, points: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+        """Whether (N, 3) normalised points are inside, (N,) bool."""
+        return self._inside_test(points)
+
     @cached_property
-    def inside(self) -> InsideTest:
-        """Inside test of the normalised mesh."""
+    def _inside_test(self) -> InsideTest:
         return inside_test(self.normalized)
 
     @cached_property
@@ -203,12 +206,24 @@ class PreparedShape(Signal[ShapeCode]):
         ConfigError
             If none of them is inside.
         """
-        sampling = config.surface_sampling
-        assert sampling is not None
-        key = (config.pool_size, sampling, config.seed)
+        key = (config.pool_size, config.surface_sampling, config.seed)
         if key in self._drawn:
             return self._drawn[key]
-        samples = sample_occupancy(
+        samples = self.draw(config)
+        if not samples.inside.any():
+            raise ConfigError(
+                f"none of {len(samples)} sampled points is inside the mesh: "
+                "its walls are too thin to be represented"
+            )
+        self._drawn.clear()
+        self._drawn[key] = samples
+        return samples
+
+    def draw(self, config: FitConfig) -> OccupancySamples:
+        """Draw them anew."""
+        sampling = config.surface_sampling
+        assert sampling is not None
+        return sample_occupancy(
             self.normalized,
             domain_half_sides(self.extents),
             config.pool_size,
@@ -218,14 +233,6 @@ class PreparedShape(Signal[ShapeCode]):
             seed=config.seed,
             inside=self.inside,
         )
-        if not samples.inside.any():
-            raise ConfigError(
-                f"none of {len(samples)} sampled points is inside the mesh: "
-                "its walls are too thin to be represented"
-            )
-        self._drawn.clear()
-        self._drawn[key] = samples
-        return samples
 
 
 def shape_config(*, levels: int | None = None, **options: Any) -> FitConfig:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from doh3d.geometry.occupancy import InsideTest
 from doh3d.geometry.sampling import OccupancySamples, surface_points
-from doh3d.geometry.strays import FarCells
+from doh3d.geometry.strays import FarCells, Inside
 
 if TYPE_CHECKING:
     import trimesh
@@ -35,12 +34,12 @@ class StraySampler:
         The shape, in normalised coordinates.
     half_extents : (3,) float64
         Half sides of the domain box.
-    inside : InsideTest
-        Of the mesh.
+    inside : callable
+        Whether (N, 3) float64 points are inside, (N,) bool.
     """
 
     def __init__(
-        self, mesh: trimesh.Trimesh, half_extents: npt.NDArray[np.float64], inside: InsideTest
+        self, mesh: trimesh.Trimesh, half_extents: npt.NDArray[np.float64], inside: Inside
     ) -> None:
         surface, _ = surface_points(mesh, _SURFACE_POINTS, np.random.Generator(np.random.PCG64(0)))
         self._far = FarCells(surface, half_extents, inside)

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from doh3d.errors import ConfigError
 from doh3d.evaluation.evaluate import field_iou
+from doh3d.evaluation.inputs import read_reference, size_of
 from doh3d.evaluation.metrics import IouResult
 from doh3d.field import OccupancyField, load
 from doh3d.files import is_doh_file
-from doh3d.geometry.reading import read_shape
+from doh3d.geometry.voxel_surface import GridReading
+from doh3d.geometry.voxels import VoxelGrid
 from doh3d.limits import DEFAULT_LIMITS, Limits
+from doh3d.view.grids import code_line, grid_line
 from doh3d.view.heatmap import SignedDistance, colour_range, heat_colours
 from doh3d.view.stage import Panel
 
@@ -34,19 +37,23 @@ class Reference:
     ----------
     path : Path
     mesh : trimesh.Trimesh
-        As :func:`doh3d.load_mesh` returns it.
+        As :func:`doh3d.load_mesh` returns it; of a grid, the surface between its voxels.
     bytes : int
         Size of its file.
+    grid : VoxelGrid or None
+        The original itself, where it is a grid.
     """
 
     path: Path
     mesh: trimesh.Trimesh
     bytes: int
+    grid: VoxelGrid | None = None
 
     @property
     def caption(self) -> tuple[str, ...]:
-        """Name and size."""
-        return (self.path.name, f"{self.bytes:,} bytes")
+        """Name and size; of a grid which label it is, and its voxels."""
+        of_grid = [] if self.grid is None else [grid_line(self.grid)]
+        return (self.path.name, *of_grid, f"{self.bytes:,} bytes")
 
 
 @dataclass(frozen=True)
@@ -73,14 +80,15 @@ class Reconstruction:
 
     @property
     def caption(self) -> tuple[str, ...]:
-        """Name, size and IoU, ratio."""
-        if self.iou is None or self.ratio is None:
-            return (self.path.name, f"{self.bytes:,} bytes")
-        return (
-            self.path.name,
-            f"{self.bytes:,} bytes, IoU {self.iou.iou:.3f}",
-            f"{self.ratio:,.0f} times smaller",
-        )
+        """Name, size and IoU, ratio; of a grid which label it is, and its voxels."""
+        lines: tuple[str, ...] = (self.path.name, f"{self.bytes:,} bytes")
+        if self.iou is not None and self.ratio is not None:
+            quality = f"IoU {self.iou.iou:.3f}"
+            if self.iou.protocol == "voxels":
+                quality = f"Dice {self.iou.dice:.4f}"
+            lines = (lines[0], f"{lines[1]}, {quality}", f"{self.ratio:,.0f} times smaller")
+        of_grid = code_line(self.field.code)
+        return lines if of_grid is None else (lines[0], of_grid, *lines[1:])
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the field as a JSON object."""
@@ -154,12 +162,13 @@ class Heat:
 def load_comparison(
     files: Sequence[Path], device: str = "auto", *, limits: Limits = DEFAULT_LIMITS
 ) -> Comparison:
-    """Read `.doh` files and the mesh that they are compared with, and measure them.
+    """Read `.doh` files and the mesh or grid that they are compared with, and measure them.
 
     Parameters
     ----------
     files : sequence of Path
-        One or more `.doh` files; at most one mesh among them, the reference.
+        One or more `.doh` files; at most one mesh or grid among them, the reference. Of a label map
+        it is the label that the first file says.
     device : str
         For decoding.
     limits : Limits
@@ -188,8 +197,11 @@ def load_comparison(
             ),
             None,
         )
-    reading = read_shape(others[0])
-    reference = Reference(others[0], reading.mesh, others[0].stat().st_size)
+    reading = read_reference(others[0], label=fields[0].code.extras.label)
+    size = size_of(others[0])
+    assert size is not None
+    grid = reading.grid if isinstance(reading, GridReading) else None
+    reference = Reference(others[0], reading.mesh, size, grid)
     ious = [field_iou(reading, field, points=_POINTS) for field in fields]
     return Comparison(
         tuple(

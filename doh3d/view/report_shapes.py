@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,8 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from doh3d.codec.container import parse
+from doh3d.codec.shape_code import ShapeCode
 from doh3d.errors import Doh3dError
+from doh3d.view.grids import code_line
 from doh3d.view.report_content import Level, Subject, is_file_of, spread
+from doh3d.volumes.files import split_label
 
 if TYPE_CHECKING:
     import trimesh
@@ -71,11 +75,16 @@ def draw_subjects(
     notes: list[str] = []
     for done, subject in enumerate(subjects):
         progress(done, len(subjects))
-        original = _original(subject, reference, notes)
         found = [(level, _read(level, notes)) for level in subject.levels]
-        files = [(level, data) for level, data in found if data is not None]
-        if files:
-            shapes.append(_drawn(subject, original, files, faces, up, notes))
+        files = [(level, *each) for level, each in found if each is not None]
+        code = files[0][2] if files else None
+        original = _original(subject, reference, code, notes)
+        if code is not None:
+            of_grid = code_line(code)
+            if of_grid is not None:
+                subject = replace(subject, note=f"{subject.note}; {of_grid}")
+            data = [(level, each) for level, each, _ in files]
+            shapes.append(_drawn(subject, original, data, faces, up, notes))
     return shapes, notes
 
 
@@ -90,18 +99,21 @@ def _within(subjects: Sequence[Subject]) -> list[Subject]:
     return kept
 
 
-def _original(subject: Subject, reference: Path | None, notes: list[str]) -> trimesh.Trimesh | None:
-    from doh3d.geometry.mesh import load_mesh
+def _original(
+    subject: Subject, reference: Path | None, code: ShapeCode | None, notes: list[str]
+) -> trimesh.Trimesh | None:
+    from doh3d.evaluation.inputs import read_reference
 
+    label = None if code is None else code.extras.label
     places = []
     if reference is not None:
         places.append(reference / subject.name if reference.is_dir() else reference)
     elif subject.original is not None:
         places.append(Path(subject.original))
     for place in places:
-        if is_file_of(place, subject.original_sha256):
+        if is_file_of(Path(split_label(str(place))[0]), subject.original_sha256):
             try:
-                return load_mesh(place)
+                return read_reference(place, label=label).mesh
             except Doh3dError as error:
                 notes.append(str(error))
                 return None
@@ -110,15 +122,14 @@ def _original(subject: Subject, reference: Path | None, notes: list[str]) -> tri
     return None
 
 
-def _read(level: Level, notes: list[str]) -> bytes | None:
-    """Return a level's file, if the page can decode it."""
+def _read(level: Level, notes: list[str]) -> tuple[bytes, ShapeCode] | None:
+    """Return a level's file, and what it holds, if the page can decode it."""
     try:
         data = level.read()
-        parse(data)
+        return data, parse(data)
     except Doh3dError as error:
         notes.append(f"{level.label}: not shown: {error}")
         return None
-    return data
 
 
 def _decode(level: Level, data: bytes, notes: list[str]) -> trimesh.Trimesh | None:

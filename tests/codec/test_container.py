@@ -263,30 +263,37 @@ def test_header_cut_short_is_named(name):
         parse(with_checksum(golden(name)[:20]))
 
 
-# The block of the golden file is 143 bytes after two of its length.
+INFINITE = struct.pack("<f", math.inf)
+
+# The block of the golden file is 98 bytes after one of its length.
 OPTIONAL_FIELDS = [
-    ("none", b"\0", 145, "block of optional fields has 0 bytes; 1 to 65535"),
-    ("too many", b"\x80\x80\x04", 2, "block of optional fields has 65536 bytes; 1 to 65535"),
-    ("beyond the file", b"\xff\x7f", 2, "truncated: the file ends"),
-    ("type 0", b"\3\0\1\0", 145, "optional field 0 follows 0; types must ascend"),
-    ("twice", b"\6\7\1\0\7\1\0", 145, "optional field 7 follows 7"),
-    ("descending", b"\6\7\1\0\6\1\0", 145, "optional field 6 follows 7"),
-    ("beyond the block", b"\3\7\2\0", 145, "truncated: the block of optional fields ends 1"),
-    ("length of four", b"\6\7\x80\x80\x80\1\0", 145, "length takes more than 3 bytes"),
-    ("lattice of two", b"\4\1\2\7\7", 145, "truncated: optional field 1 ends 1 bytes too early"),
-    ("lattice of four", b"\6\1\4\7\7\7\7", 145, "optional field 1 is 1 bytes too long"),
-    ("lattice of 0", b"\5\1\3\7\0\7", 145, r"lattice is \(7, 0, 7\)"),
-    ("lattice of 65537", b"\7\1\5\7\7\x81\x80\4", 145, "lattice is .*three of 1 to 65536"),
-    ("affine", b"\x62\2\x60" + bytes(94) + b"\xf0\x7f", 145, "affine is .* 3 x 4 finite"),
-    ("short affine", b"\x61\2\x5f" + bytes(95), 145, "optional field 2 ends 1"),
-    ("no label", b"\2\3\0", 145, "optional field 3 ends 1"),
-    ("label", b"\x0a\3\x08" + b"\xff" * 7 + b"\x1f", 145, "label is -9007199254740992; its magn"),
-    ("label of nine", b"\x0b\3\x09" + b"\x80" * 8 + b"\1", 145, "label takes more than 8 bytes"),
-    ("no name", b"\2\4\0", 145, "name takes 0 bytes"),
-    ("name", b"\x83\2\4\x80\2" + b"x" * 256, 145, "name takes 256 bytes of UTF-8; .* 1 to 255"),
-    ("no UTF-8", b"\3\4\1\xff", 145, "not UTF-8"),
-    ("control", b"\4\4\2x\x1b", 145, r"name 'x\\x1b' has a control character"),
-    ("later control", b"\4\4\2\xc2\x9b", 145, "control character"),
+    ("none", b"\0", 99, "block of optional fields has 0 bytes; 1 to 65535"),
+    ("too many", b"\x80\x80\x04", 1, "block of optional fields has 65536 bytes; 1 to 65535"),
+    ("beyond the file", b"\xff\x7f", 1, "truncated: the file ends"),
+    ("type 0", b"\3\0\1\0", 99, "optional field 0 follows 0; types must ascend"),
+    ("twice", b"\6\7\1\0\7\1\0", 99, "optional field 7 follows 7"),
+    ("descending", b"\6\7\1\0\6\1\0", 99, "optional field 6 follows 7"),
+    ("beyond the block", b"\3\7\2\0", 99, "truncated: the block of optional fields ends 1"),
+    ("length of four", b"\6\7\x80\x80\x80\1\0", 99, "length takes more than 3 bytes"),
+    ("lattice of two", b"\4\1\2\7\7", 99, "truncated: optional field 1 ends 1 bytes too early"),
+    ("lattice of four", b"\6\1\4\7\7\7\7", 99, "optional field 1 is 1 bytes too long"),
+    ("lattice of 0", b"\5\1\3\7\0\7", 99, r"lattice is \(7, 0, 7\)"),
+    ("lattice of 65537", b"\7\1\5\7\7\x81\x80\4", 99, "lattice is .*three of 1 to 65536"),
+    ("affine", b"\x09\2\7\1\0\0" + INFINITE, 99, "affine is .* 3 x 4 finite"),
+    ("short affine", b"\4\2\2\0\0", 99, "optional field 2 ends 1"),
+    ("cut affine", b"\x08\2\6\1\0\0" + INFINITE[:3], 99, "optional field 2 ends 1"),
+    ("long affine", b"\6\2\4\0\0\0\0", 99, "optional field 2 is 1 bytes too long"),
+    ("affine of 3", b"\5\2\3\3\0\0", 99, "a number of the affine is kept in no known way"),
+    ("wide affine", b"\x0d\2\x0b\2\0\0" + struct.pack("<d", 0.5), 99, "0.5 in the affine takes"),
+    ("0 in the affine", b"\x09\2\7\1\0\0" + bytes(4), 99, "0 in the affine takes more bytes"),
+    ("no label", b"\2\3\0", 99, "optional field 3 ends 1"),
+    ("label", b"\x0a\3\x08" + b"\xff" * 7 + b"\x1f", 99, "label is -9007199254740992; its magn"),
+    ("label of nine", b"\x0b\3\x09" + b"\x80" * 8 + b"\1", 99, "label takes more than 8 bytes"),
+    ("no name", b"\2\4\0", 99, "name takes 0 bytes"),
+    ("name", b"\x83\2\4\x80\2" + b"x" * 256, 99, "name takes 256 bytes of UTF-8; .* 1 to 255"),
+    ("no UTF-8", b"\3\4\1\xff", 99, "not UTF-8"),
+    ("control", b"\4\4\2x\x1b", 99, r"name 'x\\x1b' has a control character"),
+    ("later control", b"\4\4\2\xc2\x9b", 99, "control character"),
 ]
 TRANSFORM_MESSAGE = "transform must be finite, with a scale above 0"
 BAD_FILES = {

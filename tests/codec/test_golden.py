@@ -103,6 +103,7 @@ def test_the_optional_fields_are_described():
         "name": "Leber, größter Lappen 肝",
         "label": -12,
         "lattice": [512, 128, 77],
+        "spacing": [0.7, 0.7, 2.5],
         "affine": [list(row) for row in CODES["extras"].extras.affine],
         "unknown": {"200": 3},
     }

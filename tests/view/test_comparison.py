@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import doh3d
 from doh3d.errors import ConfigError, FormatError, MeshError
 from doh3d.view.comparison import Heat, load_comparison
 from doh3d.view.heatmap import SignedDistance
@@ -35,6 +36,19 @@ def test_wherever_the_original_stands_it_comes_first(torus_files):
         assert comparison.title.endswith("times smaller than torus.ply")
         panels = comparison.panels(comparison.extract(32))
         assert [panel.caption[0] for panel in panels] == ["torus.ply", "torus.doh"]
+
+
+def test_a_grid_stands_beside_its_file(ball_file, two_balls, tmp_path):
+    grid, code = ball_file
+    doh3d.save_volume(two_balls, grid.lattice, tmp_path / "labels.nii.gz")
+    comparison = load_comparison([code, tmp_path / "labels.nii.gz"])
+    (shape,) = comparison.reconstructions
+    assert shape.caption[:2] == ("ball.doh", "ball, label 2, voxels 1.5 x 2 x 3")
+    assert shape.caption[2].endswith(f"bytes, Dice {shape.iou.dice:.4f}")
+    assert comparison.reference.caption[1] == "label 2, voxels 1.5 x 2 x 3"
+    # Its surface is the one between its voxels.
+    assert comparison.reference.mesh.volume == pytest.approx(grid.volume, rel=0.1)
+    assert comparison.title.endswith("times smaller than labels.nii.gz")
 
 
 def test_heat_has_a_colour_for_each_vertex_of_the_reconstructions_only(torus_files):

@@ -1,0 +1,1 @@
+"""Occupancy grids and label maps in files."""
