@@ -22,7 +22,10 @@ XDIST ?= -n auto
 # pytest-benchmark cannot time next to other workers, and says so with a warning.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q $(XDIST) --benchmark-disable
 
-.PHONY: help install venv demo test lint docs check clean
+# What builds and tests the decoder in JavaScript; not there where there is no Node.
+WEB_STAMP := web/node_modules/.installed
+
+.PHONY: help install venv demo test lint docs check web clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,10 +46,20 @@ $(STAMP): pyproject.toml constraints.txt scripts/system_packages.sh
 		|| echo "doh3d: meshoptimizer cannot be built here; the benchmark and its tests do without"
 	@touch $@
 
+# Only what the lock file names, and no scripts of packages.
+$(WEB_STAMP): web/package-lock.json $(STAMP)
+	@if command -v npm >/dev/null; then \
+		echo "doh3d: installing web/node_modules"; \
+		cd web && npm ci --silent --ignore-scripts --no-audit --no-fund && touch node_modules/.installed; \
+	else echo "doh3d: there is no npm; tests of the decoder in JavaScript are skipped" >&2; fi
+
+web: $(WEB_STAMP)  ## build the decoder in JavaScript, for npm and for pages
+	@cd web && npm run --silent build
+
 demo: $(STAMP)  ## compress the Stanford bunny, decode it, measure and draw both: out/
 	@$(BIN)/python scripts/demo.py
 
-test: $(STAMP)  ## the fast tests
+test: $(STAMP) $(WEB_STAMP)  ## the fast tests
 	@$(PYTEST) -m 'not slow'
 
 lint: $(STAMP)  ## ruff and mypy
@@ -58,9 +71,9 @@ docs: $(STAMP)  ## the site, into build/docs; warnings are errors
 	@$(BIN)/python scripts/build_docs.py
 	@echo "build/docs/index.html"
 
-check: lint docs  ## lint, the site, then every test, the slow ones and the documentation's examples too
-	@$(PYTEST) --doctest-glob='*.md' tests $(DOCUMENTS)
+check: lint docs $(WEB_STAMP)  ## lint, the site, then every test, the slow ones and the documentation's examples too
+	@DOH3D_NODE=required $(PYTEST) --doctest-glob='*.md' tests $(DOCUMENTS)
 
 clean:  ## remove what building, testing and the demo leave behind; .venv stays
-	rm -rf out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf out build dist web/types *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 	find . -path ./$(VENV) -prune -o -type d -name __pycache__ -exec rm -rf {} +

@@ -20,6 +20,7 @@ from doh3d.commands import (
     evaluate,
     image,
     info,
+    page,
     render,
     report,
     sweep,
@@ -68,6 +69,7 @@ app.command("info", epilog=info.EXAMPLES)(info.info)
 app.command("eval", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command("view", epilog=view.EXAMPLES)(view.view)
 app.command("render", epilog=render.EXAMPLES)(render.render)
+app.command("page", epilog=page.EXAMPLES)(page.page)
 app.add_typer(image.app, name="image")
 app.command("batch", epilog=batch.EXAMPLES)(batch.batch)
 app.command("batch-export", epilog=batch_export.EXAMPLES)(batch_export.batch_export)

@@ -20,6 +20,8 @@ from typer.cli import get_docs_for_click
 
 import doh3d
 from doh3d.cli import app
+from doh3d.view.camera import Camera
+from doh3d.view.page import write_page
 
 ROOT = Path(__file__).parents[1]
 # Pages of the repository's top, by their name in the site.
@@ -32,6 +34,7 @@ NAVIGATION = {
         "meshes",
         "volumes",
         "viewing",
+        "browser",
         "report",
         "interop",
         "images",
@@ -80,7 +83,21 @@ def main() -> int:
         # The whole site each time, since it takes seconds, and nothing stays that has gone.
         shutil.rmtree(output, ignore_errors=True)
         options = ["-b", "html", "-d", f"{folder}/doctrees", "-q", "-W", "--keep-going"]
-        return build_main([*options, str(source), str(output)])
+        status = build_main([*options, str(source), str(output)])
+        put_live_pages(output)
+        return status
+
+
+def put_live_pages(output: Path) -> None:
+    """Put the page that docs/browser.md shows beside it."""
+    (output / "live").mkdir(exist_ok=True)
+    camera = Camera(azimuth_deg=-70, up="z")
+    write_page(
+        [ROOT / "docs" / "bunny.doh"],
+        output / "live" / "bunny.html",
+        title="The Stanford bunny",
+        camera=camera,
+    )
 
 
 def put_together(source: Path) -> None:

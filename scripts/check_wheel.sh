@@ -21,6 +21,9 @@ venv/bin/python -c 'import open3d' 2>/dev/null && { echo "Open3D must not be her
 venv/bin/python -c 'from importlib import resources; assert (resources.files("doh3d") / "py.typed").is_file()'
 venv/bin/doh3d compress torus.obj -o torus.doh --preset fast --latent 300 --width 16
 venv/bin/doh3d decompress torus.doh -o torus.ply --resolution 64
+# The page's decoder is in the wheel, and needs no Node here.
+PATH="$work/venv/bin" venv/bin/doh3d page torus.doh -o torus.html
+grep -q '<doh-viewer' torus.html && grep -q customElements torus.html
 venv/bin/doh3d eval torus.doh --reference torus.obj --resolution 64 --json >report.json
 venv/bin/python -c 'import json; assert json.load(open("report.json"))["iou"] > 0.95'
 echo "the wheel works in a bare environment"

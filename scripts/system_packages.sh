@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs the system libraries that pictures need (Open3D draws with Vulkan, in software where
 # there is no GPU), what the tests of the viewer and of reports need (a screen without a monitor, a
-# hand on its keys and a look at it, and a browser; doh3d itself uses none of them), and Python's
-# venv module where Debian has split it off.
+# hand on its keys and a look at it, a browser, and Node for the decoder in JavaScript; doh3d itself
+# uses none of them), and Python's venv module where Debian has split it off.
 #
 # usage: scripts/system_packages.sh [PYTHON]
 #
@@ -32,6 +32,8 @@ done
 # By itself: other distributions lack it, which must not cost the others.
 browser=()
 is_there chromium || command -v chromium >/dev/null || browser=(chromium)
+# Node may have come from elsewhere than Debian.
+command -v npm >/dev/null || browser+=(nodejs npm)
 [ ${#missing[@]} -gt 0 ] || [ ${#browser[@]} -gt 0 ] || exit 0
 
 by_hand() {

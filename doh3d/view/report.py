@@ -12,6 +12,7 @@ from typing import Any, Literal
 import doh3d
 from doh3d.errors import ConfigError
 from doh3d.files import check_output, write_atomically
+from doh3d.view.page import viewer_script
 from doh3d.view.report_batches import batch_section, is_dataset
 from doh3d.view.report_content import Section, Subject, shortened
 from doh3d.view.report_evals import eval_section, read_evaluations
@@ -186,7 +187,10 @@ def render(
     environment.filters |= {"cell": format_cell, "short": shortened}
     data = {
         "figures": [json.loads(f.to_json()) for section in sections for _, f in section.figures],
-        "shapes": [{"original": shape["original"], "levels": shape["levels"]} for shape in shapes],
+        "shapes": [
+            {part: shape[part] for part in ("box", "centre", "half", "original", "levels")}
+            for shape in shapes
+        ],
         "up": up,
     }
     return environment.from_string(_template("report.html.jinja")).render(
@@ -199,6 +203,7 @@ def render(
         data=data,
         css=part("report.css"),
         script=part("report.js"),
+        viewer=Markup(viewer_script()),
         plotly=Markup(get_plotlyjs()),
     )
 

@@ -1,4 +1,4 @@
-"""A report's shapes: small pictures, and meshes light enough to go into a page."""
+"""A report's shapes: small pictures, originals light enough to go into a page, and the files."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ from doh3d.volumes.files import split_label
 if TYPE_CHECKING:
     import trimesh
 
-# Of all meshes of a page, in base64; with plotly's own 5 MB a page stays below 10 MB.
-_MESH_BYTES = 3_000_000
+# Of all originals of a page, in base64, and of all files; with plotly's own 5 MB a page stays below
+# 10 MB.
+_MESH_BYTES = 2_000_000
+_FILE_BYTES = 2_000_000
 # Of a face and the half vertex that comes with it, in base64.
 _BYTES_A_FACE = (6 + 3) * 4 / 3
 _MOST_FACES = 20_000
 _LEAST_FACES = 500
-# Shapes that can be turned are fewer than those that are pictured where there are very many.
-_MOST_MESHES = 80
-# Of the extraction, for few faces and for many.
-_RESOLUTIONS = (64, 96)
-_FINE_FACES = 10_000
+# Files of all shapes together.
+_MOST_LEVELS = 80
+# Of the extraction for pictures.
+_RESOLUTION = 96
 _PIXELS = 220
 # Pictures of a shape: the original, and so many of its levels.
 _PICTURED_LEVELS = 3
@@ -68,32 +69,31 @@ def draw_subjects(
         What could not be shown, and why.
     """
     subjects = _within(subjects)
-    count = sum(1 + len(subject.levels) for subject in subjects)
-    budget = int(_MESH_BYTES / _BYTES_A_FACE / max(count, 1))
+    budget = int(_MESH_BYTES / _BYTES_A_FACE / max(len(subjects), 1))
     faces = min(max(budget, _LEAST_FACES), _MOST_FACES)
-    resolution = _RESOLUTIONS[faces >= _FINE_FACES]
     shapes: list[dict[str, Any]] = []
     notes: list[str] = []
     for done, subject in enumerate(subjects):
         progress(done, len(subjects))
-        found = [(level, _decode(level, resolution, notes)) for level in subject.levels]
-        decoded = [(level, *each) for level, each in found if each is not None]
-        code = decoded[0][2] if decoded else None
+        found = [(level, _read(level, notes)) for level in subject.levels]
+        files = [(level, *each) for level, each in found if each is not None]
+        code = files[0][2] if files else None
         original = _original(subject, reference, code, notes)
         if code is not None:
             of_grid = code_line(code)
             if of_grid is not None:
                 subject = replace(subject, note=f"{subject.note}; {of_grid}")
-            drawn = [(level, mesh) for level, mesh, _ in decoded]
-            shapes.append(_drawn(subject, original, drawn, faces, up))
+            data = [(level, each) for level, each, _ in files]
+            shapes.append(_drawn(subject, original, data, faces, up, notes))
     return shapes, notes
 
 
 def _within(subjects: Sequence[Subject]) -> list[Subject]:
-    """Those whose meshes go into a page: the first of them."""
+    """Those whose files go into a page: the first of them."""
     kept: list[Subject] = []
     for subject in subjects:
-        if sum(1 + len(each.levels) for each in [*kept, subject]) > _MOST_MESHES:
+        levels = [level for each in [*kept, subject] for level in each.levels]
+        if len(levels) > _MOST_LEVELS or sum(level.size for level in levels) * 4 / 3 > _FILE_BYTES:
             break
         kept.append(subject)
     return kept
@@ -122,41 +122,56 @@ def _original(
     return None
 
 
-def _decode(
-    level: Level, resolution: int, notes: list[str]
-) -> tuple[trimesh.Trimesh, ShapeCode] | None:
+def _read(level: Level, notes: list[str]) -> tuple[bytes, ShapeCode] | None:
+    """Return a level's file, and what it holds, if the page can decode it."""
+    try:
+        data = level.read()
+        return data, parse(data)
+    except Doh3dError as error:
+        notes.append(f"{level.label}: not shown: {error}")
+        return None
+
+
+def _decode(level: Level, data: bytes, notes: list[str]) -> trimesh.Trimesh | None:
     from doh3d.field import OccupancyField
 
     try:
-        code = parse(level.read())
-        return OccupancyField(code, "cpu").to_mesh(resolution), code
+        return OccupancyField(parse(data), "cpu").to_mesh(_RESOLUTION)
     except Doh3dError as error:
-        notes.append(f"{level.label}: not shown: {error}")
+        notes.append(f"{level.label}: no picture: {error}")
         return None
 
 
 def _drawn(
     subject: Subject,
     original: trimesh.Trimesh | None,
-    decoded: Sequence[tuple[Level, trimesh.Trimesh]],
+    files: Sequence[tuple[Level, bytes]],
     faces: int,
     up: Literal["x", "y", "z"],
+    notes: list[str],
 ) -> dict[str, Any]:
-    """Return names, pictures as data URIs, and packed meshes in one frame."""
-    box = original if original is not None else decoded[-1][1]
-    corners = np.array(box.bounds) if len(box.faces) else np.array([[-1.0] * 3, [1.0] * 3])
+    """Return names, pictures as data URIs, the original packed, and the files in base64."""
+    found = [
+        (level, _decode(level, data, notes)) for level, data in spread(files, _PICTURED_LEVELS)
+    ]
+    pictured = [(level, mesh) for level, mesh in found if mesh is not None]
+    box = original if original is not None else pictured[-1][1] if pictured else None
+    corners = np.array([[-1.0] * 3, [1.0] * 3])
+    if box is not None and len(box.faces):
+        corners = np.array(box.bounds)
     centre, half = corners.mean(axis=0), float((corners[1] - corners[0]).max()) / 2 or 1.0
-
-    def packed(mesh: trimesh.Trimesh) -> dict[str, str]:
-        return pack(mesh, centre, half, faces)
-
-    pictured = spread(decoded, _PICTURED_LEVELS)
     return {
         "name": subject.name,
         "note": subject.note,
         "pictures": _pictures(original, pictured, up),
-        "original": None if original is None else packed(original),
-        "levels": [{"text": level_text(level), "mesh": packed(mesh)} for level, mesh in decoded],
+        "box": corners.tolist(),
+        "centre": centre.tolist(),
+        "half": half,
+        "original": None if original is None else pack(original, centre, half, faces),
+        "levels": [
+            {"text": level_text(level), "file": base64.b64encode(data).decode()}
+            for level, data in files
+        ],
     }
 
 

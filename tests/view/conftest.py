@@ -8,6 +8,7 @@ import pytest
 import trimesh
 
 import doh3d
+from browser import started
 from doh3d.dataset.parts import PartFolder
 from doh3d.dataset.rows import ShapeRow
 from doh3d.signals import shape_plan
@@ -83,6 +84,13 @@ def write_shapes(folder, rows):
     folder.mkdir(parents=True)
     (folder / "dataset.json").write_text("{}")
     PartFolder(folder / ShapeRow.FOLDER, ShapeRow).write("part-0-000000", rows)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """Chromium, started."""
+    with started(tmp_path_factory.mktemp("profile")) as context:
+        yield context
 
 
 @pytest.fixture(scope="session")

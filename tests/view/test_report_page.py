@@ -1,93 +1,19 @@
 """A report in a real browser: Debian's Chromium, driven by Playwright, without a display."""
 
-import io
-import shutil
-
 import numpy as np
 import pytest
-from PIL import Image
 
+from browser import CHROMIUM, Opened, differing, drawn_share
 from doh3d.view.report import write_report
 
-playwright = pytest.importorskip("playwright.sync_api")
+pytest.importorskip("playwright.sync_api")
 pytest.importorskip("open3d")
-CHROMIUM = shutil.which("chromium")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium (apt-get install chromium)"),
 ]
 
-# No network, no driver: WebGL is drawn by SwiftShader.
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-gl=angle",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-]
 WIDE, NARROW = {"width": 1200, "height": 900}, {"width": 400, "height": 800}
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    with playwright.sync_playwright() as started:
-        context = started.chromium.launch_persistent_context(
-            tmp_path_factory.mktemp("profile"), executable_path=CHROMIUM, headless=True, args=FLAGS
-        )
-        yield context
-        context.close()
-
-
-class Opened:
-    """A page, and what it did that it should not."""
-
-    def __init__(self, browser, path, size, scheme):
-        self.page = browser.new_page()
-        self.page.set_viewport_size(size)
-        self.page.emulate_media(color_scheme=scheme)
-        self.wrong = []
-        self.page.on("console", self._heard)
-        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        self.page.on("dialog", lambda dialog: (self.wrong.append("dialog"), dialog.dismiss()))
-        self.page.on("request", self._asked)
-        self.path = path
-        self.page.goto(path.as_uri())
-        self.page.wait_for_function("document.querySelectorAll('.view canvas').length >= 2")
-        self.settle()
-
-    def _heard(self, message):
-        if message.type == "error":
-            self.wrong.append(message.text)
-
-    def _asked(self, request):
-        if request.url != self.path.as_uri() and not request.url.startswith(("data:", "blob:")):
-            self.wrong.append(f"asked for {request.url}")
-
-    def settle(self):
-        """Wait until two frames have been drawn."""
-        self.page.evaluate(
-            "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
-        )
-
-    def look(self, selector):
-        """What a part of the page shows, (H, W, 3)."""
-        shot = self.page.locator(selector).screenshot()
-        return np.asarray(Image.open(io.BytesIO(shot)).convert("RGB"))
-
-    def changed(self, selector, before):
-        """Wait for a part of the page to look different; how much of it does."""
-        for _ in range(50):
-            self.settle()
-            now = self.look(selector)
-            if (share := differing(now, before)) > 0.001:
-                return share
-            self.page.wait_for_timeout(100)
-        return 0.0
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +30,7 @@ def opened(browser, report_path):
 
     def open_page(size=WIDE, scheme="light"):
         pages.append(Opened(browser, report_path, size, scheme))
+        pages[-1].decoded("#decoded-view")
         return pages[-1]
 
     yield open_page
@@ -111,17 +38,6 @@ def opened(browser, report_path):
     for each in pages:
         each.page.close()
     assert wrong == []
-
-
-def differing(one, other):
-    """Share of pixels that differ by more than the smoothing of edges from frame to frame."""
-    return float((np.abs(one.astype(int) - other).max(axis=2) > 12).mean())
-
-
-def drawn_share(picture):
-    """How much of a picture is not of the colour of its middle left edge's inside."""
-    ground = picture[len(picture) // 2, 4]
-    return float((np.abs(picture.astype(int) - ground).max(axis=2) > 12).mean())
 
 
 def test_figures_and_shapes_are_drawn_and_move(opened):
@@ -146,6 +62,7 @@ def test_figures_and_shapes_are_drawn_and_move(opened):
         page.locator("#rate-text").inner_text()
     )
     page.locator("#rate").blur()
+    report.decoded("#decoded-view")
     assert report.changed("#decoded-view", before) > 0.01
     assert differing(report.look("#original-view"), untouched) < 0.001
     # Both views turn together.
@@ -153,9 +70,16 @@ def test_figures_and_shapes_are_drawn_and_move(opened):
     page.get_by_role("button", name="Look from higher").press("Enter")
     for view, picture in before.items():
         assert report.changed(view, picture) > 0.01
+    # Finer.
+    faces = "document.getElementById('decoded-view').mesh.indices.length"
+    coarse = page.evaluate(faces)
+    page.locator("#resolution").select_option("128")
+    page.wait_for_function(f"{faces} > {coarse}")
+    report.decoded("#decoded-view")
     # Another shape.
     before = report.look("#decoded-view")
     page.locator("#shape").select_option(index=1)
+    report.decoded("#decoded-view")
     assert report.changed("#decoded-view", before) > 0.01
 
 
@@ -174,7 +98,7 @@ def test_dragging_one_view_turns_the_other(opened):
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     report.page.mouse.move(x, y)
     report.page.mouse.down()
-    report.page.mouse.move(x + 80, y, steps=4)
+    report.page.mouse.move(x, y + 90, steps=4)
     report.page.mouse.up()
     assert report.changed("#original-view", before) > 0.01
 
@@ -198,8 +122,12 @@ def test_by_keyboard(opened):
                 "document.activeElement.textContent"
             )
         )
-    assert reached[:4] == ["shape", "up", "rate", "Turn left"]
-    assert reached[9] == "Reset view"
+    assert reached[:5] == ["shape", "up", "rate", "resolution", "original-view"]
+    assert reached[5:7] == ["decoded-view", "Turn left"]
+    # The views themselves turn by keys.
+    before = page.evaluate("document.getElementById('decoded-view').view.azimuth")
+    page.locator("#original-view").locator("canvas").press("ArrowLeft")
+    assert page.evaluate("document.getElementById('decoded-view').view.azimuth") == before + 15
     assert page.evaluate(
         "[...document.querySelectorAll('button, input, select')].every(one => "
         "one.ariaLabel || one.textContent.trim() || one.labels?.length)"

@@ -1,0 +1,114 @@
+"""Measure the decoder in JavaScript in Chromium: seconds from a file's bytes to a mesh, and sizes.
+
+    python scripts/measure_web.py bunny-1k.doh bunny-16k.doh --output results/0.1.0/web.tsv
+
+Each time is the lowest of so many tries, in the page's own thread: `seconds` by the clock, and
+`processor` what the thread had of a processor, which is what the clock would say on a machine with
+nothing else to do. `loop` is the latter of a loop of 32 million additions, to compare machines by.
+"""
+
+import argparse
+import base64
+import gzip
+import json
+import tempfile
+from pathlib import Path
+
+from browser import Opened, started
+from result_table import ResultTable
+
+ROOT = Path(__file__).parents[1]
+COLUMNS = ("file", "bytes", "resolution", "how", "seconds", "processor", "faces", "loop")
+SIZE = {"width": 800, "height": 600}
+
+LOOP = """() => {
+    const start = performance.now();
+    let sum = 0;
+    for (let i = 0; i < 32e6; i++) sum += i * 1.0001;
+    return [performance.now() - start, sum];
+}"""
+DECODE = """([text, resolution, wasm]) => {
+    const bytes = doh3d.fromBase64(text);
+    const start = performance.now();
+    const mesh = doh3d.decode(bytes, { wasm }).toMesh(resolution);
+    return [performance.now() - start, mesh.indices.length / 3];
+}"""
+
+
+class Clock:
+    """What a page's thread has had of a processor."""
+
+    def __init__(self, browser, page) -> None:
+        self._page = page
+        self._session = browser.new_cdp_session(page)
+        self._session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def tries(self, script: str, argument: object, repeats: int) -> tuple[float, float, object]:
+        """Return the lowest seconds by the clock and of a processor, and the last answer."""
+        elapsed, used, last = [], [], None
+        for _ in range(repeats):
+            before = self._seconds()
+            milliseconds, last = self._page.evaluate(script, argument)
+            elapsed.append(milliseconds / 1000)
+            used.append(self._seconds() - before)
+        return min(elapsed), min(used), last
+
+    def _seconds(self) -> float:
+        metrics = self._session.send("Performance.getMetrics")["metrics"]
+        return next(each["value"] for each in metrics if each["name"] == "TaskDuration")
+
+
+def measured(clock: Clock, path: Path, resolution: int, wasm: bool, repeats: int) -> dict:
+    text = base64.b64encode(path.read_bytes()).decode()
+    seconds, processor, faces = clock.tries(DECODE, [text, resolution, wasm], repeats)
+    _, loop, _ = clock.tries(LOOP, None, repeats)
+    return {
+        "file": path.name,
+        "bytes": path.stat().st_size,
+        "resolution": resolution,
+        "how": "WebAssembly" if wasm else "JavaScript",
+        "seconds": round(seconds, 3),
+        "processor": round(processor, 3),
+        "faces": int(faces),
+        "loop": round(loop, 4),
+    }
+
+
+def sizes() -> dict[str, int]:
+    """Bytes of what is shipped."""
+    module, page = ROOT / "web" / "doh3d.js", ROOT / "web" / "index.html"
+    return {
+        "module": module.stat().st_size,
+        "module, gzipped": len(gzip.compress(module.read_bytes(), 9)),
+        "page without files": page.stat().st_size,
+        "page without files, gzipped": len(gzip.compress(page.read_bytes(), 9)),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("--resolutions", type=int, nargs="+", default=[128, 256])
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--output", type=Path)
+    arguments = parser.parse_args()
+    print(json.dumps(sizes()))
+    table = (
+        ResultTable(arguments.output, (*COLUMNS, "version", "commit", "date"))
+        if arguments.output
+        else None
+    )
+    with tempfile.TemporaryDirectory() as profile, started(profile) as browser:
+        page = Opened(browser, ROOT / "web" / "index.html", SIZE).page
+        clock = Clock(browser, page)
+        for path in arguments.files:
+            for wasm in (True, False):
+                for resolution in arguments.resolutions:
+                    row = measured(clock, path, resolution, wasm, arguments.repeats)
+                    print(json.dumps(row), flush=True)
+                    if table:
+                        table.add(**row)
+
+
+if __name__ == "__main__":
+    main()
