@@ -45,7 +45,9 @@ def dataset(tmp_path_factory, meshes_folder, quick_module, this_process):
 def run(monkeypatch, capsys, this_process):
     """Run the command with tasks in this process; its exit status, output and error output."""
 
-    monkeypatch.setattr(EngineOptions, "make", lambda options, device: this_process)
+    monkeypatch.setattr(
+        EngineOptions, "make", lambda options, device, shares_gpus=False: this_process
+    )
 
     def run_command(*arguments):
         monkeypatch.setattr("sys.argv", ["doh3d", *map(str, arguments)])

@@ -99,7 +99,7 @@ def test_a_file_that_lost_a_hole_and_grew_a_body(torus):
 
 
 def test_a_quality_that_was_asked_for_is_measured_as_it_is_searched_for(torus, monkeypatch):
-    from doh3d.evaluation import fidelity as module
+    from doh3d.evaluation import evaluate as module
 
     asked = []
 

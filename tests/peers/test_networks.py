@@ -65,7 +65,7 @@ def test_the_networks_that_rank_highest_are_fitted_in_full(prepared, config):
 def test_coin_spends_two_bytes_on_each_parameter(prepared, config):
     for fit in fit_peer("coin", prepared, config, TARGET, ball_iou, device=CPU):
         architecture = fit.field.code.architecture
-        assert len(fit.data) == 38 + 2 * (architecture.weight_count + architecture.bias_count)
+        assert len(fit.data) == 28 + 2 * (architecture.weight_count + architecture.bias_count)
         assert len(fit.data) <= TARGET
 
 
@@ -75,7 +75,7 @@ def test_doh_as_published_is_dense_and_fixed_length(prepared, config):
     assert code.dense_projection
     assert code.latent.model.family.name == "FIXED_LENGTH"
     numbers = len(code.latent.values) + len(code.biases.values)
-    assert len(fit.data) == pytest.approx(38 + numbers, abs=2)
+    assert len(fit.data) == pytest.approx(31 + numbers, abs=2)
 
 
 def test_a_direct_network_is_its_weights(prepared, config):
