@@ -16,7 +16,7 @@ from doh3d.codec.extras import Extras
 from doh3d.codec.shape_code import ShapeCode, extents_for, shape_box
 from doh3d.errors import ConfigError, FormatError
 from doh3d.files import is_doh_file
-from doh3d.geometry.transform import NormalizingTransform
+from doh3d.geometry.transform import FLOAT64_FORM, NormalizingTransform
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.partition import Partition, balanced_partition
 from doh3d.limits import Limits
@@ -536,3 +536,19 @@ IDENTITY = NormalizingTransform((0.0, 0.0, 0.0), 1.0)
 def test_contradictory_codes_are_not_written(changes):
     with pytest.raises(ConfigError):
         serialize(replace(codes()["hadamard"], **changes))
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        replace(IDENTITY, centre=(1e300, 0.0, 0.0)),
+        replace(IDENTITY, centre=(0.1, 0.0, 0.0)),
+        replace(IDENTITY, frame=(1, 0, 0), scale=1 + 2**-30),
+        replace(IDENTITY, scale=1e-300),
+    ],
+    ids=repr,
+)
+def test_a_transform_on_no_lattice_comes_back_to_the_bit(transform):
+    code = replace(codes()["hadamard"], transform=transform)
+    assert transform.form == FLOAT64_FORM
+    assert parse(serialize(code)).transform == transform
