@@ -30,7 +30,6 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-import doh3d
 from doh3d.codec.container import parse, serialize
 from doh3d.evaluation.evaluate import field_iou
 from doh3d.field import OccupancyField, decode_weights

@@ -1,6 +1,6 @@
 """Measure the decoder in JavaScript in Chromium: seconds from a file's bytes to a mesh, and sizes.
 
-    python scripts/measure_web.py bunny-1k.doh bunny-16k.doh --output results/0.1.0/web.tsv
+    python scripts/measure_web.py bunny-1k.doh bunny-16k.doh [--output results/<version>/web.tsv]
 
 Each time is the lowest of so many tries, in the page's own thread: `seconds` by the clock, and
 `processor` what the thread had of a processor, which is what the clock would say on a machine with
@@ -15,9 +15,10 @@ import tempfile
 from pathlib import Path
 
 from browser import Opened, started
-from result_table import ResultTable
+from result_table import ResultTable, results_path
 
 ROOT = Path(__file__).parents[1]
+KEY = ("file", "resolution", "how")
 COLUMNS = ("file", "bytes", "resolution", "how", "seconds", "processor", "faces", "loop")
 SIZE = {"width": 800, "height": 600}
 
@@ -63,10 +64,7 @@ def measured(clock: Clock, path: Path, resolution: int, wasm: bool, repeats: int
     seconds, processor, faces = clock.tries(DECODE, [text, resolution, wasm], repeats)
     _, loop, _ = clock.tries(LOOP, None, repeats)
     return {
-        "file": path.name,
         "bytes": path.stat().st_size,
-        "resolution": resolution,
-        "how": "WebAssembly" if wasm else "JavaScript",
         "seconds": round(seconds, 3),
         "processor": round(processor, 3),
         "faces": int(faces),
@@ -90,24 +88,21 @@ def main() -> None:
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--resolutions", type=int, nargs="+", default=[128, 256])
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--output", type=Path)
+    parser.add_argument("--output", type=Path, default=results_path("web"))
     arguments = parser.parse_args()
     print(json.dumps(sizes()))
-    table = (
-        ResultTable(arguments.output, (*COLUMNS, "version", "commit", "date"))
-        if arguments.output
-        else None
-    )
+    table = ResultTable(arguments.output, COLUMNS, KEY)
     with tempfile.TemporaryDirectory() as profile, started(profile) as browser:
         page = Opened(browser, ROOT / "web" / "index.html", SIZE).page
         clock = Clock(browser, page)
         for path in arguments.files:
             for wasm in (True, False):
                 for resolution in arguments.resolutions:
-                    row = measured(clock, path, resolution, wasm, arguments.repeats)
-                    print(json.dumps(row), flush=True)
-                    if table:
-                        table.add(**row)
+                    how = "WebAssembly" if wasm else "JavaScript"
+                    key = {"file": path.name, "resolution": resolution, "how": how}
+                    if not table.has(**key):
+                        found = measured(clock, path, resolution, wasm, arguments.repeats)
+                        print(json.dumps(table.add(**key, **found)), flush=True)
 
 
 if __name__ == "__main__":

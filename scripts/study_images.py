@@ -220,9 +220,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="folder of tables and figure")
     arguments = parser.parse_args()
     folder = arguments.output or Path(f"results/{doh3d.__version__}")
-    tables = {
-        study: ResultTable(folder / f"image-{study}.tsv", COLUMNS, KEY) for study in STUDIES
-    }
+    tables = {study: ResultTable(folder / f"image-{study}.tsv", COLUMNS, KEY) for study in STUDIES}
     for study in arguments.study.split(","):
         for path in [] if arguments.report else arguments.images:
             measure(path, study, arguments.preset, arguments.seeds, tables[study])
