@@ -130,7 +130,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[500, 1200, 4000])
     parser.add_argument("--preset", default="fast")
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--label", default="")
+    parser.add_argument("--label", default="now")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--keep", type=Path, help="write the files here")
     arguments = parser.parse_args()

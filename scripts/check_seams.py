@@ -223,7 +223,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[4000, 16_000])
     parser.add_argument("--preset", default="fast")
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--label", default="", help="what tells these rows from others")
+    parser.add_argument("--label", default="now", help="what tells these rows from others")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--keep", type=Path, help="folder for the files")
     arguments = parser.parse_args()

@@ -4,7 +4,7 @@
 
 Each time is the lowest of so many tries, in the page's own thread: `seconds` by the clock, and
 `processor` what the thread had of a processor, which is what the clock would say on a machine with
-nothing else to do. `loop` is the latter of a loop of 32 million additions, to compare machines by.
+nothing else to do. Sizes of what is shipped go to web-sizes.tsv. `loop` is the latter of a loop of 32 million additions, to compare machines by.
 """
 
 import argparse
@@ -72,15 +72,12 @@ def measured(clock: Clock, path: Path, resolution: int, wasm: bool, repeats: int
     }
 
 
-def sizes() -> dict[str, int]:
-    """Bytes of what is shipped."""
-    module, page = ROOT / "web" / "doh3d.js", ROOT / "web" / "index.html"
-    return {
-        "module": module.stat().st_size,
-        "module, gzipped": len(gzip.compress(module.read_bytes(), 9)),
-        "page without files": page.stat().st_size,
-        "page without files, gzipped": len(gzip.compress(page.read_bytes(), 9)),
-    }
+def add_sizes(table: ResultTable) -> None:
+    """Write the bytes of what is shipped."""
+    shipped = {"module": ROOT / "web" / "doh3d.js", "page": ROOT / "web" / "index.html"}
+    for what, path in shipped.items():
+        data = path.read_bytes()
+        table.add(what=what, bytes=len(data), gzipped=len(gzip.compress(data, 9)))
 
 
 def main() -> None:
@@ -90,7 +87,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--output", type=Path, default=results_path("web"))
     arguments = parser.parse_args()
-    print(json.dumps(sizes()))
+    add_sizes(ResultTable(results_path("web-sizes"), ("what", "bytes", "gzipped"), ("what",)))
     table = ResultTable(arguments.output, COLUMNS, KEY)
     with tempfile.TemporaryDirectory() as profile, started(profile) as browser:
         page = Opened(browser, ROOT / "web" / "index.html", SIZE).page

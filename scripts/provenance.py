@@ -62,7 +62,7 @@ def provenance(table: str, row: Mapping[str, object], device: str = "cpu") -> di
 
 def part_of(table: str, row: Mapping[str, object]) -> str:
     """Name the part of the code that a row's numbers depend on."""
-    if table == "web":
+    if table.startswith("web"):
         return "web"
     return "codec" if row.get("method", "codec") == "codec" else "peers"
 
@@ -70,6 +70,11 @@ def part_of(table: str, row: Mapping[str, object]) -> str:
 def is_present(table: str, row: Mapping[str, str]) -> bool:
     """Whether the row is of the present code; rows from before the hash are not."""
     return row.get("code", "") == code(part_of(table, row))
+
+
+def is_history(row: Mapping[str, str]) -> bool:
+    """Whether the row tells on purpose what earlier code did: its label is not "now"."""
+    return row.get("label", "") not in ("", "now")
 
 
 @functools.cache

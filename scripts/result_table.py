@@ -91,8 +91,9 @@ class ResultTable:
         if unknown:
             raise ValueError(f"{self._path}: there is no column {sorted(unknown)[0]}")
         known = provenance(self._name, values, self._device) | dict(values)
+        texts = {c: "" if known.get(c) is None else str(known[c]) for c in self.columns}
         # Whatever a value's text is, in the table it is one cell.
-        return {c: " ".join(str(known.get(c, "")).split()) for c in self.columns}
+        return {c: " ".join(text.split()) for c, text in texts.items()}
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
