@@ -58,6 +58,7 @@ class Fault:
     text: str
 
     def __str__(self) -> str:
+        """Page and line, as tools write them."""
         return f"{self.page}:{self.line}: {self.text}"
 
 
@@ -141,13 +142,13 @@ def unnamed(text: str, page: str) -> Iterator[Fault]:
             continue
         end = next((k for k in range(at, len(lines)) if not lines[k].startswith("|")), len(lines))
         cells = [cell.strip() for row in lines[at + 2 : end] for cell in row.split("|")[2:-1]]
-        figures = sum(bool(_FIGURE.match(cell)) for cell in cells)
+        count = sum(bool(_FIGURE.match(cell)) for cell in cells)
         # The comment's paragraph, or the line before.
         before = "\n".join(lines[max(0, at - 4) : at]).rstrip()
         named = _TABLE.search(lines[at - 1]) or (
             before.endswith("-->") and _FIXED.search(before[before.rfind("<!--") :])
         )
-        if figures > len(cells) / 2 and not named:
+        if count > len(cells) / 2 and not named:
             yield Fault(
                 page, at + 1, "this table has figures; name its source, or say why it has none"
             )

@@ -4,7 +4,8 @@
 
 Each time is the lowest of so many tries, in the page's own thread: `seconds` by the clock, and
 `processor` what the thread had of a processor, which is what the clock would say on a machine with
-nothing else to do. Sizes of what is shipped go to web-sizes.tsv. `loop` is the latter of a loop of 32 million additions, to compare machines by.
+nothing else to do. `loop` is the latter of a loop of 32 million additions, to compare machines by.
+Sizes of what is shipped go to web-sizes.tsv.
 """
 
 import argparse

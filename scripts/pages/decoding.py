@@ -85,7 +85,9 @@ def web(results: Results) -> Iterator[Line]:
     before = ""
     for file, resolution in dict.fromkeys((row["file"], row["resolution"]) for row in rows):
         found = {
-            row["how"]: row for row in rows if (row["file"], row["resolution"]) == (file, resolution)
+            row["how"]: row
+            for row in rows
+            if (row["file"], row["resolution"]) == (file, resolution)
         }
         row = found["WebAssembly"]
         label = f"{file.split('-')[0]}, {size(row['bytes'])} bytes"
