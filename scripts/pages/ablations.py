@@ -27,7 +27,7 @@ def of_variant(results: Results, study: str, variant: str) -> tuple[float, list[
 
 @table("ablation-training")
 def training(results: Results) -> Iterator[Line]:
-    """What each part of the training brings, on the armadillo."""
+    """Tell what each part of the training brings, on the armadillo."""
     yield ["n numbers in the latent", "bytes", "IoU"]
     for row in results.rows("ablation-training", mesh="armadillo", seed=0):
         yield [row["variant"].removeprefix("n "), row["bytes"], f"{float(row['iou']):.4f}"]
@@ -76,7 +76,7 @@ def encoding(results: Results) -> Iterator[Line]:
 
 @table("ablation-quantizer")
 def quantizer(results: Results) -> Iterator[Line]:
-    """Rounding in training and after it."""
+    """Compare rounding in training with rounding after it."""
     yield ["bits", "QAT", "", "PTQ", ""]
     for bits in (3, 6, 8, 16):
         cells = []

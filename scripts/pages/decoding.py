@@ -58,12 +58,12 @@ def field_volumes(results: Results) -> Iterator[Line]:
     yield ["", "64", "128", "256"]
     for row in by_size(results):
         values = [float(row[f"volume_{resolution}"]) for resolution in (64, 128, 256)]
-        yield [field_of(row), *(f"{value:+.2g}%" for value in values)]
+        yield [field_of(row), *(f"{value:+#.2g}%" for value in values)]
 
 
 @table("dual")
 def dual(results: Results) -> Iterator[Line]:
-    """Normal consistency and Chamfer distance, by marching cubes and by "dual"."""
+    """Show normal consistency and Chamfer distance, by marching cubes and by "dual"."""
     yield ["part", "resolution 32", "64", "128", "Chamfer-L1 at 64"]
     rows = results.rows("dual")
     for file in dict.fromkeys(row["file"] for row in rows):
@@ -93,7 +93,11 @@ def web(results: Results) -> Iterator[Line]:
         label = f"{file.split('-')[0]}, {size(row['bytes'])} bytes"
         seconds = [float(found[how]["seconds"]) for how in ("WebAssembly", "JavaScript")]
         mesh = f"resolution {resolution}, {size(row['faces'])} triangles"
-        yield [label if label != before else "", mesh, *(f"{each:.2g}" for each in seconds)]
+        yield [
+            label if label != before else "",
+            mesh,
+            *(f"{each:#.2g}".rstrip(".") for each in seconds),
+        ]
         before = label
 
 

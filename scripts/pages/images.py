@@ -66,7 +66,7 @@ def kodak_seconds(results: Results, preset: str, of: str) -> str:
 
 @table("image-rounding")
 def image_rounding(results: Results) -> Iterator[Line]:
-    """Rounding in training and after it: mean bytes, PSNR and its interval."""
+    """Compare rounding in training with rounding after it: mean bytes, PSNR and its interval."""
     found = means(results.rows("image-quantization"))
     yield ["bits", "in training", "after training"]
     for bits in (4, 8, 16):

@@ -9,11 +9,11 @@ from pages.registry import Line, Results, Row, number, size, table
 
 
 def duration(text: str) -> str:
-    """Two digits at least, in milliseconds below 10 ms: 0.33 ms, 4.5 ms, 0.23 s, 34.6 s."""
+    """Write two digits at least, in milliseconds below 0.1 s: 0.33 ms, 16 ms, 0.23 s, 34.6 s."""
     seconds = float(text)
-    if seconds < 0.01:
-        return f"{1000 * seconds:.2g} ms"
-    return f"{seconds:.1f} s" if seconds >= 3 else f"{seconds:.2g} s"
+    value, unit = (1000 * seconds, "ms") if seconds < 0.1 else (seconds, "s")
+    digits = f"{value:.1f}" if value >= 10 and unit == "s" else f"{value:#.2g}".rstrip(".")
+    return f"{digits} {unit}"
 
 
 def megabytes(text: str) -> str:
