@@ -60,9 +60,9 @@ def estimate(job: Job, key: Key, earlier: Rows) -> float:
         return job.seconds
     own = [row for row in rows if matches(row, key)]
     if own:
-        # A key of several rows takes their sum; of several versions the last rows count.
-        last = [row for row in own if row.get("commit") == own[-1].get("commit")]
-        return sum(float(row["seconds"]) for row in last)
+        # A key of several rows takes their sum, and of several commits their mean.
+        commits = {(row.get("version"), row.get("commit")) for row in own}
+        return sum(float(row["seconds"]) for row in own) / len(commits)
     names = ("method", "preset", "target_bytes", "target_bpp", "max_bytes")
     alike_in = {name: key[name] for name in names if name in key}
     alike = [float(row["seconds"]) for row in rows if matches(row, alike_in)]

@@ -20,7 +20,7 @@ MADE = ROOT / "out" / "measured"
 RD_SIZES = (500, 1200, 3000, 7000, 16_000)
 DRACO_SEARCHES = ("fast_simplification+open3d_qem", "meshoptimizer")
 PEERS = ("mlp", "coin", "doh_published")
-KODAK_RATES = (0.03, 0.07, 0.15, 0.3, 0.6)
+KODAK_RATES = (0.07, 0.15, 0.3, 0.6)
 PARTS = ("fandisk", "abc4", "thingi_58011", "thingi_73416")
 PIECES_OF = """
 armadillo fertility lucy nefertiti rocker-arm spot stanford-bunny xyzrgb_dragon
@@ -164,7 +164,7 @@ def of_shapes(paths: dict[str, Path]) -> Iterator[Job]:
 
 
 def of_files(paths: dict[str, Path]) -> Iterator[Job]:
-    """What is measured of files, which are made first."""
+    """Measure files, which are made first."""
     wanted = (("stanford-bunny", 1000), ("armadillo", 3000), ("fandisk", 1200))
     for mesh, most in wanted:
         if mesh in paths:

@@ -88,7 +88,7 @@ def test_every_script_knows_the_rows_that_are_expected_of_it(inputs, monkeypatch
 
 
 def test_groups_without_inputs_are_left_out(inputs):
-    meshes, images, volumes = inputs
+    volumes = inputs[-1]
     assert {job.group for job in release_jobs.jobs(None, None, volumes)} == {"volumes"}
     assert list(release_jobs.jobs(None, None, None)) == []
 
