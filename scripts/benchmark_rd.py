@@ -9,7 +9,7 @@ organic meshes, for CAD parts and for all: by IoU, then by Chamfer distance and 
 on the rows that have them. `--report` only draws and prints.
 
 Learned peers get the codec's steps, batches and samples, and the best two of five or eight networks
-at each size; their learning rate is the best of a ladder (docs/benchmark.md).
+at each size; their learning rate is the best of a ladder (docs/results.md).
 IoU is of the field (of the decoded mesh for Draco) by the bbox protocol. `--quick` screens: the
 codec against Draco on four meshes at two sizes, with the fast preset.
 """
