@@ -26,8 +26,9 @@ LAYERS = {
     "devices": {"errors"},
     "open3d_import": {"errors"},
     "thread_team": {"errors", "devices"},
+    "kernels": set(),
     "geometry": BOTTOM,
-    "hypernetwork": BOTTOM,
+    "hypernetwork": BOTTOM | {"kernels"},
     "codec": BOTTOM | {"geometry", "hypernetwork"},
     # What draws a mesh and nothing else, and what a field shows of itself in other programs.
     "drawing": BOTTOM | {"geometry"},
@@ -40,7 +41,7 @@ LAYERS = {
     "images": DECODING | {"field"},
     "evaluation": DECODING | {"field", "volumes", "images"},
     "options": {"errors", "hypernetwork"},
-    "fitting": BOTTOM | {"options", "hypernetwork", "codec"},
+    "fitting": BOTTOM | {"options", "kernels", "hypernetwork", "codec"},
     "signals": DECODING | {"options", "field", "volumes", "images", "evaluation", "fitting"},
     "api": DECODING
     | {"options", "field", "volumes", "images", "evaluation", "fitting", "signals"}

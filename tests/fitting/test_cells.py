@@ -370,7 +370,7 @@ def test_a_step_of_several_signals_in_cells_is_the_step_of_each(monkeypatch, los
     def take_the_first(self, number, measure):
         """Pools of one signal are longer than those of several, and drawn otherwise."""
         count, pool, _ = self._errors.shape
-        self._rows.copy_((pool * torch.arange(count)[:, None] + torch.arange(self._size)).ravel())
+        self._rows.copy_(pool * torch.arange(count)[:, None] + torch.arange(self._size))
         self._importance.fill_(1.0)
 
     monkeypatch.setattr(ImportanceSampling, "prepare", take_the_first)
