@@ -360,7 +360,7 @@ def test_many_shapes_in_cells_are_fitted_together_each_to_its_size(compress_with
             field_iou(shape.mesh, each, points=2**14).iou
             for each in (field, OccupancyField(parse(alone.data), "cpu"))
         ]
-        assert ious[0] == pytest.approx(ious[1], abs=0.01)
+        assert ious[0] == pytest.approx(ious[1], abs=0.02)
 
 
 @pytest.mark.usefixtures("double")
