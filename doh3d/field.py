@@ -25,6 +25,7 @@ from doh3d.hypernetwork.decoder import generate_weights, generate_weights_exact
 from doh3d.hypernetwork.projection import make_projection
 from doh3d.hypernetwork.target import TargetWeights
 from doh3d.interop.notebook import shape_html, summary
+from doh3d.late_module import LateModule
 from doh3d.limits import DEFAULT_LIMITS, MAX_RESOLUTION, Limits
 from doh3d.operations.field_operations import FieldOperations
 from doh3d.operations.normalized import NormalizedField
@@ -33,6 +34,8 @@ from doh3d.thread_team import team_of_all_threads
 
 if TYPE_CHECKING:
     import trimesh
+else:
+    trimesh = LateModule("trimesh")
 
 # Points evaluated at a time: activations of this many stay within the cache.
 _CPU_CHUNK = 2**12
