@@ -23,5 +23,5 @@ class LateModule:
         self._name = name
 
     def __getattr__(self, attribute: str) -> Any:
-        """What the module has under a name."""
+        """Import the module, and return what it has under a name."""
         return getattr(import_module(self._name), attribute)
