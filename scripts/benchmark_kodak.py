@@ -31,14 +31,14 @@ from doh3d.evaluation.image import psnr
 from doh3d.images.files import load_pixels
 from peers.published import kodak_curves
 from peers.rate_distortion import BdPsnr, PsnrPoint, bd_psnr
-from result_table import ResultTable, Row
+from result_table import ResultTable, Row, results_path
 
 RATES = (0.03, 0.07, 0.15, 0.3, 0.6)
 KODAK_IMAGES = 24
 COLUMNS = """
 image preset target_bpp bytes bpp psnr_db latent cells width depth octaves steps seconds
-version commit date
 """.split()  # noqa: SIM905
+KEY = ("image", "preset", "target_bpp")
 
 # Means over the 24 Kodak images, by the codec's name.
 PUBLISHED = kodak_curves()
@@ -186,16 +186,14 @@ def main() -> None:
     parser.add_argument("--report", action="store_true")
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
-    output = arguments.output or Path(f"results/{doh3d.__version__}/kodak.tsv")
-    table = ResultTable(output, COLUMNS)
+    output = arguments.output or results_path("kodak")
+    table = ResultTable(output, COLUMNS, KEY, device="auto")
     index, count = map(int, arguments.shard.split("/"))
     images = sorted(path for path in arguments.images.iterdir() if path.is_file())
     if not arguments.report:
         for path in images[: arguments.first][index - 1 :: count]:
             for bpp in map(float, arguments.bpp.split(",")):
-                key = (path.stem, arguments.preset, str(bpp))
-                done = {(row["image"], row["preset"], row["target_bpp"]) for row in table.rows()}
-                if key not in done:
+                if not table.has(image=path.stem, preset=arguments.preset, target_bpp=bpp):
                     measure(path, bpp, arguments.preset, table)
     rows = [row for row in table.rows() if row["preset"] == arguments.preset]
     if rows:
