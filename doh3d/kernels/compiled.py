@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,8 @@ import numba
 # Sums may be taken in another order, and products rounded together with them, so that loops become
 # vectors. What is no number stays so: it tells that a fit has diverged.
 _FREEDOMS = {"contract", "reassoc", "nsz", "arcp"}
+
+_log = logging.getLogger(__name__)
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -36,7 +40,9 @@ def kernel_of(signature: Any) -> Callable[[_Function], _Function]:
 
 def _compiled(function: _Function, signature: Any) -> _Function:
     before = numba.config.CACHE_DIR  # type: ignore[attr-defined]
-    numba.config.CACHE_DIR = _directory(before)  # type: ignore[attr-defined]
+    directory = _directory(before)
+    _say_if_new(directory)
+    numba.config.CACHE_DIR = directory  # type: ignore[attr-defined]
     try:
         compiled: Any = numba.njit(
             signature, nogil=True, cache=True, fastmath=_FREEDOMS, error_model="numpy"
@@ -59,6 +65,13 @@ def _directory(chosen: str) -> str:
     return str(base / f"kernels-{_digest(here)}")
 
 
+@functools.cache
+def _say_if_new(directory: str) -> None:
+    if directory and not Path(directory).exists():
+        _log.info("compiling the loops of a fit, once on this machine: some fifteen seconds")
+
+
+@functools.cache
 def _digest(folder: Path) -> str:
     digest = hashlib.sha256()
     for source in sorted(folder.glob("*.py")):
