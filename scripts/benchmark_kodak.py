@@ -1,7 +1,7 @@
 """The rate-distortion benchmark of images: the codec against published curves.
 
     python scripts/benchmark_kodak.py --images DIR [--preset default] [--bpp 0.03,0.07,0.15,0.3,0.6]
-                                      [--first 2] [--shard 1/2] [--report]
+                                      [--only kodim01] [--shard 1/2] [--report]
 
 Writes results/<version>/kodak.tsv, a row a file, as it is measured; a second run goes on where the
 first stopped. Rate is the file's size on disk, header and all; PSNR is over all pixels and
@@ -181,7 +181,7 @@ def main() -> None:
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--preset", default="default")
     parser.add_argument("--bpp", default=",".join(map(str, RATES)))
-    parser.add_argument("--first", type=int, help="only so many of the images")
+    parser.add_argument("--only", help="names of images, with commas")
     parser.add_argument("--shard", default="1/1", help="I/N: every N-th image, beginning with I")
     parser.add_argument("--report", action="store_true")
     parser.add_argument("--output", type=Path)
@@ -190,8 +190,10 @@ def main() -> None:
     table = ResultTable(output, COLUMNS, KEY, device="auto")
     index, count = map(int, arguments.shard.split("/"))
     images = sorted(path for path in arguments.images.iterdir() if path.is_file())
+    if arguments.only:
+        images = [path for path in images if path.stem in arguments.only.split(",")]
     if not arguments.report:
-        for path in images[: arguments.first][index - 1 :: count]:
+        for path in images[index - 1 :: count]:
             for bpp in map(float, arguments.bpp.split(",")):
                 if not table.has(image=path.stem, preset=arguments.preset, target_bpp=bpp):
                     measure(path, bpp, arguments.preset, table)

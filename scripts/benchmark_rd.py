@@ -3,13 +3,13 @@
     python scripts/benchmark_rd.py --meshes DIR [--quick] [--preset default] [--shard 1/2]
 
 Writes results/<version>/rd.tsv, a row a file, as it is measured; a second run goes on where the
-first stopped. Several processes may fill one table: `--shard`, `--meshes` or `--sizes` share the
+first stopped. Several processes may fill one table: `--shard`, `--only` or `--sizes` share the
 work. Then draws rd-<preset>.png and prints BD-rate against each peer for each mesh, for
 organic meshes, for CAD parts and for all: by IoU, then by Chamfer distance and normal consistency
 on the rows that have them. `--report` only draws and prints.
 
 Learned peers get the codec's steps, batches and samples, and the best two of five or eight networks
-at each size; their learning rate is the best of a ladder (docs/benchmark.md).
+at each size; their learning rate is the best of a ladder (docs/results.md).
 IoU is of the field (of the decoded mesh for Draco) by the bbox protocol. `--quick` screens: the
 codec against Draco on four meshes at two sizes, with the fast preset.
 """
@@ -207,6 +207,7 @@ def main() -> None:
     parser.add_argument("--preset", default="default")
     parser.add_argument("--methods", default=",".join(("codec", "draco", *PEERS)))
     parser.add_argument("--sizes", help="bytes, comma-separated, for the usual ones")
+    parser.add_argument("--only", help="names of meshes, with commas")
     parser.add_argument("--shard", default="1/1", help="I/N: every N-th mesh, beginning with I")
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
@@ -223,6 +224,8 @@ def main() -> None:
     if arguments.quick:
         known = [path for path in meshes if path.stem in QUICK_MESHES]
         meshes = known or meshes[: len(QUICK_MESHES)]
+    if arguments.only:
+        meshes = [path for path in meshes if path.stem in arguments.only.split(",")]
     if not arguments.report:
         for path in meshes[index - 1 :: count]:
             benchmark = MeshBenchmark(path, preset, table, quick=arguments.quick)

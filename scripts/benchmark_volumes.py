@@ -1,4 +1,4 @@
-"""Labels of scans as `.doh` files, beside lossless masks: docs/volumes.md has its tables.
+"""Labels of scans as `.doh` files, beside lossless masks: docs/results.md has a table.
 
     python scripts/benchmark_volumes.py labels.nii.gz
     python scripts/benchmark_volumes.py labels.nii.gz --resample liver.doh

@@ -28,22 +28,30 @@ ROOT = Path(__file__).parents[1]
 TOP = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
 
 NAVIGATION = {
-    "Use": [
+    "Using it": [
         "quickstart",
+        "commands",
+        "api",
         "fields",
         "meshes",
+        "collections",
+        "images",
         "volumes",
         "viewing",
         "browser",
-        "report",
         "interop",
-        "images",
-        "batch",
     ],
-    "Understand": ["how-it-works", "format", "implementers", "security", "scaling"],
-    "Results": ["benchmark", "rate-distortion", "speed"],
-    "Reference": ["commands", "api"],
-    "Project": ["map", "contributing", "changelog"],
+    "How good, how fast": ["results", "speed"],
+    "Inside": [
+        "how-it-works",
+        "map",
+        "format",
+        "implementers",
+        "security",
+        "notebook",
+        "contributing",
+        "changelog",
+    ],
 }
 
 # The public names by what one does with them; every one is in some group.

@@ -1,4 +1,4 @@
-"""The rows of a dataset, as docs/batch.md specifies them, and their form in a journal.
+"""The rows of a dataset, as docs/collections.md specifies them, and their form in a journal.
 
 No pyarrow here: workers make rows without it.
 """
@@ -50,7 +50,7 @@ class Row:
 
 @dataclass(frozen=True)
 class ShapeRow(Row):
-    """One shape, compressed or failed; see docs/batch.md for each column.
+    """One shape, compressed or failed; see docs/collections.md for each column.
 
     Columns are None where the shape failed before they were known.
     """
@@ -90,7 +90,7 @@ class ShapeRow(Row):
 
 @dataclass(frozen=True)
 class EvaluationRow(Row):
-    """One shape measured against its reference; see docs/batch.md for each column."""
+    """One shape measured against its reference; see docs/collections.md for each column."""
 
     FOLDER: ClassVar[str] = "measurements"
     COLUMNS_VERSION: ClassVar[int] = 2

@@ -41,7 +41,7 @@ class Shape:
     data : bytes
         The `.doh` file.
     row : dict
-        All columns but `doh`, see docs/batch.md.
+        All columns but `doh`, see docs/collections.md.
     """
 
     id: str
@@ -184,7 +184,7 @@ class ShapeSet:
     def to_datasets(self, *, cache_dir: str | Path | None = None) -> datasets.Dataset:
         """Open the shapes that succeeded as a `datasets.Dataset` of Hugging Face.
 
-        Its columns are those of docs/batch.md; `doh` holds the files' bytes.
+        Its columns are those of docs/collections.md; `doh` holds the files' bytes.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Images against published curves, from kodak.tsv, and the study of rounding and sizes."""
+"""Images against published curves, from kodak.tsv, and the study of how batches are drawn."""
 
 from __future__ import annotations
 
@@ -55,29 +55,13 @@ def kodak_bd_table(results: Results) -> Iterator[Line]:
 
 @number("kodak-seconds")
 def kodak_seconds(results: Results, preset: str, of: str) -> str:
-    """Least and largest over the rates of the images' median seconds: "26 to 38"."""
+    """Least or largest over the rates of the images' median seconds."""
     rows = results.rows("kodak", preset=preset)
     medians = []
     for target in {row["target_bpp"] for row in rows}:
         seconds = sorted(float(row["seconds"]) for row in rows if row["target_bpp"] == target)
         medians.append((seconds[(len(seconds) - 1) // 2] + seconds[len(seconds) // 2]) / 2)
     return f"{min(medians):.0f}" if of == "least" else f"{max(medians):.0f}"
-
-
-@table("image-rounding")
-def image_rounding(results: Results) -> Iterator[Line]:
-    """Compare rounding in training with rounding after it: mean bytes, PSNR and its interval."""
-    found = means(results.rows("image-quantization"))
-    yield ["bits", "in training", "after training"]
-    for bits in (4, 8, 16):
-        cells = [found[f"{when} training, {bits} bits"] for when in ("in", "after")]
-        yield [
-            str(bits),
-            *(
-                f"{size(round(count))} B, {decibels:.2f} +-{half:.2f}"
-                for count, decibels, half in cells
-            ),
-        ]
 
 
 @table("image-sampling")

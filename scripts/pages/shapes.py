@@ -10,6 +10,7 @@ from pages.registry import Line, Results, mean, number, percent, size, table
 from peers.rate_distortion import error_point, interpolate_bytes
 from rd_report import CAD, ORGANIC, Curves, compared, curves, kind_of
 
+WORDS = "none one two three four five six seven eight".split()  # noqa: SIM905
 SIZES = (500, 1200, 3000, 7000, 16_000)
 README_SIZES = (500, 1200, 16_000)
 PEERS = {
@@ -106,6 +107,27 @@ def saving(results: Results, mesh: str, preset: str, target: str) -> str:
     return "-" if found is None else percent(100 * (point.bytes / found - 1))
 
 
+@number("smaller")
+def smaller(results: Results, mesh: str, preset: str, target: str) -> str:
+    """Return how much smaller a file is than Draco's at the same IoU: 41%."""
+    found = saving(results, mesh, preset, target)
+    if not found.startswith("-") or found == "-":
+        raise LookupError(f"the file is not smaller than Draco's: {found}")
+    return found.removeprefix("-")
+
+
+@number("smaller-by")
+def smaller_by(results: Results, of: str, sizes: str, which: str) -> str:
+    """Least or most by which files are smaller: of "organic", or of "mirrored" parts."""
+    chosen = ORGANIC if of == "organic" else CAD - {"fandisk"}
+    every = [
+        int(smaller(results, mesh, "default", most).rstrip("%"))
+        for mesh in chosen
+        for most in sizes.split(",")
+    ]
+    return f"{min(every) if which == 'least' else max(every)}%"
+
+
 @table("savings")
 def savings(results: Results) -> Iterator[Line]:
     """BD-rate against Draco, and bytes at each size against Draco's."""
@@ -136,11 +158,20 @@ def file_bytes(results: Results, mesh: str, preset: str, target: str) -> str:
 
 @number("ahead")
 def ahead(results: Results, kind: str, preset: str, target: str) -> str:
-    """On how many meshes of a kind the file has a better IoU than Draco in as many bytes."""
+    """Count the meshes of a kind on which Draco has no better IoU in as many bytes, in words."""
+    return WORDS[len(_won(results, kind, preset, target))]
+
+
+@number("behind")
+def behind(results: Results, kind: str, preset: str, target: str) -> str:
+    """Count the others."""
     chosen = ORGANIC if kind == "organic" else CAD
-    return str(
-        sum(
-            iou_of(results, mesh, preset, target) > best_of_draco(results, mesh, int(target))
-            for mesh in chosen
-        )
-    )
+    return WORDS[len(chosen) - len(_won(results, kind, preset, target))]
+
+
+def _won(results: Results, kind: str, preset: str, target: str) -> list[str]:
+    return [
+        mesh
+        for mesh in (ORGANIC if kind == "organic" else CAD)
+        if iou_of(results, mesh, preset, target) >= best_of_draco(results, mesh, int(target))
+    ]

@@ -81,7 +81,7 @@ def resampled(results: Results) -> Iterator[Line]:
         f"Dice of that mask, brought back to {own:g} mm",
         "Dice of the file",
     ]
-    coarser = [row for row in rows if row["lattice"] == "coarser"]
+    coarser = [row for row in rows if row["lattice"] == "coarser" and float(row["side"]) <= 3 * own]
     for row in sorted(coarser, key=lambda row: -float(row["side"])):
         numbers = f"{float(row['mask_dice']):.4f}", f"{float(row['dice']):.4f}"
         yield [f"{float(row['side']):g} mm", f"{size(row['mask_bytes'])} bytes", *numbers]

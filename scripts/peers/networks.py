@@ -59,7 +59,7 @@ _DOH_BITS = 8
 _MAX_DENSE_ENTRIES = 2**24
 
 # Learning rates at the schedule's peak, tuned for each peer: the best of a ladder, see
-# docs/benchmark.md, in standard deviations of a weight's initial value.
+# docs/results.md, in standard deviations of a weight's initial value.
 _MLP_LEARNING_RATE, _MLP_LEARNING_RATE_OF_MANY, _MANY_WEIGHTS = 0.15, 0.3, 6000
 _MLP_ROUNDING_START = 0.6
 _COIN_LEARNING_RATE = 0.4
