@@ -3,10 +3,10 @@
     python scripts/benchmark_rd.py --meshes DIR [--quick] [--preset default] [--shard 1/2]
 
 Writes results/<version>/rd.tsv, a row a file, as it is measured; a second run goes on where the
-first stopped. Then draws rd-<preset>.png and prints BD-rate against each peer for each mesh, for
+first stopped. Several processes may fill one table: `--shard`, `--only` or `--sizes` share the
+work. Then draws rd-<preset>.png and prints BD-rate against each peer for each mesh, for
 organic meshes, for CAD parts and for all: by IoU, then by Chamfer distance and normal consistency
-on the rows that have them. `--report` only draws and prints. `--fill` measures, in place of the
-rest, the surfaces of Draco's rows that lack them and lie on the front of bytes and IoU.
+on the rows that have them. `--report` only draws and prints.
 
 Learned peers get the codec's steps, batches and samples, and the best two of five or eight networks
 at each size; their learning rate is the best of a ladder (docs/results.md).
@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import doh3d
@@ -26,7 +27,6 @@ from doh3d.codec.container import parse
 from doh3d.codec.shape_code import domain_half_sides
 from doh3d.devices import resolve_device
 from doh3d.evaluation.evaluate import LabelledPoints
-from doh3d.evaluation.rate_distortion import RatePoint, pareto_front
 from doh3d.evaluation.simplification import Simplifier
 from doh3d.evaluation.surface import SurfaceMetrics, surface_metrics
 from doh3d.field import OccupancyField
@@ -34,10 +34,10 @@ from doh3d.fitting.rate_control import fit_to_bytes
 from doh3d.options import CompressOptions
 from doh3d.signals.shape import PreparedShape, prepare, shape_config
 from doh3d.signals.shape_plan import latent_for_bytes
-from peers.decimation import decimation_rows, encode_variant
+from peers.decimation import decimation_rows
 from peers.networks import PEERS, fit_peer
-from rd_report import curves, draw, kind_of, report, simplifier_of
-from result_table import ResultTable
+from rd_report import curves, draw, kind_of, report
+from result_table import ResultTable, Row, results_path
 
 SIZES = (500, 1200, 3000, 7000, 16_000)
 QUICK_SIZES = (1000, 4000)
@@ -51,10 +51,13 @@ QUICK_DRACO = {
     "screening_points": 2**16,
 }
 COLUMNS = """
-mesh kind method preset target_bytes variant bytes iou iou_of protocol points
-chamfer normal_consistency resolution seconds version commit date
+mesh kind method preset target_bytes search variant bytes iou iou_of protocol points
+chamfer normal_consistency resolution seconds
 """.split()  # noqa: SIM905
-
+# All networks of a learned peer at a size are one measurement, and so is a search of Draco's.
+KEY = ("mesh", "method", "preset", "target_bytes", "search")
+# What is printed of a row beside its key.
+TOLD = ("variant", "bytes", "iou")
 
 # The codec's surface is that of its mesh at the resolution of `doh3d eval`.
 RESOLUTION = 256
@@ -63,6 +66,17 @@ SEARCHES: tuple[tuple[Simplifier, ...], ...] = (
     ("fast_simplification", "open3d_qem"),
     ("meshoptimizer",),
 )
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One file of a method."""
+
+    variant: str
+    bytes: int
+    iou: float
+    seconds: float
+    surface: SurfaceMetrics | None = None
 
 
 class MeshBenchmark:
@@ -77,18 +91,22 @@ class MeshBenchmark:
 
     def run(self, method: str, size: int) -> None:
         """Measure what the table does not hold yet."""
-        rows = [
-            row
-            for row in self._table.rows()
-            if (row["mesh"], row["method"], row["preset"])
-            == (self._path.stem, method, self._preset if method != "draco" else "")
-        ]
         if method == "draco":
             for simplifiers in SEARCHES:
-                if not any(simplifier_of(row) in simplifiers for row in rows):
-                    self._draco(simplifiers, {row["variant"] for row in rows})
-        elif str(size) not in {row["target_bytes"] for row in rows}:
+                if not self._table.has(**self._key("draco", 0, simplifiers)):
+                    self._draco(simplifiers)
+        elif not self._table.has(**self._key(method, size)):
             self._codec(size) if method == "codec" else self._peer(method, size)
+
+    def _key(self, method: str, size: int, simplifiers: Sequence[str] = ()) -> Row:
+        return {
+            "mesh": self._path.stem,
+            "method": method,
+            # Decimation knows no presets.
+            "preset": "" if method == "draco" else self._preset,
+            "target_bytes": str(size),
+            "search": "+".join(simplifiers),
+        }
 
     def _shape_and_judge(self) -> tuple[PreparedShape, LabelledPoints]:
         if self._shape is None or self._judge is None:
@@ -122,7 +140,8 @@ class MeshBenchmark:
         variant = f"n {config.latent}, {network.cells} x width {network.width}"
         surface = surface_metrics(shape.mesh, field.to_mesh(RESOLUTION))
         iou = judge.iou(field).iou
-        self._add("codec", size, variant, len(encoded.data), iou, seconds, surface)
+        key = self._key("codec", size)
+        self._add(key, [Measured(variant, len(encoded.data), iou, seconds, surface)])
 
     def _peer(self, method: str, size: int) -> None:
         shape, judge = self._shape_and_judge()
@@ -134,50 +153,43 @@ class MeshBenchmark:
         started = time.perf_counter()
         for fit in fit_peer(method, shape, config, size, self._rank, device=self._device):
             seconds = time.perf_counter() - started
-            fitted.append((fit.variant, len(fit.data), judge.iou(fit.field).iou, seconds))
+            fitted.append(Measured(fit.variant, len(fit.data), judge.iou(fit.field).iou, seconds))
             started = time.perf_counter()
-        # All at once: a size is in the table either whole or not at all.
-        for variant, data_bytes, iou, seconds in fitted:
-            self._add(method, size, variant, data_bytes, iou, seconds)
+        self._add(self._key(method, size), fitted)
 
-    def _draco(self, simplifiers: tuple[Simplifier, ...], known: set[str]) -> None:
+    def _draco(self, simplifiers: tuple[Simplifier, ...]) -> None:
         started = time.perf_counter()
         options = QUICK_DRACO if self._quick else {}
         mesh = doh3d.load_mesh(self._path)
-        for row in decimation_rows(mesh, simplifiers=simplifiers, **options):
-            seconds = time.perf_counter() - started
-            # The whole mesh is in both searches.
-            if row.variant not in known:
-                self._add("draco", 0, row.variant, row.bytes, row.iou, seconds, row.surface)
-            started = time.perf_counter()
-
-    def _add(
-        self,
-        method: str,
-        size: int,
-        variant: str,
-        data_bytes: int,
-        iou: float,
-        seconds: float,
-        surface: SurfaceMetrics | None = None,
-    ) -> None:
-        row = self._table.add(
-            mesh=self._path.stem,
-            kind=kind_of(self._path.stem),
-            method=method,
-            preset="" if method == "draco" else self._preset,
-            target_bytes=size,
-            variant=variant,
-            bytes=data_bytes,
-            iou=f"{iou:.5f}",
-            iou_of="mesh" if method == "draco" else "field",
-            protocol="bbox",
-            points=QUICK_DRACO["points"] if self._quick and method == "draco" else 2**21,
-            resolution=RESOLUTION if method == "codec" else "",
-            seconds=f"{seconds:.1f}",
-            **({} if surface is None else surface_columns(surface)),
+        found = decimation_rows(mesh, simplifiers=simplifiers, **options)
+        # The search is one; its rows share its time.
+        seconds = (time.perf_counter() - started) / max(1, len(found))
+        self._add(
+            self._key("draco", 0, simplifiers),
+            [Measured(row.variant, row.bytes, row.iou, seconds, row.surface) for row in found],
         )
-        print(*(row[c] for c in COLUMNS[:1] + COLUMNS[2:8]), f"{row['seconds']} s", flush=True)
+
+    def _add(self, key: Row, measured: Sequence[Measured]) -> None:
+        """Write what was measured together, whole or not at all."""
+        is_draco = key["method"] == "draco"
+        rows = [
+            {
+                **key,
+                "kind": kind_of(key["mesh"]),
+                "variant": each.variant,
+                "bytes": each.bytes,
+                "iou": f"{each.iou:.5f}",
+                "iou_of": "mesh" if is_draco else "field",
+                "protocol": "bbox",
+                "points": QUICK_DRACO["points"] if self._quick and is_draco else 2**21,
+                "resolution": RESOLUTION if key["method"] == "codec" else "",
+                "seconds": f"{each.seconds:.1f}",
+                **({} if each.surface is None else surface_columns(each.surface)),
+            }
+            for each in measured
+        ]
+        for row in self._table.add_all(rows):
+            print(*(row[c] for c in (*KEY, *TOLD)), f"{row['seconds']} s", flush=True)
 
 
 def surface_columns(surface: SurfaceMetrics) -> dict[str, str]:
@@ -187,45 +199,21 @@ def surface_columns(surface: SurfaceMetrics) -> dict[str, str]:
     }
 
 
-def fill(table: ResultTable, meshes: list[Path]) -> None:
-    """Measure the surfaces of Draco's rows without, of those on the front of bytes and IoU."""
-    rows = table.rows()
-    for path in meshes:
-        mine = [row for row in rows if row["mesh"] == path.stem and row["method"] == "draco"]
-        front = set(pareto_front(RatePoint(int(row["bytes"]), float(row["iou"])) for row in mine))
-        lacking = [
-            row
-            for row in mine
-            if not row["chamfer"] and RatePoint(int(row["bytes"]), float(row["iou"])) in front
-        ]
-        mesh = doh3d.load_mesh(path) if lacking else None
-        for row in lacking:
-            data, surface = encode_variant(mesh, row["variant"])
-            # Libraries of another version may make another file, which is not that row's.
-            if len(data) != int(row["bytes"]):
-                print(f"{path.stem}: {row['variant']} now takes {len(data)} B, not {row['bytes']}")
-                continue
-            row |= surface_columns(surface)
-            print(path.stem, row["variant"], row["chamfer"], row["normal_consistency"], flush=True)
-        if lacking:
-            table.replace(rows)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--meshes", type=Path, required=True)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--report", action="store_true")
-    parser.add_argument("--fill", action="store_true")
     parser.add_argument("--preset", default="default")
     parser.add_argument("--methods", default=",".join(("codec", "draco", *PEERS)))
     parser.add_argument("--sizes", help="bytes, comma-separated, for the usual ones")
+    parser.add_argument("--only", help="names of meshes, with commas")
     parser.add_argument("--shard", default="1/1", help="I/N: every N-th mesh, beginning with I")
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
     name = "rd-quick" if arguments.quick else "rd"
-    output = arguments.output or Path(f"results/{doh3d.__version__}/{name}.tsv")
-    table = ResultTable(output, COLUMNS)
+    output = arguments.output or results_path(name)
+    table = ResultTable(output, COLUMNS, KEY, device="auto")
     sizes = QUICK_SIZES if arguments.quick else SIZES
     if arguments.sizes:
         sizes = tuple(map(int, arguments.sizes.split(",")))
@@ -236,9 +224,9 @@ def main() -> None:
     if arguments.quick:
         known = [path for path in meshes if path.stem in QUICK_MESHES]
         meshes = known or meshes[: len(QUICK_MESHES)]
-    if arguments.fill:
-        fill(table, meshes[index - 1 :: count])
-    elif not arguments.report:
+    if arguments.only:
+        meshes = [path for path in meshes if path.stem in arguments.only.split(",")]
+    if not arguments.report:
         for path in meshes[index - 1 :: count]:
             benchmark = MeshBenchmark(path, preset, table, quick=arguments.quick)
             # Methods of one size share its samples.

@@ -30,7 +30,6 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-import doh3d
 from doh3d.codec.container import parse, serialize
 from doh3d.evaluation.evaluate import field_iou
 from doh3d.field import OccupancyField, decode_weights
@@ -47,7 +46,7 @@ from doh3d.signals.shape_plan import latent_for_bytes, plan_for_shape
 from doh3d.thread_team import ThreadTeam
 from reference_encoder import ReferenceEncoder, reference_config
 from reference_encoder import encode as encode_by_reference
-from result_table import ResultTable, Row
+from result_table import ResultTable, Row, results_path
 from speed_references import (
     ball_samples,
     cpu_seconds,
@@ -63,8 +62,8 @@ from speed_references import (
 CPU = torch.device("cpu")
 COLUMNS = """
 case size n weights seconds reference_seconds ratio bytes reference_bytes bytes_ratio note
-version commit machine date
 """.split()  # noqa: SIM905
+KEY = ("case", "size")
 Values = dict[str, object]
 
 # The quality and the size of a file by which encoders are compared.
@@ -76,10 +75,6 @@ JUDGED_POINTS = 2**18
 class SpeedTable(ResultTable):
     """A row a case and size, with ratios where there is a reference."""
 
-    def has(self, case: str, size: object) -> bool:
-        """Whether there is such a row."""
-        return any((row["case"], row["size"]) == (case, str(size)) for row in self.rows())
-
     def measured(self, case: str, size: object, values: Values) -> None:
         """Append the row and print it."""
         for name in ("seconds", "bytes"):
@@ -87,8 +82,10 @@ class SpeedTable(ResultTable):
             if ours and theirs:
                 ratio = float(theirs) / float(ours)  # type: ignore[arg-type]
                 values["ratio" if name == "seconds" else "bytes_ratio"] = ratio
-        threads = values.pop("threads", "1 thread")
-        values |= {"case": case, "size": size, "machine": f"{platform.machine()}, {threads}"}
+        if "threads" in values:
+            where = f"{platform.system()} {platform.machine()}"
+            values["machine"] = f"{where}, {values.pop('threads')}"
+        values |= {"case": case, "size": size}
         row = self.add(**{column: _cell(value) for column, value in values.items()})
         print(*list(row.values())[:11], sep="\t", flush=True)
 
@@ -460,18 +457,17 @@ def main() -> None:
     parser.add_argument("--mesh", type=Path, help="that is sampled, encoded and extracted")
     parser.add_argument("--only", help="cases, with commas")
     parser.add_argument("--report", action="store_true", help="draw and print only")
-    default = Path(f"results/{doh3d.__version__}/speed.tsv")
-    parser.add_argument("--output", type=Path, default=default)
+    parser.add_argument("--output", type=Path, default=results_path("speed"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    table = SpeedTable(arguments.output, COLUMNS)
+    table = SpeedTable(arguments.output, COLUMNS, KEY)
     only = arguments.only.split(",") if arguments.only else [name for name, _, _ in CASES]
     if not arguments.report:
         if arguments.mesh is None:
             parser.error("--mesh is needed")
         for name, measure, sizes in CASES:
             for size in sizes if name in only else []:
-                if not table.has(name, size):
+                if not table.has(case=name, size=size):
                     table.measured(name, size, measure(size, arguments.mesh))
     rows = table.rows()
     draw(rows, arguments.output.with_suffix(".png"))

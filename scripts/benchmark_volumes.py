@@ -1,19 +1,20 @@
 """Labels of scans as `.doh` files, beside lossless masks: docs/results.md has a table.
 
-    python scripts/benchmark_volumes.py labels.nii.gz -o rows.jsonl
-    python scripts/benchmark_volumes.py labels.nii.gz -o resampled.jsonl --resample liver.doh
+    python scripts/benchmark_volumes.py labels.nii.gz
+    python scripts/benchmark_volumes.py labels.nii.gz --resample liver.doh
 
-The first compresses every label with more than 500 voxels, a row each; rows that are there already
-are not done again. The second compares the file of one label with masks of it on coarser lattices,
-and with masks that the file decodes to on finer ones. Masks are packed, eight voxels a byte, and
-gzipped.
+The first compresses every label with more than 500 voxels, a row each of
+results/<version>/volumes.tsv; rows that are there already are not done again. The second compares
+the file of one label with masks of it on coarser lattices, each brought back to the finest, and
+with masks that the file decodes to on finer ones: rows of volumes-resampled.tsv, those of finer
+lattices without Dice. Masks are packed, eight voxels a byte, and gzipped.
 """
 
 from __future__ import annotations
 
 import argparse
 import gzip
-import json
+import itertools
 import time
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,13 @@ import doh3d
 from doh3d.evaluation.volume import overlap
 from doh3d.geometry.voxels import VoxelGrid, VoxelLattice
 from doh3d.volumes.files import read_label_map
+from result_table import ResultTable, results_path
+
+KEY = ("file", "label", "max_bytes", "preset", "seed")
+MEASURED = ("bytes", "dice", "iou", "hausdorff_95", "mean_surface_distance", "voxels")
+COLUMNS = (*KEY, "name", "spacing", *MEASURED, "mask_bytes", "map_bytes", "seconds")
+RESAMPLED_KEY = ("file", "label", "lattice", "side")
+RESAMPLED = (*RESAMPLED_KEY, "name", "bytes", "dice", "mask_bytes", "mask_dice")
 
 # Coarser lattices, as multiples of the finest spacing.
 FACTORS = (1.0, 2.0, 3.0, 4.0, 6.0)
@@ -37,7 +45,7 @@ _MOST_DECODED = 2**25
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("files", nargs="+", type=Path)
-    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("-o", "--output", type=Path)
     parser.add_argument("--max-bytes", type=int, nargs="+", default=[1000])
     parser.add_argument("--preset", default="fast")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
@@ -45,33 +53,28 @@ def main() -> None:
     parser.add_argument("--least-voxels", type=int, default=500)
     parser.add_argument("--resample", type=Path, metavar="FILE", help="a label's .doh file")
     options = parser.parse_args()
-    done = [json.loads(line) for line in _lines(options.output)]
+    if options.resample is not None:
+        output = options.output or results_path("volumes-resampled")
+        table = ResultTable(output, RESAMPLED, RESAMPLED_KEY)
+        for path in options.files:
+            for row in table.add_all(_resampled(path, options.resample)):
+                print(*row.values(), sep="\t", flush=True)
+        return
+    table = ResultTable(options.output or results_path("volumes"), COLUMNS, KEY)
     for path in options.files:
-        if options.resample is not None:
-            _append(options.output, _resampled(path, options.resample))
-            continue
         labels = options.labels or read_label_map(path).labels
-        for label in labels:
-            for size in options.max_bytes:
-                for seed in options.seeds:
-                    key = {
-                        "file": path.name,
-                        "label": label,
-                        "max_bytes": size,
-                        "preset": options.preset,
-                        "seed": seed,
-                    }
-                    if any(key.items() <= row.items() for row in done):
-                        continue
-                    row = _compressed(path, label, key, options.least_voxels)
-                    if row is not None:
-                        _append(options.output, row)
+        for label, size, seed in itertools.product(labels, options.max_bytes, options.seeds):
+            values = path.name, label, size, options.preset, seed
+            key = dict(zip(KEY, values, strict=True))
+            if table.has(**key):
+                continue
+            found = _compressed(path, key, options.least_voxels)
+            if found is not None:
+                print(*table.add(**found).values(), sep="\t", flush=True)
 
 
-def _compressed(
-    path: Path, label: int, key: dict[str, Any], least_voxels: int
-) -> dict[str, Any] | None:
-    grid = doh3d.load_volume(path, label=label)
+def _compressed(path: Path, key: dict[str, Any], least_voxels: int) -> dict[str, Any] | None:
+    grid = doh3d.load_volume(path, label=key["label"])
     if grid.count <= least_voxels:
         return None
     started = time.perf_counter()
@@ -80,21 +83,29 @@ def _compressed(
     )
     seconds = time.perf_counter() - started
     measured = doh3d.evaluate_volume(shape, grid).to_dict()
-    kept = ("bytes", "dice", "iou", "hausdorff_95", "mean_surface_distance", "voxels")
-    row = key | {"name": grid.name, "spacing": list(grid.lattice.spacing)}
-    row |= {name: measured[name] for name in kept}
+    row = key | {"name": grid.name, "spacing": " ".join(f"{s:g}" for s in grid.lattice.spacing)}
+    for name in MEASURED:
+        value = measured[name]
+        row[name] = f"{value:.6g}" if isinstance(value, float) else value
     return row | {
         "mask_bytes": mask_bytes(grid.occupied),
         "map_bytes": path.stat().st_size,
-        "seconds": round(seconds, 1),
+        "seconds": f"{seconds:.1f}",
     }
 
 
-def _resampled(path: Path, file: Path) -> dict[str, Any]:
-    """Compare one file with masks on coarser lattices, each brought back to the finest."""
+def _resampled(path: Path, file: Path) -> list[dict[str, Any]]:
+    """Compare one file with masks on coarser lattices, and what it decodes to on finer ones."""
     field = doh3d.load(file, "cpu")
     grid = doh3d.load_volume(path, default_label=field.code.extras.label)
     dice, _ = overlap(grid.occupied, field.to_grid(grid.lattice.shape, grid.lattice.matrix))
+    known = {
+        "file": path.name,
+        "label": grid.label,
+        "name": grid.name,
+        "bytes": file.stat().st_size,
+        "dice": f"{dice:.6f}",
+    }
     rows = []
     finest = min(grid.lattice.spacing)
     for factor in FACTORS:
@@ -102,30 +113,17 @@ def _resampled(path: Path, file: Path) -> dict[str, Any]:
         side = factor * finest
         steps = [max(1.0, side / spacing) for spacing in grid.lattice.spacing]
         coarse = _coarse(grid, steps)
-        back = _back(coarse, grid.occupied.shape)
-        rows.append(
-            {
-                "spacing": side,
-                "mask_bytes": mask_bytes(coarse),
-                "mask_dice": overlap(grid.occupied, back)[0],
-            }
-        )
-    finer = []
+        back = overlap(grid.occupied, _back(coarse, grid.occupied.shape))[0]
+        found = {"mask_bytes": mask_bytes(coarse), "mask_dice": f"{back:.6f}"}
+        rows.append({**known, "lattice": "coarser", "side": f"{side:g}", **found})
     for factor in (1, 2, 4):
         lattice = _over(field.bounds, finest / factor)
         if np.prod(lattice.shape) > _MOST_DECODED:
             break
-        found = field.to_grid(lattice.shape, lattice.matrix)
-        finer.append({"spacing": finest / factor, "mask_bytes": mask_bytes(found)})
-    return {
-        "file": path.name,
-        "label": grid.label,
-        "name": grid.name,
-        "bytes": file.stat().st_size,
-        "dice": dice,
-        "coarser": rows,
-        "decoded_finer": finer,
-    }
+        decoded = mask_bytes(field.to_grid(lattice.shape, lattice.matrix))
+        side = f"{finest / factor:g}"
+        rows.append({**known, "lattice": "decoded", "side": side, "mask_bytes": decoded})
+    return rows
 
 
 def _coarse(grid: VoxelGrid, steps: list[float]) -> npt.NDArray[np.bool_]:
@@ -168,15 +166,6 @@ def _over(bounds: npt.NDArray[np.float64], side: float) -> VoxelLattice:
 def mask_bytes(occupied: npt.NDArray[np.bool_]) -> int:
     """Bytes of a mask, eight voxels in each, gzipped."""
     return len(gzip.compress(np.packbits(occupied).tobytes(), 9))
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_text().splitlines() if path.exists() else []
-
-
-def _append(path: Path, row: dict[str, Any]) -> None:
-    with path.open("a") as file:
-        file.write(json.dumps(row) + "\n")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from pathlib import Path
 
 from gpu_parts import PARTS, compressed
 from gpu_run import FOLDER, INPUTS, ROOT, Check
+from provenance import COMMIT_FILE, commit
 
 WHEELS, SITE = FOLDER / "wheels", FOLDER / "site"
 
@@ -50,10 +51,7 @@ def prepare(meshes: Path, images: Path | None) -> None:
         if subprocess.run(command, check=False).returncode:
             print(f"{package}: no wheel for Python 3.12; the run says whether it is missed")
     subprocess.run([*pip, "wheel", "-q", "--no-deps", "-w", str(WHEELS), str(ROOT)], check=True)
-    commit = subprocess.run(
-        ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True
-    )
-    (FOLDER / "commit").write_text(commit.stdout)
+    COMMIT_FILE.write_text(commit())
     pack_meshes(meshes)
     for name in IMAGES if images is not None else ():
         shutil.copyfile(images / f"{name}.png", INPUTS / f"{name}.png")

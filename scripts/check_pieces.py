@@ -31,11 +31,11 @@ from doh3d.geometry.half_edges import HalfEdges, components
 from doh3d.geometry.occupancy import inside_test
 from doh3d.geometry.topology import mesh_topology
 from doh3d.signals.shape import PreparedShape, prepare
-from result_table import ResultTable
+from result_table import ResultTable, results_path
 
 COLUMNS = """
-label shape size preset seed bytes iou specks voids faces distances bodies reference_bodies undone
-searches warned seconds version commit date
+label shape size preset bytes iou specks voids faces distances bodies reference_bodies undone
+searches warned seconds
 """.split()  # noqa: SIM905
 
 RESOLUTION = 256
@@ -130,21 +130,20 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[500, 1200, 4000])
     parser.add_argument("--preset", default="fast")
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--label", default="")
+    parser.add_argument("--label", default="now")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--keep", type=Path, help="write the files here")
     arguments = parser.parse_args()
     warnings.simplefilter("error")
-    output = arguments.output or Path(f"results/{doh3d.__version__}/pieces.tsv")
+    output = arguments.output or results_path("pieces")
     key = ("label", "shape", "size", "preset", "seed")
-    table = ResultTable(output, COLUMNS)
-    done = {tuple(row[column] for column in key) for row in table.rows()}
+    table = ResultTable(output, COLUMNS, key)
     shapes: dict[Path, PreparedShape] = {}
     for size, path, seed in itertools.product(
         arguments.sizes, arguments.meshes, range(arguments.seeds)
     ):
         values = (arguments.label, path.stem, size, arguments.preset, seed)
-        if tuple(map(str, values)) in done:
+        if table.has(**dict(zip(key, values, strict=True))):
             continue
         if path not in shapes:
             shapes[path] = prepare(path)

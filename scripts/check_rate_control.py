@@ -11,8 +11,6 @@ smaller size that was tried and what it reached. A second run goes on where the 
 from __future__ import annotations
 
 import argparse
-import csv
-import datetime
 import logging
 import tempfile
 import time
@@ -20,10 +18,12 @@ from pathlib import Path
 
 import doh3d
 from doh3d.evaluation.evaluate import mesh_iou
+from result_table import ResultTable, results_path
 
 COLUMNS = """
-mesh preset target bytes used iou fits tried seconds version date
+mesh preset target bytes used iou fits tried seconds
 """.split()  # noqa: SIM905
+KEY = ("mesh", "preset", "target")
 
 
 class Trials(logging.Handler):
@@ -67,8 +67,6 @@ def measure(mesh: Path, preset: str, target: str, folder: Path) -> dict[str, obj
         "fits": refits + max(measured, 1),
         "tried": "; ".join(trials.tried),
         "seconds": f"{seconds:.1f}",
-        "version": doh3d.__version__,
-        "date": datetime.date.today().isoformat(),
     }
 
 
@@ -80,23 +78,17 @@ def main() -> None:
     parser.add_argument("--min-iou", default="0.9,0.95,0.97")
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
-    output = arguments.output or Path(f"results/{doh3d.__version__}/rate_control.tsv")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    if not output.exists():
-        output.write_text("\t".join(COLUMNS) + "\n")
+    output = arguments.output or results_path("rate_control")
+    table = ResultTable(output, COLUMNS, KEY, device="auto")
     targets = [f"max_bytes={n}" for n in arguments.max_bytes.split(",") if n]
     targets += [f"min_iou={x}" for x in arguments.min_iou.split(",") if x]
     with tempfile.TemporaryDirectory() as folder:
         for target in targets:
             for mesh in arguments.meshes:
-                with output.open() as file:
-                    rows = list(csv.DictReader(file, delimiter="\t"))
-                key = (mesh.stem, arguments.preset, target)
-                if key in {(row["mesh"], row["preset"], row["target"]) for row in rows}:
+                key = {"mesh": mesh.stem, "preset": arguments.preset, "target": target}
+                if table.has(**key):
                     continue
-                row = measure(mesh, arguments.preset, target, Path(folder))
-                with output.open("a") as file:
-                    file.write("\t".join(str(row[column]) for column in COLUMNS) + "\n")
+                row = table.add(**measure(mesh, arguments.preset, target, Path(folder)))
                 print(*row.values(), flush=True)
 
 

@@ -45,11 +45,11 @@ from doh3d.hypernetwork.cells import cells_of, to_cell_coordinates
 from doh3d.hypernetwork.target import encode_coordinates, fold_points, target_forward
 from doh3d.limits import Limits
 from doh3d.signals.shape import PreparedShape, prepare
-from result_table import ResultTable
+from result_table import ResultTable, results_path
 
 COLUMNS = """
-mesh size preset seed label cells bytes error fold_across fold_within angle_across angle_within gap
-seconds version commit date
+mesh size preset label cells bytes error fold_across fold_within angle_across angle_within gap
+seconds
 """.split()  # noqa: SIM905
 RESOLUTION = 256
 PERCENTILE = 0.95
@@ -223,26 +223,25 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[4000, 16_000])
     parser.add_argument("--preset", default="fast")
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--label", default="", help="what tells these rows from others")
+    parser.add_argument("--label", default="now", help="what tells these rows from others")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--keep", type=Path, help="folder for the files")
     arguments = parser.parse_args()
-    output = arguments.output or Path(f"results/{doh3d.__version__}/seams.tsv")
-    table, preset = ResultTable(output, COLUMNS), arguments.preset
-    done = {tuple(row[column] for column in KEY) for row in table.rows()}
+    output = arguments.output or results_path("seams")
+    table, preset = ResultTable(output, COLUMNS, KEY), arguments.preset
     for path in arguments.meshes:
-        wanted = [
-            (size, seed)
+        keys = [
+            dict(zip(KEY, (path.stem, size, preset, seed, arguments.label), strict=True))
             for size, seed in itertools.product(arguments.sizes, range(arguments.seeds))
-            if (path.stem, str(size), preset, str(seed), arguments.label) not in done
         ]
+        wanted = [key for key in keys if not table.has(**key)]
         if not wanted:
             continue
         shape = prepare(path)
         half = domain_half_sides(shape.extents)
         judge = LabelledPoints.of(shape.mesh, shape.transform.to_world([-half, half]))
-        for size, seed in wanted:
-            key = dict(zip(KEY, (path.stem, size, preset, seed, arguments.label), strict=True))
+        for key in wanted:
+            size, seed = key["size"], key["seed"]
             name = "-".join(str(part) for part in key.values())
             kept = arguments.keep and arguments.keep / f"{name}.doh"
             row = table.add(**key, **measure(shape, judge, size, preset, seed, kept))

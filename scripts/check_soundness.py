@@ -1,6 +1,7 @@
 """How often fits fall into bursts of long steps, and how those end.
 
-    python scripts/check_soundness.py [MESH...] [--output results/<version>/soundness.tsv]
+    python scripts/check_soundness.py [MESH...] [--only ball,rod]
+        [--output results/<version>/soundness.tsv]
 
 Networks of few weights for their latent, small batches and rates above the plan's provoke bursts:
 the loss rises, and without help stays where it is. Eight shapes, two rates and four seeds make 64
@@ -29,12 +30,12 @@ from doh3d.errors import Doh3dError
 from doh3d.fitting.fit import fit_latent
 from doh3d.fitting.quantize_fit import quantize_fit
 from doh3d.signals.shape import PreparedShape, prepare, shape_config
-from result_table import ResultTable
+from result_table import ResultTable, results_path
 
 COLUMNS = """
-shape rate seed worst burst undone error_before error_after file_error end seconds losses version
-commit date
+shape rate worst burst undone error_before error_after file_error end seconds losses
 """.split()  # noqa: SIM905
+KEY = ("shape", "rate", "seed")
 
 FOLDER = Path(__file__).parent.parent / "meshes"
 FILES = ["three_holes.stl", "thin_plate.ply", "two_bodies.off", "torus.obj"]
@@ -144,16 +145,18 @@ def measure(shape: PreparedShape, rate: float, seed: int) -> dict[str, object]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("meshes", type=Path, nargs="*")
+    parser.add_argument("--only", help="shapes, with commas")
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
-    output = arguments.output or Path(f"results/{doh3d.__version__}/soundness.tsv")
-    table = ResultTable(output, COLUMNS)
-    done = {(row["shape"], row["rate"], row["seed"]) for row in table.rows()}
+    output = arguments.output or results_path("soundness")
+    table = ResultTable(output, COLUMNS, KEY)
     paths = [*(FOLDER / name for name in FILES), *arguments.meshes]
-    for name, source in (FORMULAS | {path.stem: path for path in paths}).items():
+    sources = FORMULAS | {path.stem: path for path in paths}
+    for name in arguments.only.split(",") if arguments.only else sources:
+        source = sources[name]
         shape = prepare(source() if callable(source) else source)
         for rate, seed in itertools.product(RATES, range(SEEDS)):
-            if (name, str(rate), str(seed)) in done:
+            if table.has(shape=name, rate=rate, seed=seed):
                 continue
             row = table.add(shape=name, rate=rate, seed=seed, **measure(shape, rate, seed))
             print(*(row[column] for column in COLUMNS if column != "losses"), flush=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import subprocess
 import time
 from collections.abc import Callable
@@ -14,27 +13,26 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "build" / "gpu"
 INPUTS = FOLDER / "inputs"
 
-COLUMNS = "part what signals seconds value unit note card driver torch commit".split()  # noqa: SIM905
+COLUMNS = "part what signals seconds value unit note driver torch".split()  # noqa: SIM905
+KEY = ("part", "what", "signals", "unit")
 
 
 class Rows:
     """The table of a run, a row at a time."""
 
-    def __init__(self, path: Path, machine: dict[str, str]) -> None:
-        self._machine = machine
-        path.parent.mkdir(parents=True, exist_ok=True)
-        is_new = not path.exists()
-        self._file = path.open("a", newline="")
-        self._writer = csv.DictWriter(self._file, COLUMNS, delimiter="\t", restval="")
-        if is_new:
-            self._writer.writeheader()
+    def __init__(self, path: Path, device: str) -> None:
+        # The package can be imported only once `check_gpu.py run` has said where it is.
+        from result_table import ResultTable
+
+        self._machine = machine(device)
+        self._table = ResultTable(path, COLUMNS, KEY, device=device)
 
     def add(self, part: str, what: str, **values: object) -> None:
-        """Append a row, and print it."""
+        """Write a row in place of an earlier run's, and print it."""
         row = {key: f"{v:.5g}" if isinstance(v, float) else v for key, v in values.items()}
         print(part, what, *(f"{key}={value}" for key, value in row.items()), flush=True)
-        self._writer.writerow({"part": part, "what": what} | row | self._machine)
-        self._file.flush()
+        key = {"part": part, "what": what, "signals": "", "unit": ""}
+        self._table.add(**key | row | self._machine)
 
 
 class Check:
@@ -49,7 +47,7 @@ class Check:
             import doh3d
 
             out = ROOT / "results" / doh3d.__version__
-        self.rows = Rows(out / "gpu.tsv", machine(self.device))
+        self.rows = Rows(out / "gpu.tsv", self.device)
 
     @property
     def seconds_left(self) -> float:
@@ -97,14 +95,6 @@ def machine(device: str) -> dict[str, str]:
     on_gpu = device == "cuda"
     query = "nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"
     return {
-        "card": torch.cuda.get_device_name() if on_gpu else "none",
         "driver": said(*query).split("\n")[0] if on_gpu else "",
         "torch": torch.__version__,
-        "commit": said("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD") or given_commit(),
     }
-
-
-def given_commit() -> str:
-    """Read the commit that `prepare` has left, where there is no repository."""
-    path = FOLDER / "commit"
-    return path.read_text().strip() if path.exists() else ""

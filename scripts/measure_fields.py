@@ -1,17 +1,20 @@
-"""Measure a field's operations against its extracted mesh at 512, and print a row a file.
+"""Measure a field's operations against its extracted mesh at 512, a row a file.
 
-usage: python scripts/measure_fields.py [--rays N] FILE.doh ...
+    python scripts/measure_fields.py FILE.doh ... [--rays N] [--output results/<version>/fields.tsv]
 
-Distances: N / 10 points within 5% of the longest side of the surface, against the nearest triangle.
-Rays: N rays from a sphere around the shape to uniform points of its domain, against Open3D's. A ray
-is called grazing where moving it sideways by half a cell of the mesh, in one of eight directions,
-changes whether it meets the mesh. Seconds are the processor's, of all threads.
+Volumes: at 64, 128 and 256 against 512, in percent. Distances: N / 10 points within 5% of the
+longest side of the surface, against the nearest triangle; errors are in percent of the longest
+side. Rays: N rays from a sphere around the shape to uniform points of its domain, against Open3D's.
+A ray is called grazing where moving it sideways by half a cell of the mesh, in one of eight
+directions, changes whether it meets the mesh. Seconds are the processor's, of all threads; queries
+are of as many points as there are rays. A second run goes on where the first stopped.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,35 +24,58 @@ import trimesh
 import doh3d
 from doh3d.geometry.distance import SurfaceTree
 from doh3d.open3d_import import import_open3d
+from result_table import ResultTable, results_path
 
 RESOLUTION = 512
+KEY = ("file", "rays")
+COLUMNS = """
+file bytes cells longest_side volume_64 volume_128 volume_256
+points distance_mean distance_999 distance_largest point_us
+rays meet_percent differ field_only differ_not_grazing grazing_percent
+ray_median ray_999 ray_s query_s
+""".split()  # noqa: SIM905
 FloatArray = npt.NDArray[np.float64]
+Values = dict[str, object]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("files", nargs="+")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--rays", type=int, default=1_000_000)
+    parser.add_argument("--output", type=Path, default=results_path("fields"))
     arguments = parser.parse_args()
+    table = ResultTable(arguments.output, COLUMNS, KEY)
     for file in arguments.files:
+        if table.has(file=file.stem, rays=arguments.rays):
+            continue
         field = doh3d.load(file, "cpu")
         mesh = field.to_mesh(RESOLUTION)
         side = float(mesh.extents.max())
-        print(f"{file}: {field.code.architecture.cells} cells, longest side {side:.4g}")
-        print("  volume at 64, 128, 256 against 512:", *volume_errors(field, mesh), flush=True)
-        measure_distances(field, mesh, side, max(1, arguments.rays // 10))
-        measure_rays(field, mesh, side, arguments.rays)
+        values = {
+            "file": file.stem,
+            "bytes": file.stat().st_size,
+            "cells": field.code.architecture.cells,
+            "longest_side": f"{side:.4g}",
+            "rays": arguments.rays,
+        }
+        values |= volume_errors(field)
+        values |= measure_distances(field, mesh, side, max(1, arguments.rays // 10))
+        values |= measure_rays(field, mesh, side, arguments.rays)
+        row = table.add(**values)
+        print(*(f"{column} {row[column]}" for column in COLUMNS), sep="; ", flush=True)
 
 
-def volume_errors(field: doh3d.OccupancyField, mesh: trimesh.Trimesh) -> list[str]:
+def volume_errors(field: doh3d.OccupancyField) -> Values:
     exact = field.volume(resolution=RESOLUTION)
-    found = [field.volume(resolution=resolution) for resolution in (64, 128, 256)]
-    return [f"{100 * (volume / exact - 1):+.4f}%" for volume in found]
+    return {
+        f"volume_{resolution}": f"{100 * (field.volume(resolution=resolution) / exact - 1):+.4f}"
+        for resolution in (64, 128, 256)
+    }
 
 
 def measure_distances(
     field: doh3d.OccupancyField, mesh: trimesh.Trimesh, side: float, count: int
-) -> None:
+) -> Values:
     rng = np.random.default_rng(0)
     start, _ = trimesh.sample.sample_surface(mesh, count, seed=0)
     points = np.asarray(start) + rng.uniform(-1, 1, (count, 3)) * 0.05 * side
@@ -64,17 +90,18 @@ def measure_distances(
     found = field.signed_distance(points)
     seconds = time.process_time() - seconds
     error = 100 * np.abs(found - signed) / side
-    print(
-        f"  signed distance, {len(points)} points: mean error {error.mean():.5f}% of the longest "
-        f"side, 99.9% below {np.quantile(error, 0.999):.4f}%, largest {error.max():.4f}%; "
-        f"{1e6 * seconds / len(points):.1f} us a point",
-        flush=True,
-    )
+    return {
+        "points": len(points),
+        "distance_mean": f"{error.mean():.5f}",
+        "distance_999": f"{np.quantile(error, 0.999):.4f}",
+        "distance_largest": f"{error.max():.4f}",
+        "point_us": f"{1e6 * seconds / len(points):.1f}",
+    }
 
 
 def measure_rays(
     field: doh3d.OccupancyField, mesh: trimesh.Trimesh, side: float, count: int
-) -> None:
+) -> Values:
     rng = np.random.default_rng(1)
     low, high = field.bounds
     middle = (low + high) / 2
@@ -103,17 +130,17 @@ def measure_rays(
     share = is_grazing(scene, local[some], directions[some], cell / 2).mean()
     both = hits.hit & meets
     error = 100 * np.abs(hits.distance[both] - at[both]) / side
-    print(
-        f"  {count} rays: {100 * meets.mean():.1f}% meet the mesh; {len(wrong)} differ "
-        f"({int((hits.hit & ~meets).sum())} meet the field only), {int((~grazing).sum())} of these "
-        f"do not graze; {100 * share:.2f}% of all graze; distance: median error "
-        f"{np.median(error):.5f}% of the longest side, 99.9% below {np.quantile(error, 0.999):.3f}%"
-    )
-    print(
-        f"  {rays:.1f} s for the rays, {queries:.2f} s for as many point queries: "
-        f"{rays / queries:.1f} times",
-        flush=True,
-    )
+    return {
+        "meet_percent": f"{100 * meets.mean():.1f}",
+        "differ": len(wrong),
+        "field_only": int((hits.hit & ~meets).sum()),
+        "differ_not_grazing": int((~grazing).sum()),
+        "grazing_percent": f"{100 * share:.2f}",
+        "ray_median": f"{np.median(error):.5f}",
+        "ray_999": f"{np.quantile(error, 0.999):.3f}",
+        "ray_s": f"{rays:.1f}",
+        "query_s": f"{queries:.2f}",
+    }
 
 
 def cast(scene: Any, origins: FloatArray, directions: FloatArray) -> FloatArray:

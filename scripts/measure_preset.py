@@ -8,24 +8,20 @@ A row a mesh, written as it is measured; a second run goes on where the first st
 from __future__ import annotations
 
 import argparse
-import csv
-import datetime
-import platform
 import tempfile
 import time
 from pathlib import Path
 
-import torch
-
 import doh3d
 from doh3d.evaluation.evaluate import evaluate
-from result_table import commit
+from result_table import ResultTable, results_path
 
 COLUMNS = """
 mesh preset bytes iou protocol points
 surface_chamfer_l1 surface_f_score surface_normal_consistency
-compress_s decode_s resolution source_bytes draco_bytes commit machine date
+compress_s decode_s resolution source_bytes draco_bytes
 """.split()  # noqa: SIM905
+KEY = ("mesh", "preset")
 
 
 def measure(mesh: Path, preset: str, folder: Path) -> dict[str, object]:
@@ -50,9 +46,6 @@ def measure(mesh: Path, preset: str, folder: Path) -> dict[str, object]:
         "resolution": result.resolution,
         "source_bytes": result.reference_bytes,
         "draco_bytes": result.draco_bytes,
-        "commit": commit(),
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
-        "date": datetime.date.today().isoformat(),
     }
 
 
@@ -62,29 +55,13 @@ def main() -> None:
     parser.add_argument("--preset", default="default")
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
-    output = arguments.output or Path(f"results/{doh3d.__version__}/{arguments.preset}.tsv")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    done = set()
-    if output.exists():
-        with output.open() as file:
-            rows = csv.DictReader(file, delimiter="\t")
-            if rows.fieldnames != COLUMNS:
-                parser.error(
-                    f"{output}: was begun with other columns, such as distances from point to "
-                    "point; give another --output"
-                )
-            done = {row["mesh"] for row in rows}
-    with output.open("a", newline="") as file, tempfile.TemporaryDirectory() as folder:
-        writer = csv.DictWriter(file, COLUMNS, delimiter="\t", lineterminator="\n")
-        if not done:
-            writer.writeheader()
+    output = arguments.output or results_path(arguments.preset)
+    table = ResultTable(output, COLUMNS, KEY, device="auto")
+    with tempfile.TemporaryDirectory() as folder:
         for mesh in sorted(arguments.meshes.iterdir()):
-            if mesh.name in done or not mesh.is_file():
-                continue
-            row = measure(mesh, arguments.preset, Path(folder))
-            writer.writerow(row)
-            file.flush()
-            print(*(row[key] for key in ("mesh", "bytes", "iou", "compress_s")), flush=True)
+            if mesh.is_file() and not table.has(mesh=mesh.name, preset=arguments.preset):
+                row = table.add(**measure(mesh, arguments.preset, Path(folder)))
+                print(*(row[key] for key in ("mesh", "bytes", "iou", "compress_s")), flush=True)
 
 
 if __name__ == "__main__":

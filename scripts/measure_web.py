@@ -1,10 +1,11 @@
 """Measure the decoder in JavaScript in Chromium: seconds from a file's bytes to a mesh, and sizes.
 
-    python scripts/measure_web.py bunny-1k.doh bunny-16k.doh --output results/0.1.0/web.tsv
+    python scripts/measure_web.py bunny-1k.doh bunny-16k.doh [--output results/<version>/web.tsv]
 
 Each time is the lowest of so many tries, in the page's own thread: `seconds` by the clock, and
 `processor` what the thread had of a processor, which is what the clock would say on a machine with
 nothing else to do. `loop` is the latter of a loop of 32 million additions, to compare machines by.
+Sizes of what is shipped go to web-sizes.tsv.
 """
 
 import argparse
@@ -15,9 +16,10 @@ import tempfile
 from pathlib import Path
 
 from browser import Opened, started
-from result_table import ResultTable
+from result_table import ResultTable, results_path
 
 ROOT = Path(__file__).parents[1]
+KEY = ("file", "resolution", "how")
 COLUMNS = ("file", "bytes", "resolution", "how", "seconds", "processor", "faces", "loop")
 SIZE = {"width": 800, "height": 600}
 
@@ -63,10 +65,7 @@ def measured(clock: Clock, path: Path, resolution: int, wasm: bool, repeats: int
     seconds, processor, faces = clock.tries(DECODE, [text, resolution, wasm], repeats)
     _, loop, _ = clock.tries(LOOP, None, repeats)
     return {
-        "file": path.name,
         "bytes": path.stat().st_size,
-        "resolution": resolution,
-        "how": "WebAssembly" if wasm else "JavaScript",
         "seconds": round(seconds, 3),
         "processor": round(processor, 3),
         "faces": int(faces),
@@ -74,15 +73,12 @@ def measured(clock: Clock, path: Path, resolution: int, wasm: bool, repeats: int
     }
 
 
-def sizes() -> dict[str, int]:
-    """Bytes of what is shipped."""
-    module, page = ROOT / "web" / "doh3d.js", ROOT / "web" / "index.html"
-    return {
-        "module": module.stat().st_size,
-        "module, gzipped": len(gzip.compress(module.read_bytes(), 9)),
-        "page without files": page.stat().st_size,
-        "page without files, gzipped": len(gzip.compress(page.read_bytes(), 9)),
-    }
+def add_sizes(table: ResultTable) -> None:
+    """Write the bytes of what is shipped."""
+    shipped = {"module": ROOT / "web" / "doh3d.js", "page": ROOT / "web" / "index.html"}
+    for what, path in shipped.items():
+        data = path.read_bytes()
+        table.add(what=what, bytes=len(data), gzipped=len(gzip.compress(data, 9)))
 
 
 def main() -> None:
@@ -90,24 +86,21 @@ def main() -> None:
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--resolutions", type=int, nargs="+", default=[128, 256])
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--output", type=Path)
+    parser.add_argument("--output", type=Path, default=results_path("web"))
     arguments = parser.parse_args()
-    print(json.dumps(sizes()))
-    table = (
-        ResultTable(arguments.output, (*COLUMNS, "version", "commit", "date"))
-        if arguments.output
-        else None
-    )
+    add_sizes(ResultTable(results_path("web-sizes"), ("what", "bytes", "gzipped"), ("what",)))
+    table = ResultTable(arguments.output, COLUMNS, KEY)
     with tempfile.TemporaryDirectory() as profile, started(profile) as browser:
         page = Opened(browser, ROOT / "web" / "index.html", SIZE).page
         clock = Clock(browser, page)
         for path in arguments.files:
             for wasm in (True, False):
                 for resolution in arguments.resolutions:
-                    row = measured(clock, path, resolution, wasm, arguments.repeats)
-                    print(json.dumps(row), flush=True)
-                    if table:
-                        table.add(**row)
+                    how = "WebAssembly" if wasm else "JavaScript"
+                    key = {"file": path.name, "resolution": resolution, "how": how}
+                    if not table.has(**key):
+                        found = measured(clock, path, resolution, wasm, arguments.repeats)
+                        print(json.dumps(table.add(**key, **found)), flush=True)
 
 
 if __name__ == "__main__":

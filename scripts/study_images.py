@@ -43,8 +43,9 @@ from doh3d.signals.image import PreparedImage, image_config
 from result_table import ResultTable, Row
 
 COLUMNS = """
-image preset variant seed latent weights bits bytes bpp psnr_db seconds version commit date
+image preset variant latent weights bits bytes bpp psnr_db seconds
 """.split()  # noqa: SIM905
+KEY = ("image", "preset", "variant", "seed")
 
 BITS = (4, 5, 6, 8, 16)
 # Numbers in the latent of the study of quantisation: about 0.03 bits a pixel of a Kodak image.
@@ -106,12 +107,11 @@ def measure(path: Path, study: str, preset: str, seeds: int, table: ResultTable)
     """Measure what the table does not hold yet of one image."""
     image = PreparedImage(load_pixels(path))
     height, width, channels = image.pixels.shape
-    done = {(row["image"], row["preset"], row["variant"], row["seed"]) for row in table.rows()}
     for seed in range(seeds):
         # What is rounded after training is one fit at all bits.
         shared: tuple[FitResult, float] | None = None
         for variant, config in STUDIES[study](preset, channels).items():
-            if (path.stem, preset, variant, str(seed)) in done:
+            if table.has(image=path.stem, preset=preset, variant=variant, seed=seed):
                 continue
             config = image.adapt(replace(config, seed=seed))
             after = config.quantizer == "ptq"
@@ -220,7 +220,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="folder of tables and figure")
     arguments = parser.parse_args()
     folder = arguments.output or Path(f"results/{doh3d.__version__}")
-    tables = {study: ResultTable(folder / f"image-{study}.tsv", COLUMNS) for study in STUDIES}
+    tables = {study: ResultTable(folder / f"image-{study}.tsv", COLUMNS, KEY) for study in STUDIES}
     for study in arguments.study.split(","):
         for path in [] if arguments.report else arguments.images:
             measure(path, study, arguments.preset, arguments.seeds, tables[study])

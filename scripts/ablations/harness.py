@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import datetime
 import math
 import statistics
 import sys
@@ -16,7 +14,6 @@ from pathlib import Path
 import torch
 from scipy.stats import t as student_t
 
-import doh3d
 from doh3d.codec.container import section_sizes, serialize
 from doh3d.evaluation.evaluate import LabelledPoints
 from doh3d.field import OccupancyField
@@ -29,9 +26,12 @@ from doh3d.signals.shape import prepare
 # The scripts above this folder, and what codecs are compared with.
 sys.path.append(str(Path(__file__).parents[1]))
 
+from result_table import ResultTable, Row, results_path
+
 COLUMNS = """
-mesh variant seed bytes iou header_bytes latent_bytes bias_bytes seconds version date
+mesh preset variant bytes iou header_bytes latent_bytes bias_bytes seconds
 """.split()  # noqa: SIM905
+KEY = ("mesh", "preset", "variant", "seed")
 Variants = dict[str, FitConfig]
 
 
@@ -53,32 +53,24 @@ def run(
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
-    output = arguments.output or Path(f"results/{doh3d.__version__}/ablation-{name}.tsv")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    if not output.exists():
-        output.write_text("\t".join(COLUMNS) + "\n")
-    done = {(row["mesh"], row["variant"], row["seed"]) for row in read(output)}
+    output = arguments.output or results_path(f"ablation-{name}")
+    table = ResultTable(output, COLUMNS, KEY)
     for mesh in arguments.meshes:
         for seed in range(arguments.seeds):
+            key = {"mesh": mesh.stem, "preset": arguments.preset, "seed": seed}
             wanted = {
                 variant: replace(config, seed=seed)
                 for variant, config in variants(arguments).items()
-                if (mesh.stem, variant, str(seed)) not in done
+                if not table.has(**key, variant=variant)
             }
             if wanted:
-                _measure(mesh, seed, wanted, share_fit or (lambda variant: variant), output)
-    print(*summary(read(output)), sep="\n")
+                _measure(mesh, key, wanted, share_fit or (lambda variant: variant), table)
+    print(*summary(table.rows()), sep="\n")
 
 
-def read(output: Path) -> list[dict[str, str]]:
-    """Rows of a table."""
-    with output.open() as file:
-        return list(csv.DictReader(file, delimiter="\t"))
-
-
-def summary(rows: Sequence[dict[str, str]]) -> list[str]:
+def summary(rows: Sequence[Row]) -> list[str]:
     """Mean bytes and IoU of each mesh and variant, with a 95% interval over seeds."""
-    groups: dict[tuple[str, str], list[dict[str, str]]] = {}
+    groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         groups.setdefault((row["mesh"], row["variant"]), []).append(row)
     lines = ["mesh\tvariant\tseeds\tbytes\tiou\t95% interval"]
@@ -97,36 +89,35 @@ def summary(rows: Sequence[dict[str, str]]) -> list[str]:
 
 
 def _measure(
-    mesh: Path, seed: int, wanted: Variants, share_fit: Callable[[str], str], output: Path
+    mesh: Path,
+    key: dict[str, object],
+    wanted: Variants,
+    share_fit: Callable[[str], str],
+    table: ResultTable,
 ) -> None:
     shape = prepare(mesh)
     judge: LabelledPoints | None = None
     fits: dict[str, tuple[FitResult, float]] = {}
     for variant, config in wanted.items():
-        key = share_fit(variant)
+        shared = share_fit(variant)
         config = shape.adapt(config)
-        if key not in fits:
+        if shared not in fits:
             started = time.perf_counter()
             result = fit_latent(shape.sample(config), config, device=torch.device("cpu"))
-            fits[key] = result, time.perf_counter() - started
-        result, seconds = fits[key]
+            fits[shared] = result, time.perf_counter() - started
+        result, seconds = fits[shared]
         code = quantize_fit(result, config, shape)
         field = OccupancyField(code, "cpu")
         judge = judge or LabelledPoints.of(shape.mesh, field.bounds, points=2**19)
         sizes = section_sizes(code)
-        row = {
-            "mesh": mesh.stem,
-            "variant": variant,
-            "seed": seed,
-            "bytes": len(serialize(code)),
-            "iou": f"{judge.iou(field).iou:.5f}",
-            "header_bytes": sizes["header"] + sizes["transform"] + sizes["checksum"],
-            "latent_bytes": sizes["latent"],
-            "bias_bytes": sizes["biases"],
-            "seconds": f"{seconds:.1f}",
-            "version": doh3d.__version__,
-            "date": datetime.date.today().isoformat(),
-        }
-        with output.open("a") as file:
-            file.write("\t".join(str(row[column]) for column in COLUMNS) + "\n")
+        row = table.add(
+            **key,
+            variant=variant,
+            bytes=len(serialize(code)),
+            iou=f"{judge.iou(field).iou:.5f}",
+            header_bytes=sizes["header"] + sizes["transform"] + sizes["checksum"],
+            latent_bytes=sizes["latent"],
+            bias_bytes=sizes["biases"],
+            seconds=f"{seconds:.1f}",
+        )
         print(*row.values(), flush=True)

@@ -9,15 +9,15 @@ error is 1 - IoU on stratified points of the box around the domain.
 """
 
 import argparse
-import csv
 import itertools
+import time
 from pathlib import Path
 
+import harness  # noqa: F401  The scripts above this folder can be imported after it.
 import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
-import doh3d
 from doh3d.codec.container import parse
 from doh3d.evaluation.evaluate import LabelledPoints
 from doh3d.field import OccupancyField
@@ -26,8 +26,10 @@ from doh3d.geometry.reading import read_shape
 from doh3d.geometry.rotation import NO_FRAME
 from doh3d.options import CompressOptions
 from doh3d.signals.shape import prepare, prepare_in_frame
+from result_table import ResultTable, results_path
 
-COLUMNS = "mesh preset max_bytes turn seed axes frame mirrored bytes error".split()  # noqa: SIM905
+COLUMNS = "mesh preset max_bytes turn axes frame mirrored bytes error seconds".split()  # noqa: SIM905
+KEY = ("mesh", "preset", "max_bytes", "turn", "seed", "axes")
 
 
 def turned(path, turn):
@@ -61,13 +63,9 @@ def main():
     parser.add_argument("--turns", type=int, default=2)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--in-frame", action="store_true")
-    default = Path(f"results/{doh3d.__version__}/ablation-turned.tsv")
-    parser.add_argument("--output", type=Path, default=default)
+    parser.add_argument("--output", type=Path, default=results_path("ablation-turned"))
     arguments = parser.parse_args()
-    if not arguments.output.exists():
-        arguments.output.write_text("\t".join(COLUMNS) + "\n")
-    with arguments.output.open() as file:
-        done = {tuple(row.values())[:6] for row in csv.DictReader(file, delimiter="\t")}
+    table = ResultTable(arguments.output, COLUMNS, KEY)
     for path, turn in itertools.product(arguments.meshes, range(arguments.turns + 1)):
         reading = turned(path, turn)
         framed = prepare(reading)
@@ -78,13 +76,19 @@ def main():
             del shapes["own"]
         for (axes, shape), seed in itertools.product(shapes.items(), range(arguments.seeds)):
             start = (path.stem, arguments.preset, arguments.max_bytes, turn, seed, axes)
-            if tuple(map(str, start)) not in done:
+            key = dict(zip(KEY, start, strict=True))
+            if not table.has(**key):
+                started = time.perf_counter()
                 size, error = measure(shape, seed, arguments)
-                planes = "".join("xyz"[axis] for axis in shape.mirrored)
-                row = (*start, shape.transform.frame, planes, size, f"{error:.5f}")
-                with arguments.output.open("a") as file:
-                    print(*row, sep="\t", file=file)
-                print(*row, flush=True)
+                row = table.add(
+                    **key,
+                    frame=shape.transform.frame,
+                    mirrored="".join("xyz"[axis] for axis in shape.mirrored),
+                    bytes=size,
+                    error=f"{error:.5f}",
+                    seconds=f"{time.perf_counter() - started:.1f}",
+                )
+                print(*row.values(), flush=True)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import builtins
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from doh3d.errors import ConfigError
 from doh3d.evaluation.draco import decode_draco, encode_draco
 from doh3d.evaluation.protocols import DEFAULT_BBOX_POINTS
 from doh3d.evaluation.rate_distortion import pareto_front
@@ -82,7 +80,7 @@ class DecimationRow:
 
     @property
     def variant(self) -> str:
-        """The settings in words, from which `encode_variant` makes the same file."""
+        """The settings in words."""
         return (
             f"{self.faces} faces, {self.simplifier} at {self.scale:g}, "
             f"{self.quantization_bits} bits"
@@ -156,33 +154,6 @@ def decimation_rows(
         if progress is not None:
             progress(rows[-1])
     return pareto_front(row for row in rows if row.iou > 0)
-
-
-def encode_variant(reference_mesh: trimesh.Trimesh, variant: str) -> tuple[bytes, SurfaceMetrics]:
-    """Make the file of a row again, and measure its surface.
-
-    Parameters
-    ----------
-    reference_mesh : trimesh.Trimesh
-        As `decimation_rows` had it.
-    variant : str
-        As `DecimationRow.variant` tells it.
-
-    Raises
-    ------
-    ConfigError
-        The variant is none, or a package is not installed.
-    """
-    read = re.fullmatch(r"(\d+) faces, (\w+) at (\S+), (\d+) bits", variant)
-    if read is None or read[2] not in (*SIMPLIFIERS, "none"):
-        raise ConfigError(
-            f"variant is {variant!r}; it must be like '250 faces, open3d_qem at 1000, 9 bits'"
-        )
-    mesh = reference = _normalized(reference_mesh)
-    if read[2] != "none":
-        mesh = simplify(reference, int(read[1]), read[2], scale=float(read[3]))
-    data = encode_draco(mesh, int(read[4]))
-    return data, surface_metrics(reference, decode_draco(data))
 
 
 def _normalized(mesh: trimesh.Trimesh) -> trimesh.Trimesh:

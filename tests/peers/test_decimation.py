@@ -12,7 +12,7 @@ from doh3d.errors import ConfigError
 from doh3d.evaluation.draco import decode_draco, encode_draco
 from doh3d.evaluation.evaluate import mesh_iou
 from doh3d.evaluation.simplification import SIMPLIFIERS, simplify
-from peers.decimation import decimation_rows, encode_variant
+from peers.decimation import decimation_rows
 
 POINTS = 2**15
 
@@ -276,7 +276,7 @@ def test_meshoptimizer_drops_small_bodies_to_get_to_few_faces():
     assert len(simplify(mesh, 60, "meshoptimizer").faces) <= 60
 
 
-def test_a_row_is_made_again_from_its_variant(peers, torus):
+def test_rows_have_their_surfaces(peers, torus):
     rows = decimation_rows(
         torus,
         faces=(100, 300, 9000),
@@ -286,14 +286,5 @@ def test_a_row_is_made_again_from_its_variant(peers, torus):
         screening_points=2**9,
     )
     assert {row.simplifier for row in rows} == {"fast_simplification", "none"}
-    for row in rows:
-        data, surface = encode_variant(torus, row.variant)
-        assert (len(data), surface) == (row.bytes, row.surface)
     errors = [(row.surface.chamfer_l1, 1 - row.surface.normal_consistency) for row in rows]
     assert errors == sorted(errors, reverse=True)
-
-
-@pytest.mark.parametrize("variant", ["", "9 faces, meshlab at 1, 8 bits", "width 9, 8 bits"])
-def test_what_is_no_variant_is_named(box, variant):
-    with pytest.raises(ConfigError, match=r"^variant is '.*it must be like '250 faces"):
-        encode_variant(box, variant)

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("matplotlib")
+pytest.importorskip("bjontegaard")
+
+import docs_tables
+import doh3d
+from docs_tables import markdown, rewritten, unnamed
+from pages.registry import NUMBERS, TABLES, Results
+
+ROOT = Path(__file__).parents[2]
+ROWS = "mesh\tpreset\tiou\tlabel\tcode\ncow\tfast\t0.5123\t\t\npig\tfast\t0.25\tbefore\t\n"
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    (tmp_path / "rd.tsv").write_text(ROWS)
+    monkeypatch.setitem(
+        TABLES,
+        "ious",
+        lambda results: [
+            ["mesh", "IoU"],
+            *([row["mesh"], row["iou"]] for row in results.rows("rd")),
+        ],
+    )
+    return Results(tmp_path)
+
+
+PAGE = """# Results
+
+<!-- table: ious -->
+| mesh | IoU |
+|---|---|
+| cow | 0.5123 |
+| pig | 0.25 |
+
+The cow has <!-- n: cell rd iou .2f
+mesh=cow -->0.51<!-- / -->.
+"""
+
+
+def test_a_page_that_says_what_the_results_say_stays(results):
+    assert rewritten(PAGE, results) == (PAGE, [])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "said"),
+    [
+        ("| 0.25 |", "| 0.26 |", 7, "says | pig | 0.26 |, results say | pig | 0.25 |"),
+        ("| pig | 0.25 |\n", "", 7, "says nothing, results say | pig | 0.25 |"),
+        ("-->0.51<", "-->0.52<", 9, "cell rd iou .2f mesh=cow: says 0.52, results say 0.51"),
+    ],
+)
+def test_what_differs_is_named_and_mended(results, old, new, line, said):
+    assert old in PAGE
+    made, faults = rewritten(PAGE.replace(old, new), results, "docs/results.md")
+    assert made == PAGE
+    assert [" ".join(str(fault).split()) for fault in faults] == [f"docs/results.md:{line}: {said}"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("table: ious", "table: iou", "there is no table iou"),
+        ("n: cell", "n: sell", "there is no number sell"),
+        ("mesh=cow", "mesh=dog", "rd.tsv has no row with mesh dog"),
+        ("mesh=cow", "name=cow", "rd.tsv has no column name"),
+        ("mesh=cow", "preset=fast", "rd.tsv has 2 rows with preset fast"),
+        ("mesh=cow", "cow", "dictionary update sequence"),
+        ("cell rd", "cell dr", "there is no dr.tsv"),
+        ("cell rd iou .2f", "cell", "missing"),
+    ],
+)
+def test_what_cannot_be_made_is_named_and_stays(results, old, new, said):
+    page = PAGE.replace(old, new)
+    made, (fault,) = rewritten(page, results)
+    assert made == page
+    assert said in str(fault)
+
+
+def test_tables_of_figures_name_their_source(results):
+    def faults(text, page="docs/results.md"):
+        return [fault.line for fault in unnamed(text, page)]
+
+    bare = "Text.\n\n| mesh | IoU |\n|---|---|\n| cow | 0.5 |\n"
+    assert faults(bare) == [3]
+    assert faults(PAGE) == []
+    assert faults(bare, "docs/format.md") == []
+    assert faults(bare.replace("0.5", "good")) == []
+    assert faults("<!-- fixed: published\nfigures -->\n" + bare.removeprefix("Text.\n")) == []
+    # A reason is needed.
+    assert faults("<!-- fixed: -->\n" + bare.removeprefix("Text.\n")) == [3]
+
+
+def test_lines_have_as_many_cells_as_the_head():
+    assert markdown([["a", ""], ["1", "2"]]) == ["| a | |", "|---|---|", "| 1 | 2 |"]
+    with pytest.raises(ValueError, match="more or fewer cells"):
+        markdown([["a", "b"], ["1"]])
+
+
+def test_tables_of_more_than_one_code_are_listed(results, monkeypatch):
+    # History is not to be measured again.
+    assert list(docs_tables.incomplete(results)) == ["rd: 0 rows of the present code; 1 of none"]
+
+
+def test_every_page_says_what_the_results_say():
+    """Mend it by `python scripts/docs_tables.py`, or measure what is missing."""
+    results = Results(ROOT / "results" / doh3d.__version__)
+    assert [str(fault) for fault in docs_tables.check(results)] == []
+
+
+def test_no_figure_is_without_a_page():
+    text = "".join(path.read_text() for path in docs_tables.pages())
+    unused = [name for name in TABLES if f"<!-- table: {name} -->" not in text]
+    assert unused == []
+    assert "cell" in NUMBERS

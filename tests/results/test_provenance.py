@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import ast
+import importlib
+from pathlib import Path
+
+import pytest
+
+import provenance
+
+SCRIPTS = Path(provenance.__file__).parent
+
+
+def hashed(text):
+    return repr(provenance.tree(provenance.without_docstrings(ast.parse(text))))
+
+
+CODE = '''
+"""A module."""
+
+class A:
+    """A class."""
+
+    def f(self, x: int = 0) -> str:
+        """Return a text."""
+        # A comment.
+        return f"{x:>{8}} {x!r}" if x else None
+'''
+
+
+def test_words_and_layout_change_no_hash():
+    bare = """
+class A:
+    def f(self, x: int = 0) -> str:
+        return (
+            f"{x:>{8}} {x!r}" if x else None)
+"""
+    assert hashed(CODE) == hashed(bare)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("x: int = 0", "x: int = 1"),
+        ("x: int = 0", "x: float = 0"),
+        ("x!r", "x!s"),
+        ("else None", "else 0"),
+        (" if x ", " if not x "),
+        ("return", "x ="),
+    ],
+)
+def test_what_code_does_changes_its_hash(old, new):
+    assert old in CODE
+    assert hashed(CODE) != hashed(CODE.replace(old, new))
+
+
+def test_the_codec_is_the_package_without_what_only_shows():
+    names = {name for name, _ in provenance.sources("codec")}
+    for used in (
+        "fitting/fit.py",
+        "codec/entropy_tables.npz",
+        "field.py",
+        "limits.py",
+        "options.py",
+    ):
+        assert used in names
+    for shown in ("cli.py", "view/report.py", "commands/compress.py", "dataset/batch.py"):
+        assert shown not in names
+    assert not any("pycache" in name for name in names)
+
+
+def test_peers_do_not_depend_on_fitting():
+    names = {name for name, _ in provenance.sources("peers")}
+    assert {"peers/decimation.py", "evaluation/draco.py", "geometry/occupancy.py"} <= names
+    assert not any(name.startswith(("fitting", "codec")) for name in names)
+    with pytest.raises(ValueError, match=r"part is 'all'; it must be codec, peers or web"):
+        next(provenance.sources("all"))
+
+
+def test_what_is_shown_is_there():
+    package = Path(importlib.import_module("doh3d").__file__).parent
+    assert all((package / name).exists() for name in provenance.SHOWN)
+
+
+def test_one_module_says_where_rows_are_from():
+    dated = [path.name for path in SCRIPTS.rglob("*.py") if ".today()" in path.read_text()]
+    assert dated == ["provenance.py"]
+    # What is written with csv's writers goes to out/, and is no result.
+    written = [path.name for path in SCRIPTS.rglob("*.py") if "DictWriter" in path.read_text()]
+    assert written == ["check_meshes.py"]
