@@ -18,14 +18,16 @@ from doh3d.devices import resolve_device
 from doh3d.errors import ConfigError
 from doh3d.field_lattice import OccupancyLattice
 from doh3d.geometry.extraction import extract
-from doh3d.geometry.filling import BlockSigns, blocks_lattice, fill_grid
+from doh3d.geometry.filling import fill_grid
 from doh3d.geometry.lattice import Lattice, MeshMethod, as_method, check_resolution
 from doh3d.geometry.voxels import VoxelLattice
 from doh3d.hypernetwork.decoder import generate_weights, generate_weights_exact
 from doh3d.hypernetwork.projection import make_projection
 from doh3d.hypernetwork.target import TargetWeights
 from doh3d.interop.notebook import shape_html, summary
+from doh3d.late_module import LateModule
 from doh3d.limits import DEFAULT_LIMITS, MAX_RESOLUTION, Limits
+from doh3d.operations.blocks import BlockSigns, blocks_lattice
 from doh3d.operations.field_operations import FieldOperations
 from doh3d.operations.normalized import NormalizedField
 from doh3d.operations.sharpening import sharpened
@@ -33,6 +35,8 @@ from doh3d.thread_team import team_of_all_threads
 
 if TYPE_CHECKING:
     import trimesh
+else:
+    trimesh = LateModule("trimesh")
 
 # Points evaluated at a time: activations of this many stay within the cache.
 _CPU_CHUNK = 2**12
@@ -223,7 +227,7 @@ class OccupancyField(FieldOperations):
                 half_extents,
                 self.bounds,
                 self.code.transform.to_normalized,
-                BlockSigns.of(field, blocks),
+                BlockSigns.of(field, blocks).at,
                 self.occupancy,
             )
 

@@ -5,10 +5,11 @@
 
 Writes results/<version>/kodak.tsv, a row a file, as it is measured; a second run goes on where the
 first stopped. Rate is the file's size on disk, header and all; PSNR is over all pixels and
-channels of what the file decodes to, in 8 bits. Then draws kodak.png, the mean curve against
-COIN's, JPEG's and JPEG 2000's, and prints BD-PSNR and BD-rate on it; and for each image, whose
-published figures there are not, against JPEG 2000 of the same image as Pillow writes it. `--report`
-only draws and prints. The published curves are means over the 24 Kodak images: other folders, and
+channels of what the file decodes to, in 8 bits. Then draws kodak.png, the mean curve and the
+published ones of scripts/peers/published/kodak.tsv, and prints BD-PSNR and BD-rate on them, and of
+the strongest of them against COIN; and for each image, whose published figures there are not,
+against JPEG 2000 of the same image as Pillow writes it. `--report` only draws and prints. The
+published curves are means over the 24 Kodak images: other folders, and
 tables that are not whole yet, are not their like, and the report says so.
 """
 
@@ -28,6 +29,7 @@ from PIL import Image
 import doh3d
 from doh3d.evaluation.image import psnr
 from doh3d.images.files import load_pixels
+from peers.published import kodak_curves
 from peers.rate_distortion import BdPsnr, PsnrPoint, bd_psnr
 from result_table import ResultTable, Row, results_path
 
@@ -38,54 +40,16 @@ image preset target_bpp bytes bpp psnr_db latent cells width depth octaves steps
 """.split()  # noqa: SIM905
 KEY = ("image", "preset", "target_bpp")
 
-# Bits a pixel and PSNR in dB, means over the 24 Kodak images, from github.com/EmilienDupont/coin
-# (Dupont et al., "COIN: compression with implicit neural representations", 2021):
-# results.json, baselines/jpeg.json (Pillow 7.1.2) and baselines/jpeg2000.json.
-PUBLISHED = {
-    "COIN": [
-        (0.0368, 22.408),
-        (0.07361, 23.205),
-        (0.1604, 24.6410833),
-        (0.3074, 26.412125),
-        (0.6109, 28.408),
-        (1.209, 30.644),
-    ],
-    "JPEG": [
-        (0.22115, 23.7799),
-        (0.32661, 26.5772),
-        (0.42313, 28.0422),
-        (0.50839, 29.0418),
-        (0.58787, 29.7847),
-        (0.66013, 30.3783),
-        (0.72895, 30.9032),
-        (0.78603, 31.3078),
-        (0.84972, 31.7048),
-    ],
-    "JPEG 2000": [
-        (0.12580, 26.4404),
-        (0.13246, 26.5862),
-        (0.14076, 26.7574),
-        (0.14888, 26.9228),
-        (0.15948, 27.1183),
-        (0.17067, 27.3170),
-        (0.18444, 27.5545),
-        (0.19917, 27.7966),
-        (0.21757, 28.0992),
-        (0.23941, 28.4166),
-        (0.26573, 28.7742),
-        (0.29856, 29.1917),
-        (0.34184, 29.6961),
-        (0.39862, 30.3008),
-        (0.47929, 31.0746),
-        (0.59883, 32.0897),
-        (0.79828, 33.4900),
-    ],
-}
+# Means over the 24 Kodak images, by the codec's name.
+PUBLISHED = kodak_curves()
 STYLES = {
     "doh3d": ("#d55e00", "o"),
     "COIN": ("#cc79a7", "^"),
     "JPEG": ("#009e73", "s"),
     "JPEG 2000": ("#0072b2", "."),
+    "C3": ("#000000", "d"),
+    "Cool-chic 5.0": ("#999999", "v"),
+    "VTM": ("#56b4e9", "x"),
 }
 
 
@@ -162,16 +126,15 @@ def draw(mean: list[PsnrPoint], count: int, path: Path) -> None:
     """Draw PSNR against bits a pixel, the mean curve and the published ones."""
     figure = Figure(figsize=(7, 5), layout="constrained")
     panel = figure.subplots()
-    curves = dict(PUBLISHED)
-    if mean:
-        curves = {"doh3d": [(point.bpp, point.psnr_db) for point in mean], **PUBLISHED}
-    for name, points in curves.items():
+    curves = {"doh3d": mean, **PUBLISHED} if mean else PUBLISHED
+    for name, curve in curves.items():
         colour, marker = STYLES[name]
         label = f"doh3d, mean of {count} images" if name == "doh3d" else f"{name}, published"
+        points = [(point.bpp, point.psnr_db) for point in curve]
         panel.plot(*zip(*points, strict=True), color=colour, marker=marker, label=label)
     panel.set_xscale("log")
     panel.set_xlim(0.025, 0.7)
-    panel.set_ylim(20, 33)
+    panel.set_ylim(20, 36)
     panel.set_xticks(RATES, [f"{bpp:g}" for bpp in RATES])
     panel.set_xticks([], minor=True)
     panel.set_xlabel("bits a pixel, whole file")
@@ -191,8 +154,10 @@ def report(rows: list[Row], folder: Path) -> Iterator[str]:
         yield f"mean of only {count} images: the published means are over {KODAK_IMAGES}"
     for name, curve in PUBLISHED.items():
         if len(mean) > 2:
-            found = bd_psnr([PsnrPoint(*point) for point in curve], mean)
-            yield f"against {name}\tmean curve\t{describe(found)}"
+            yield f"against {name}\tmean curve\t{describe(bd_psnr(curve, mean))}"
+    for name in ("C3", "Cool-chic 5.0", "VTM"):
+        found = bd_psnr(PUBLISHED["COIN"], PUBLISHED[name])
+        yield f"{name} against COIN\tpublished curves\t{describe(found)}"
     rates = [0.6 * 2**-step for step in (0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4)]
     for image, points in sorted(images.items()):
         sources = list(folder.glob(f"{image}.*"))

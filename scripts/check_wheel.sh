@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the wheel, installs it without extras into a bare environment, and uses it there:
+# Builds the source distribution and from that the wheel, installs it without extras into a bare environment, and uses it there:
 # what a person gets who types `pip install doh3d` on a machine without Open3D's libraries.
 #
 # usage: scripts/check_wheel.sh [PYTHON]
@@ -9,7 +9,7 @@ python=${1:-.venv/bin/python}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-"$python" -m build --wheel --outdir "$work/dist" . >"$work/build.log" 2>&1 || { cat "$work/build.log"; exit 1; }
+"$python" -m build --outdir "$work/dist" . >"$work/build.log" 2>&1 || { cat "$work/build.log"; exit 1; }
 "$python" -m venv "$work/venv"
 "$work/venv/bin/python" -m pip install -q --disable-pip-version-check -c constraints.txt "$work"/dist/*.whl
 

@@ -1,6 +1,7 @@
 """The rules of who may import whom, and what importing costs."""
 
 import ast
+import inspect
 import os
 import subprocess
 import sys
@@ -15,19 +16,21 @@ PACKAGE = Path(__file__).parents[1] / "doh3d"
 
 # The layout: every layer, from the bottom up, with the layers that it may import, at the head of
 # a module or in a function. A layer is a folder or a module.
-BOTTOM = {"errors", "limits", "files", "devices", "thread_team", "open3d_import"}
+BOTTOM = {"errors", "limits", "files", "devices", "thread_team", "open3d_import", "late_module"}
 DECODING = BOTTOM | {"geometry", "hypernetwork", "codec"}
 LAYERS = {
     "errors": set(),
     "interrupts": set(),
+    "late_module": set(),
     "interop": set(),
     "limits": {"errors"},
     "files": {"errors"},
     "devices": {"errors"},
     "open3d_import": {"errors"},
     "thread_team": {"errors", "devices"},
+    "kernels": set(),
     "geometry": BOTTOM,
-    "hypernetwork": BOTTOM,
+    "hypernetwork": BOTTOM | {"kernels"},
     "codec": BOTTOM | {"geometry", "hypernetwork"},
     # What draws a mesh and nothing else, and what a field shows of itself in other programs.
     "drawing": BOTTOM | {"geometry"},
@@ -40,7 +43,7 @@ LAYERS = {
     "images": DECODING | {"field"},
     "evaluation": DECODING | {"field", "volumes", "images"},
     "options": {"errors", "hypernetwork"},
-    "fitting": BOTTOM | {"options", "hypernetwork", "codec"},
+    "fitting": BOTTOM | {"options", "kernels", "hypernetwork", "codec"},
     "signals": DECODING | {"options", "field", "volumes", "images", "evaluation", "fitting"},
     "api": DECODING
     | {"options", "field", "volumes", "images", "evaluation", "fitting", "signals"}
@@ -286,6 +289,21 @@ def test_every_public_name_is_there():
         doh3d.decompose  # noqa: B018
 
 
-@pytest.mark.parametrize("name", ["compress", "compress_image", "evaluate", "fit_many", "load"])
-def test_annotations_can_be_read_without_what_is_loaded_late(name):
-    assert "return" in get_type_hints(getattr(doh3d, name))
+def annotated(name):
+    """A public name, and the methods and properties of a public class."""
+    found = getattr(doh3d, name)
+    if callable(found):
+        yield found
+    if inspect.isclass(found):
+        for attribute, value in inspect.getmembers(found):
+            function = value.fget if isinstance(value, property) else value
+            function = getattr(function, "__func__", function)
+            if inspect.isfunction(function) and not attribute.startswith("_"):
+                yield function
+
+
+@pytest.mark.parametrize("name", doh3d.__all__)
+def test_annotations_can_be_read_though_what_they_name_is_loaded_late(name):
+    for found in annotated(name):
+        hints = get_type_hints(found)
+        assert inspect.isclass(found) or "return" in hints, found

@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+import doh3d
 from doh3d.codec.container import parse
 from doh3d.dataset.parts import checked_part
 from doh3d.dataset.rows import ShapeRow
 from doh3d.errors import ConfigError
 from doh3d.files import write_atomically
+from doh3d.late_module import LateModule
 from doh3d.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
     import datasets
-
-    from doh3d.field import OccupancyField
+else:
+    datasets = LateModule("datasets")
 
 # Row groups and open files that are kept: neighbours are often asked for next.
 _KEPT_GROUPS = 8
@@ -46,7 +48,9 @@ class Shape:
     data: bytes
     row: dict[str, Any]
 
-    def field(self, device: str = "auto", *, limits: Limits = DEFAULT_LIMITS) -> OccupancyField:
+    def field(
+        self, device: str = "auto", *, limits: Limits = DEFAULT_LIMITS
+    ) -> doh3d.OccupancyField:
         """Decode to a field.
 
         Raises

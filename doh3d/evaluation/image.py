@@ -5,21 +5,19 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+import doh3d
 from doh3d.errors import ConfigError
 from doh3d.evaluation.inputs import Compressed, size_of
 from doh3d.images.files import ImageInput, load_pixels
 from doh3d.limits import DEFAULT_LIMITS, Limits
 
-if TYPE_CHECKING:
-    from doh3d.images.field import ImageField
-
 # What may be measured.
-MeasuredImage: TypeAlias = "str | Path | ImageField | Compressed"
+MeasuredImage: TypeAlias = "str | Path | doh3d.ImageField | Compressed"
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ def evaluate_image(
     )
 
 
-def _field(image: MeasuredImage, device: str, limits: Limits) -> ImageField:
+def _field(image: MeasuredImage, device: str, limits: Limits) -> doh3d.ImageField:
     from doh3d.images.field import ImageField, load_image
 
     if isinstance(image, str | Path):

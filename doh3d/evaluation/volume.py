@@ -6,22 +6,20 @@ import math
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+import doh3d
 from doh3d.errors import ConfigError
 from doh3d.evaluation.inputs import Compressed, size_of
 from doh3d.geometry.voxels import FloatArray, VoxelGrid, VoxelLattice
 from doh3d.limits import DEFAULT_LIMITS, Limits
 from doh3d.volumes.files import load_volume, volume_ending
 
-if TYPE_CHECKING:
-    from doh3d.field import OccupancyField
-
 # A field, in a file or in memory, or another grid; and what it is measured against.
-VolumeInput: TypeAlias = "str | Path | Compressed | OccupancyField | VoxelGrid"
+VolumeInput: TypeAlias = "str | Path | Compressed | doh3d.OccupancyField | VoxelGrid"
 GridInput: TypeAlias = "str | Path | VoxelGrid | npt.NDArray[Any]"
 
 
@@ -186,7 +184,7 @@ def _boundary(occupied: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
 
 def _opened(
     shape: VolumeInput, label: int | None, threshold: float | None, device: str, limits: Limits
-) -> OccupancyField | VoxelGrid:
+) -> doh3d.OccupancyField | VoxelGrid:
     if isinstance(shape, VoxelGrid):
         return shape
     if isinstance(shape, str | Path):
@@ -199,11 +197,13 @@ def _opened(
     if not hasattr(field, "to_grid"):
         kind = type(shape).__name__
         raise ConfigError(f"shape is of type {kind}; a .doh file, a field or a grid is needed")
-    opened: OccupancyField = field
+    opened: doh3d.OccupancyField = field
     return opened
 
 
-def _occupied(other: OccupancyField | VoxelGrid, lattice: VoxelLattice) -> npt.NDArray[np.bool_]:
+def _occupied(
+    other: doh3d.OccupancyField | VoxelGrid, lattice: VoxelLattice
+) -> npt.NDArray[np.bool_]:
     if not isinstance(other, VoxelGrid):
         return other.to_grid(lattice.shape, lattice.matrix)
     if other.lattice != lattice:

@@ -11,7 +11,7 @@ import torch
 
 from doh3d.fitting.config import FitConfig
 from doh3d.fitting.pool import EncodedPools
-from doh3d.thread_team import ThreadTeam
+from doh3d.kernels.gather import gather_rows
 
 # Share of a draw that follows the samples' errors. The rest is uniform, so that no sample has an
 # importance above five.
@@ -26,6 +26,9 @@ _MEASURE_INTERVAL = 5
 # Errors are drawn by as integers, of units of 2^-30 up to 2^8: sums of 2^22 of them are exact in
 # any order, so that every device draws the same.
 _UNITS, _LARGEST_ERROR = 2.0**30, 2.0**8
+
+
+_ALL = slice(None)
 
 
 class Batch(NamedTuple):
@@ -56,13 +59,11 @@ class Batches(ABC):
         N, samples of each network in a batch, at most M.
     importance : (K, M, 1) float32, optional
         Of each sample of the pools.
-    team : ThreadTeam, optional
-        The threads that gather.
 
     Attributes
     ----------
     batch : Batch
-        A buffer, which every `gather` overwrites.
+        A buffer, which `gather` overwrites.
     """
 
     def __init__(
@@ -71,29 +72,31 @@ class Batches(ABC):
         values: torch.Tensor,
         size: int,
         importance: torch.Tensor | None = None,
-        team: ThreadTeam | None = None,
     ) -> None:
-        self._size, self._team = size, team or ThreadTeam()
+        self._size = size
         pools = [features, values] if importance is None else [features, values, importance]
-        buffers = [pool.new_empty((len(pool), size, pool.shape[2])) for pool in pools]
-        self.batch = Batch(*buffers)
-        self._gathered = [
-            (pool.flatten(0, 1), buffer.flatten(0, 1))
-            for pool, buffer in zip(pools, buffers, strict=True)
-        ]
-        # Of all pools one after the other, those of the batch to gather.
-        self._rows = torch.zeros(len(values) * size, dtype=torch.int64, device=values.device)
+        self.batch = Batch(*(pool.new_empty((len(pool), size, pool.shape[2])) for pool in pools))
+        self._pools = [pool.flatten(0, 1) for pool in pools]
+        # Of all pools one after the other, those of each network's batch.
+        self._rows = torch.zeros((len(values), size), dtype=torch.int64, device=values.device)
+        self._is_compiled = values.device.type == "cpu" and values.dtype == torch.float32
 
-    def gather(self) -> Batch:
-        """Gather the batch of the step that `prepare` was called for."""
-        share = math.ceil(len(self._rows) / self._team.threads)
+    def gather(self, networks: slice = _ALL, rows: slice = _ALL) -> Batch:
+        """Gather what some networks see of the batch of the step that `prepare` was called for.
 
-        def gather(_: int, number: int) -> None:
-            part = slice(number * share, (number + 1) * share)
-            for pool, buffer in self._gathered:
-                torch.index_select(pool, 0, self._rows[part], out=buffer[part])
-
-        self._team.run(gather, self._team.threads)
+        Parameters
+        ----------
+        networks, rows : slice
+            All rows of successive networks, or some of one's.
+        """
+        chosen = self._rows[networks, rows].reshape(-1)
+        for pool, buffer in zip(self._pools, self.batch, strict=False):
+            assert buffer is not None
+            target = buffer[networks, rows].view(len(chosen), -1)
+            if self._is_compiled:
+                gather_rows(chosen.numpy(), pool.numpy(), target.numpy())
+            else:
+                torch.index_select(pool, 0, chosen, out=target)
         return self.batch
 
     @abstractmethod
@@ -132,7 +135,7 @@ class SlicesInTurn(Batches):
         super().__init__(features, values, size)
         count, self._pool, _ = values.shape
         starts = self._pool * torch.arange(count, device=values.device)
-        self._first = (starts[:, None] + torch.arange(size, device=values.device)).flatten()
+        self._first = starts[:, None] + torch.arange(size, device=values.device)
         self._positions = [0]
 
     def prepare(self, step: int, measure: Callable[[torch.Tensor], object]) -> None:
@@ -184,8 +187,6 @@ class ImportanceSampling(Batches):
     interval : int
         A draw is for a multiple of so many steps.
     seed : int
-    team : ThreadTeam, optional
-        The threads that gather what was drawn.
     """
 
     def __init__(
@@ -197,12 +198,11 @@ class ImportanceSampling(Batches):
         steps: int,
         interval: int,
         seed: int,
-        team: ThreadTeam | None = None,
     ) -> None:
         # All samples are alike as long as nothing is known of them.
         self._errors = values.new_ones((*values.shape[:2], 1))
         self._importance = torch.empty_like(self._errors)
-        super().__init__(features, values, size, self._importance, team)
+        super().__init__(features, values, size, self._importance)
         self._steps_per_draw = interval * max(1, round(_DRAW_SHARE * steps / interval))
         self._draw_number = -1
         self._drawn = self._rows[None]
@@ -230,7 +230,7 @@ class ImportanceSampling(Batches):
     def learn(self, errors: torch.Tensor) -> None:
         """Learn the (K, N, 1) errors of the batch gathered last."""
         # A row that came twice has the same error twice: which of them is kept does not matter.
-        self._errors.view(-1).index_copy_(0, self._rows, errors.flatten())
+        self._errors.view(-1).index_copy_(0, self._rows.view(-1), errors.flatten())
 
     def renew(self, network: int, rows: torch.Tensor) -> None:
         """Take a network's samples in these rows, which are new, to be all wrong."""
@@ -271,13 +271,11 @@ class ImportanceSampling(Batches):
         rows += pool * torch.arange(count, device=rows.device)[:, None]
         # A sample's slots go to different steps, and neighbouring slots not to neighbouring ones.
         of_steps = rows.view(count, self._size, self._steps_per_draw).permute(2, 0, 1)
-        self._drawn = of_steps[self._orders[draw]].flatten(1)
+        self._drawn = of_steps[self._orders[draw]]
         self._draw_number = draw
 
 
-def batches_of(
-    config: FitConfig, pools: EncodedPools, size: int, interval: int, team: ThreadTeam | None = None
-) -> Batches:
+def batches_of(config: FitConfig, pools: EncodedPools, size: int, interval: int) -> Batches:
     """Make batches of `size` samples from each of K pools, as the configuration says.
 
     Parameters
@@ -294,5 +292,4 @@ def batches_of(
         steps=config.steps,
         interval=interval,
         seed=config.seed,
-        team=team,
     )

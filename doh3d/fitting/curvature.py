@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterator
 
 import torch
 
@@ -55,7 +56,7 @@ class WeightCurvature:
         self._shapes = [(layers * networks, *shape) for shape, layers in groups]
         self._layers = [layers for _, layers in groups]
         self._sizes = [math.prod(shape) for shape in self._shapes]
-        self._signals = signals
+        self._signals, self._cells = signals, cells
         sides = [(many, side) for many, *shape in self._shapes for side in shape]
         self._moments = [torch.zeros((many, side, side), device=device) for many, side in sides]
         self._bases = [
@@ -94,6 +95,25 @@ class WeightCurvature:
             else:
                 self._there += [(left.mT, given, middle), (middle, right, rotated)]
                 self._back += [(left, rotated, middle), (middle, right.mT, returned)]
+
+    @property
+    def shapes_of_one(self) -> list[tuple[int, int, int]]:
+        """How many matrices of which rows and columns one signal has, group by group."""
+        shapes = zip(self._shapes, self._layers, strict=True)
+        return [(layers * self._cells, rows, columns) for (_, rows, columns), layers in shapes]
+
+    def of_signal(self, signal: int) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """Yield the roots and the left and right bases of each group of a signal's matrices.
+
+        All are views, (layers, C, rows, columns), (layers, C, rows, rows) and
+        (layers, C, columns, columns).
+        """
+        for group, roots in enumerate(self._roots.split(self._sizes)):
+            lead = self._layers[group], self._signals, self._cells
+            left, right = self._bases[2 * group : 2 * group + 2]
+            matrices = (roots.view(self._shapes[group]), left, right)
+            roots, left, right = (each.view(*lead, *each.shape[1:])[:, signal] for each in matrices)
+            yield roots, left, right
 
     def see(self, gradient: torch.Tensor) -> None:
         """Take the moments of a (P,) gradient by the weights."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from doh3d.fitting.compiled_metric import CompiledMetric
 from doh3d.fitting.curvature import WeightCurvature
-from doh3d.hypernetwork.projection import Projection
+from doh3d.hypernetwork.projection import HadamardProjection, Projection
 
 _MOMENTUM = 0.9
 
@@ -85,6 +86,10 @@ class LatentDescent:
         self.rescales = torch.zeros((), dtype=torch.bool, device=device)
         growth = max(1.0, latent_count / 1000) ** ITERATIONS_EXPONENT
         self._iterations = max(1, round(_ITERATIONS * growth * effort))
+        self._compiled: CompiledMetric | None = None
+        is_compiled = device.type == "cpu" and self.momentum.dtype == torch.float32
+        if is_compiled and isinstance(projection, HadamardProjection):
+            self._compiled = CompiledMetric(projection, curvature)
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Name all tensors that are carried from step to step but the curvature's."""
@@ -144,6 +149,11 @@ class LatentDescent:
     ) -> None:
         """Bring the direction closer to M^-1 `wanted`."""
         damping = _DAMPING * self._curvature.trace() + rate_curvature
+        if self._compiled is not None:
+            self._compiled.solve(
+                self.direction, wanted, free, damping, self.rescales, self._iterations
+            )
+            return
         product = self._multiply(self.direction, damping, free)
         best = _dot(self.direction, wanted) / _dot(self.direction, product).clamp_min(_TINY)
         best = torch.where(self.rescales, best.clamp_min(0), 1)

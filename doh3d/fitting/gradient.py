@@ -8,13 +8,15 @@ them in tiles that stay in the processor's cache.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 
+from doh3d.fitting.batches import Batch
+from doh3d.fitting.compiled_passes import CompiledPasses
 from doh3d.fitting.losses import Loss
-from doh3d.fitting.workspace import Workspace, prepared
+from doh3d.fitting.workspace import TorchPasses, lengths
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.target import TargetWeights, split_weights
 from doh3d.thread_team import ThreadTeam
@@ -78,13 +80,11 @@ class TargetBackward:
         self._team = team or ThreadTeam()
         networks, self._rows = _tile_size(architecture.width, count, batch, device)
         self._networks = list(_slices(count, networks))
-        self._workspaces = [
-            Workspace(architecture, networks, self._rows, device) for _ in range(self._team.threads)
-        ]
         self.outputs = torch.empty((count, batch, architecture.out_dim), device=device)
         self.errors = torch.empty((count, batch, 1), device=device)
-        # The derivative of each network's part of the loss by an output is this times the residual.
-        self._scales = shares.view(-1, 1, 1) * (loss.scale / (batch * architecture.out_dim))
+        scales = shares.view(-1, 1, 1) * (loss.scale / (batch * architecture.out_dim))
+        kind = CompiledPasses if CompiledPasses.serves(architecture, scales) else TorchPasses
+        self._passes = kind(architecture, loss, scales, (networks, self._rows), self._team.threads)
         # Each part of the rows has sums of its own: added up in order they are always the same.
         parts = math.ceil(batch / self._rows)
         self._weights = torch.zeros((parts, count * architecture.weight_count), device=device)
@@ -105,6 +105,7 @@ class TargetBackward:
         features: torch.Tensor,
         values: torch.Tensor,
         importance: torch.Tensor | None = None,
+        gather: Callable[[slice, slice], object] | None = None,
     ) -> TargetGradient:
         """Differentiate the loss of a batch.
 
@@ -118,30 +119,32 @@ class TargetBackward:
             What the networks should give: for the cross-entropy 1 inside and 0 outside.
         importance : (K, N, 1) float32, optional
             How much each sample counts in the mean; 1 without it.
+        gather : callable, optional
+            Brings the samples of some networks and rows into the tensors above before they are
+            read, see `Batches.gather`.
         """
-        weights = prepared(self._architecture, weights)
+        self._passes.prepare(weights)
         tiles = self._tiles(features.shape[1])
 
         def differentiate(thread: int, number: int) -> None:
             networks, rows = tile = tiles[number]
-            workspace = self._workspaces[thread].take(networks, rows)
-            outputs, residual = self.outputs[tile], workspace.of_outputs
-            workspace.forward(weights, features[tile], outputs)
-            self._loss.residual(outputs, values[tile], residual)
-            if importance is not None:
-                _lengths(residual, self.errors[tile])
-                residual.mul_(importance[tile])
-            residual.mul_(self._scales[networks])
-            workspace.backward(weights, features[tile], self._split[rows.start // self._rows])
+            if gather is not None:
+                gather(networks, rows)
+            some = None if importance is None else importance[tile]
+            self._passes.differentiate(
+                thread,
+                *tile,
+                Batch(features[tile], values[tile], some),
+                self.outputs[tile],
+                self.errors[tile],
+                self._split[rows.start // self._rows],
+            )
 
         self._team.run(differentiate, len(tiles))
         found = self._gradient
         if len(self._split) > 1:
             torch.sum(self._weights, dim=0, out=found.weights)
             torch.sum(self._biases, dim=0, out=found.biases)
-        if self._architecture.activation == "smooth":
-            # The activations that multiplied these were twice their values, see `Workspace`.
-            found.weights[len(found.biases) * self._architecture.layer_sizes[0] :].mul_(0.5)
         divisors = self._loss.divisors(self.outputs, values, importance, self._shares)
         if divisors is not None:
             self._divide(found, divisors)
@@ -159,29 +162,20 @@ class TargetBackward:
 
         The other parameters are as those of a batch.
         """
-        weights = prepared(self._architecture, weights)
-        tiles = self._tiles(features.shape[1])
-        residuals = torch.empty_like(values)
-
-        def evaluate(thread: int, number: int) -> None:
-            tile = tiles[number]
-            residual = residuals[tile]
-            self._workspaces[thread].take(*tile).forward(weights, features[tile], residual)
-            self._loss.residual(residual, values[tile], residual)
-            _lengths(residual, errors[tile])
-
-        self._team.run(evaluate, len(tiles))
+        residuals = self.evaluate(weights, features)
+        self._loss.residual(residuals, values, residuals)
+        lengths(residuals, errors)
 
     @torch.no_grad()
     def evaluate(self, weights: TargetWeights, features: torch.Tensor) -> torch.Tensor:
         """(K, M, out_dim) outputs for any number of points."""
-        weights = prepared(self._architecture, weights)
+        self._passes.prepare(weights)
         tiles = self._tiles(features.shape[1])
         outputs = features.new_empty((*features.shape[:2], self._architecture.out_dim))
 
         def evaluate(thread: int, number: int) -> None:
             tile = tiles[number]
-            self._workspaces[thread].take(*tile).forward(weights, features[tile], outputs[tile])
+            self._passes.evaluate(thread, *tile, features[tile], outputs[tile])
 
         self._team.run(evaluate, len(tiles))
         return outputs
@@ -200,11 +194,6 @@ class TargetBackward:
             [len(found.biases) * size for size in self._architecture.layer_sizes]
         ):
             layer.view(signals, -1).div_(divisors)
-
-
-def _lengths(residual: torch.Tensor, out: torch.Tensor) -> None:
-    """Write the lengths of (..., out_dim) residuals into a (..., 1) tensor."""
-    torch.linalg.vector_norm(residual, dim=-1, keepdim=True, out=out)
 
 
 def _tile_size(width: int, count: int, batch: int, device: torch.device) -> tuple[int, int]:

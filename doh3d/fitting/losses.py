@@ -28,6 +28,8 @@ class Loss(ABC):
 
     Attributes
     ----------
+    takes_logits : bool
+        Whether a residual is an output's probability less the value, and not the output less it.
     scale : float
         The derivative of a mean over M numbers by one output is scale * residual / M.
     failure : str
@@ -37,6 +39,7 @@ class Loss(ABC):
         Those of sound fits rise by a tenth at most before they are rounded, squared errors by two.
     """
 
+    takes_logits: bool
     scale: float
     failure: str
     burst_factor: float
@@ -81,6 +84,7 @@ class Loss(ABC):
 class CrossEntropy(Loss):
     """Mean cross-entropy of logits against occupancies in [0, 1], in nats; of one output."""
 
+    takes_logits = True
     scale = 1.0
     failure = "empty or full"
     burst_factor = 1.3
@@ -110,6 +114,7 @@ class LogSquaredError(Loss):
     The logarithm lets one rate weight serve signals that are hard to fit and signals that are easy.
     """
 
+    takes_logits = False
     scale = 2.0
     failure = "worse than one colour"
     burst_factor = 1.7

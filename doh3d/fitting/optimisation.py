@@ -121,7 +121,7 @@ class Optimisation:
         self._judgement = Judgement(config, self.parameters, self.pools, self._backward)
         self._searches = searches
         self._strays = StrayRows(self.pools, configs)
-        self._batches = batches_of(config, self.pools, self.batch_size, REPORT_INTERVAL, team)
+        self._batches = batches_of(config, self.pools, self.batch_size, REPORT_INTERVAL)
         self._step = Step(
             config,
             self.parameters,

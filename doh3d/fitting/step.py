@@ -121,10 +121,11 @@ class Step:
     def _find_gradients(self) -> None:
         """Find the gradients of a batch, and learn from them what does not wait for the bases."""
         parameters, sizes = self._parameters, self._sizes
-        batch = self._batches.gather()
+        batches = self._batches
         latents, biases = parameters.rounded()
         parameters.keep(latents)
-        found = self._backward(parameters.networks(latents, biases), *batch)
+        networks = parameters.networks(latents, biases)
+        found = self._backward(networks, *batches.batch, gather=batches.gather)
         torch.mul(found.weights, parameters.gains, out=self._of_weights)
         of_latents = parameters.projection.transpose(self._of_weights)
         of_bits = sizes.rate_weights / sizes.deltas
@@ -132,8 +133,8 @@ class Step:
         of_biases = found.biases.view(self._of_biases.shape)
         of_bits = sizes.rate_weights / sizes.bias_delta
         self._of_biases.copy_(biases.gradient(of_biases, of_bits))
-        if batch.importance is not None:
-            self._batches.learn(self._backward.errors)
+        if batches.batch.importance is not None:
+            batches.learn(self._backward.errors)
         if not self._by_adam:
             self._curvature.see(self._of_weights)
 

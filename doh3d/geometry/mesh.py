@@ -20,9 +20,12 @@ from doh3d.geometry.raw_mesh import RawMesh
 from doh3d.geometry.repair import FloatArray, IntArray
 from doh3d.geometry.transform import NormalizingTransform
 from doh3d.geometry.volume import check_volume, check_work, no_volume
+from doh3d.late_module import LateModule
 
 if TYPE_CHECKING:
     import trimesh
+else:
+    trimesh = LateModule("trimesh")
 
 # Beyond these sizes squares and cubes of lengths leave float64.
 _LARGEST_COORDINATE = 1e100

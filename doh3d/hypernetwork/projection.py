@@ -22,13 +22,10 @@ import torch
 from doh3d.errors import ConfigError
 from doh3d.hypernetwork.architecture import ProjectionKind
 from doh3d.hypernetwork.philox import Stream, random_signs, random_words
+from doh3d.hypernetwork.transform import CompiledTransform, FloatTransform, TorchTransform
 
 # A dense matrix for training lives in memory; this is 4 GiB of float32.
 MAX_DENSE_ENTRIES = 2**30
-
-# Matrix factors of the float transform: one product by H_64 does six butterfly stages in one
-# pass over memory, which beats six passes for as long as the factor stays in cache.
-_MAX_FACTOR = 64
 
 # Latents times blocks that are transformed at a time when projecting integers.
 _EXACT_CHUNK_ENTRIES = 2**20
@@ -90,6 +87,11 @@ class HadamardProjection:
     the few weights of the last layer as for thousands.
     D1 and D2 are random signs, Pi a random permutation, H the N x N Walsh-Hadamard matrix in
     natural order applied to z padded with zeros.
+
+    Attributes
+    ----------
+    of_one : HadamardProjection
+        The map of one latent, where this is that of many.
     """
 
     def __init__(
@@ -115,13 +117,14 @@ class HadamardProjection:
             order += (k + np.arange(count)[:, None]) * block
             gather.append(order.reshape(-1)[: size - k * block])
         output_signs = random_signs(seed, 0, Stream.OUTPUT_SIGNS, 0, size)
+        self.of_one = self
         self._block = block
         self._layer_sizes = layer_sizes
         self._input_signs = torch.from_numpy(input_signs.copy()).to(device)
         self._gather = torch.from_numpy(np.concatenate(gather).astype(np.int64)).to(device)
         self._output_signs = torch.from_numpy(output_signs).to(device)
         # Made when first used: integers need none of it.
-        self._floats: _FloatTransform | None = None
+        self._floats: FloatTransform | None = None
         # Of transformed blocks; with many latents, (K, rows).
         self._rows: tuple[int, ...] = (len(self._input_signs),)
 
@@ -137,11 +140,11 @@ class HadamardProjection:
                 ]
             )
             return spectrum.reshape(-1).index_select(0, self._gather) * self._output_signs
-        return self._float_transform(latent).project(latent)
+        return self.floats(latent.dtype).project(latent)
 
     def transpose(self, values: torch.Tensor) -> torch.Tensor:
         """Map (P,) values back to (n,); see `Projection.transpose`."""
-        return self._float_transform(values).transpose(values)
+        return self.floats(values.dtype).transpose(values)
 
     def for_many(self, count: int) -> HadamardProjection:
         """Return the same map of K float32 latents at once: from (K, n) to (K P,) and back.
@@ -150,6 +153,7 @@ class HadamardProjection:
         next: each layer's K matrices lie one after the other.
         """
         many = copy.copy(self)
+        many.of_one = self
         first = self._places * torch.arange(count, device=self._gather.device)[:, None]
         by_layer = zip(
             self._gather.split(self._layer_sizes),
@@ -168,11 +172,14 @@ class HadamardProjection:
         """Values of all blocks before they are cut."""
         return math.prod(self._rows) * self._block
 
-    def _float_transform(self, like: torch.Tensor) -> _FloatTransform:
+    def floats(self, dtype: torch.dtype = torch.float32) -> FloatTransform:
+        """Return the same map of floats, both ways; always the same object."""
         if self._floats is None:
-            self._floats = _FloatTransform(
-                self._input_signs.to(like.dtype),
-                self._output_signs.to(like.dtype),
+            is_compiled = self._gather.device.type == "cpu" and dtype == torch.float32
+            kind = CompiledTransform if is_compiled else TorchTransform
+            self._floats = kind(
+                self._input_signs.to(dtype),
+                self._output_signs.to(dtype),
                 self._gather,
                 (*self._rows, self._block),
             )
@@ -180,53 +187,6 @@ class HadamardProjection:
 
     def _padded(self, rows: torch.Tensor) -> torch.Tensor:
         return torch.nn.functional.pad(rows, (0, self._block - rows.shape[-1]))
-
-
-class _FloatTransform:
-    """A Hadamard projection of floats, in memory of its own: a training step takes a dozen.
-
-    Parameters
-    ----------
-    input_signs : (blocks, n)
-    output_signs : (P,)
-    gather : (P,) int64
-        Which of the blocks' values become the projection's.
-    shape : tuple of int
-        Of the blocks, (..., blocks, N).
-    """
-
-    def __init__(
-        self,
-        input_signs: torch.Tensor,
-        output_signs: torch.Tensor,
-        gather: torch.Tensor,
-        shape: tuple[int, ...],
-    ) -> None:
-        self._input_signs, self._output_signs, self._gather = input_signs, output_signs, gather
-        count = input_signs.shape[1]
-        factors = hadamard_factors(shape[-1], input_signs.dtype, input_signs.device)
-        padded = input_signs.new_zeros(shape)
-        self._latents = padded[..., :count]
-        self._there = WalshHadamard(padded, factors)
-        # Where each value comes from, and its sign; 0 where it is cut off. Gathering is several
-        # times faster than scattering.
-        self._inverse = gather.new_zeros(math.prod(shape))
-        self._inverse[gather] = torch.arange(len(gather), device=gather.device)
-        self._inverse_signs = input_signs.new_zeros(math.prod(shape))
-        self._inverse_signs[gather] = output_signs
-        self._spectrum = torch.empty_like(self._inverse_signs)
-        # The Walsh-Hadamard matrix is symmetric.
-        self._back = WalshHadamard(self._spectrum.view(shape), factors)
-
-    def project(self, latent: torch.Tensor) -> torch.Tensor:
-        torch.mul(latent.unsqueeze(-2), self._input_signs, out=self._latents)
-        return self._there().view(-1).index_select(0, self._gather).mul_(self._output_signs)
-
-    def transpose(self, values: torch.Tensor) -> torch.Tensor:
-        torch.index_select(values, 0, self._inverse, out=self._spectrum)
-        self._spectrum.mul_(self._inverse_signs)
-        rows = self._back()[..., : self._input_signs.shape[1]]
-        return (rows * self._input_signs).sum(dim=-2)
 
 
 class DenseProjection:
@@ -307,62 +267,6 @@ class _ManyDense:
         layers = values.split([self._count * size for size in self._layer_sizes])
         rows = torch.cat([layer.view(self._count, -1) for layer in layers], dim=1)
         return rows @ self._single._float_matrix(values.dtype)
-
-
-def hadamard_factors(
-    size: int, dtype: torch.dtype, device: torch.device | str
-) -> list[torch.Tensor]:
-    """Walsh-Hadamard matrices whose Kronecker product is the one of `size`, a power of two."""
-    factors = []
-    while size > 1:
-        # Equal shares of the remaining stages, so that no factor is tiny beside another.
-        stages = size.bit_length() - 1
-        parts = -(-stages // (_MAX_FACTOR.bit_length() - 1))
-        order = 1 << -(-stages // parts)
-        matrix = torch.ones((1, 1), dtype=dtype, device=device)
-        while len(matrix) < order:
-            top = torch.cat([matrix, matrix], dim=1)
-            matrix = torch.cat([top, torch.cat([matrix, -matrix], dim=1)])
-        factors.append(matrix)
-        size //= order
-    return factors
-
-
-class WalshHadamard:
-    """Transform of each row of (..., N) floats, natural order, unnormalised.
-
-    Parameters
-    ----------
-    rows : (..., N) tensor
-        Which every call reads.
-    factors : list of tensors
-        As `hadamard_factors` makes them.
-    """
-
-    def __init__(self, rows: torch.Tensor, factors: list[torch.Tensor]) -> None:
-        self._result = rows
-        self._products: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
-        before, after = rows[..., 0].numel(), rows.shape[-1]
-        memory = [torch.empty_like(rows) for _ in factors[:2]]
-        # Each product transforms one axis where it stands: moving it would copy everything.
-        for number, matrix in enumerate(factors):
-            order = len(matrix)
-            after //= order
-            source, self._result = self._result, memory[number % 2]
-            if after > 1:
-                shape = (before, order, after)
-                left, right = matrix.expand(before, order, order), source.view(shape)
-            else:
-                shape = (1, before, order)
-                left, right = source.view(shape), matrix.unsqueeze(0)
-            self._products.append((left, right, self._result.view(shape)))
-            before *= order
-
-    def __call__(self) -> torch.Tensor:
-        """(..., N) transformed rows; the next call overwrites them."""
-        for left, right, result in self._products:
-            torch.bmm(left, right, out=result)
-        return self._result
 
 
 def walsh_hadamard_exact(rows: torch.Tensor) -> torch.Tensor:

@@ -24,10 +24,14 @@ class TargetWeights:
     matrices : tuple of (K, fan_out, fan_in) tensors
         One for each layer, first layer first.
     biases : tuple of (K, fan_out) tensors
+    whole : (weights, biases), optional
+        What the layers are views of, where they are: (K P,), of each layer the K matrices, one
+        after the other; and (K, bias_count).
     """
 
     matrices: tuple[torch.Tensor, ...]
     biases: tuple[torch.Tensor, ...]
+    whole: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def of_cell(self, cell: int) -> list[Layer]:
         """One network's layers, first layer first."""
@@ -56,6 +60,7 @@ def split_weights(
     return TargetWeights(
         tuple(flat.view(count, *shape) for flat, shape in zip(matrices, shapes, strict=True)),
         tuple(by_network.split([rows for rows, _ in shapes], dim=1)),
+        (weights, by_network),
     )
 
 

@@ -13,10 +13,13 @@ import torch
 from doh3d.errors import ConfigError
 from doh3d.geometry.contours import closed_contours
 from doh3d.geometry.surface import closed_values
+from doh3d.late_module import LateModule
 from doh3d.operations.normalized import NormalizedField
 
 if TYPE_CHECKING:
     from PIL import Image
+else:
+    Image = LateModule("PIL.Image")
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -23,10 +23,8 @@ def pools(count, size):
     return torch.cat([rows, -rows], dim=2), rows.clone()
 
 
-def sampling(features, values, size, *, steps=60, interval=1, seed=0, team=None):
-    return ImportanceSampling(
-        features, values, size, steps=steps, interval=interval, seed=seed, team=team
-    )
+def sampling(features, values, size, *, steps=60, interval=1, seed=0):
+    return ImportanceSampling(features, values, size, steps=steps, interval=interval, seed=seed)
 
 
 def taken(batches, step, measure=pytest.fail):
@@ -116,25 +114,23 @@ def test_weighted_draws_estimate_the_mean_over_the_pool():
     assert np.var(by_error) < 0.5 * np.var(uniform)
 
 
-def test_a_batch_is_gathered_row_by_row_whoever_does_it():
-    features, values = pools(3, 17)
-    errors = torch.rand((3, 17, 1), generator=torch.Generator().manual_seed(0))
-    found = []
-    for threads in (1, 3):
-        team = ThreadTeam(threads)
-        drawn = sampling(features, values, 5, steps=20, team=team)
-        each = [
-            copy_of(taken(drawn, step, lambda target: target.copy_(errors))) for step in range(8)
-        ]
-        team.close()
-        found.append(each)
-        for of_features, of_values, _ in each:
-            assert torch.equal(of_features[..., :1], of_values)
-            assert torch.equal(of_features[..., 1:], -of_values)
-            # Each network's rows are from its own pool.
-            assert torch.equal(of_values[..., 0] // 17, torch.arange(3.0)[:, None].expand(3, 5))
-    for alone, together in zip(*found, strict=True):
-        assert all(map(torch.equal, alone, together))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_batch_is_gathered_row_by_row_and_by_parts(dtype):
+    features, values = (pool.to(dtype) for pool in pools(3, 17))
+    drawn = sampling(features, values, 5, steps=20)
+    for step in range(8):
+        whole = copy_of(taken(drawn, step, lambda errors: errors.uniform_()))
+        of_features, of_values, _ = whole
+        assert torch.equal(of_features[..., :1], of_values)
+        assert torch.equal(of_features[..., 1:], -of_values)
+        # Each network's rows are from its own pool.
+        assert torch.equal(of_values[..., 0] // 17, torch.arange(3.0)[:, None].expand(3, 5))
+        for part in drawn.batch:
+            part.fill_(math.nan)
+        drawn.gather(slice(0, 2))
+        drawn.gather(slice(2, 3), slice(0, 2))
+        drawn.gather(slice(2, 3), slice(2, 5))
+        assert all(map(torch.equal, whole, drawn.batch))
 
 
 def test_what_a_batch_tells_is_known_at_the_next_draw():

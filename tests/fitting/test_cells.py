@@ -360,7 +360,7 @@ def test_many_shapes_in_cells_are_fitted_together_each_to_its_size(compress_with
             field_iou(shape.mesh, each, points=2**14).iou
             for each in (field, OccupancyField(parse(alone.data), "cpu"))
         ]
-        assert ious[0] == pytest.approx(ious[1], abs=0.01)
+        assert ious[0] == pytest.approx(ious[1], abs=0.02)
 
 
 @pytest.mark.usefixtures("double")
@@ -370,7 +370,7 @@ def test_a_step_of_several_signals_in_cells_is_the_step_of_each(monkeypatch, los
     def take_the_first(self, number, measure):
         """Pools of one signal are longer than those of several, and drawn otherwise."""
         count, pool, _ = self._errors.shape
-        self._rows.copy_((pool * torch.arange(count)[:, None] + torch.arange(self._size)).ravel())
+        self._rows.copy_(pool * torch.arange(count)[:, None] + torch.arange(self._size))
         self._importance.fill_(1.0)
 
     monkeypatch.setattr(ImportanceSampling, "prepare", take_the_first)

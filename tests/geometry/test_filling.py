@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from doh3d.geometry import filling
-from doh3d.geometry.filling import BlockSigns, blocks_lattice, fill_grid
+from doh3d.geometry.filling import fill_grid
 from doh3d.geometry.voxels import VoxelLattice
+from doh3d.operations.blocks import BlockSigns, blocks_lattice
 
 HALF = np.array([0.9, 0.7, 0.5])
 
@@ -43,7 +44,7 @@ def filled(lattice, scale=40.0, centre=(5.0, -3.0, 11.0)):
         return within & (np.linalg.norm(normalized, axis=1) < ball.radius)
 
     bounds = np.array([centre - HALF * scale, centre + HALF * scale])
-    found = fill_grid(lattice, HALF, bounds, to_normalized, BlockSigns.of(ball, blocks), inside)
+    found = fill_grid(lattice, HALF, bounds, to_normalized, BlockSigns.of(ball, blocks).at, inside)
     every = np.argwhere(np.ones(lattice.shape))
     expected = inside(lattice.to_world(every)).reshape(lattice.shape)
     return found, expected, sum(asked[:-1]), ball.bounded
@@ -88,12 +89,3 @@ def test_a_grid_elsewhere_is_empty_and_nothing_is_evaluated():
     found, _, asked, _ = filled(VoxelLattice.of((30, 20, 10), affine))
     assert not found.any()
     assert asked == 0
-
-
-def test_centres_on_the_faces_of_blocks_are_not_taken_for_proved():
-    lattice = blocks_lattice(HALF, 0.02, 1024)
-    signs = BlockSigns.of(Ball(lattice), lattice)
-    middle = np.floor((np.zeros(3) - signs.origin) / signs.side)
-    on_face = signs.origin + signs.side * (middle + [0, 0.5, 0.5])
-    assert signs.at(on_face[None] + [[signs.side / 2, 0, 0]])[0] == 1
-    assert signs.at(on_face[None])[0] == 0

@@ -13,11 +13,10 @@ from doh3d.hypernetwork.decoder import generate_weights
 from doh3d.hypernetwork.philox import Stream, random_signs, random_words
 from doh3d.hypernetwork.projection import (
     HadamardProjection,
-    WalshHadamard,
-    hadamard_factors,
     make_projection,
     walsh_hadamard_exact,
 )
+from doh3d.hypernetwork.transform import WalshHadamard, hadamard_factors
 
 KINDS = ("hadamard", "dense")
 

@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from doh3d.operations import rays as ray_module
-from doh3d.operations.blocks import FINEST, SignedBlocks
 
 
 def convex_hits(corners_mesh, origins, directions):
@@ -138,29 +137,3 @@ def test_rays_of_cells_agree_with_the_mesh(bunnylike, require_open3d):
     both = hits.hit & agree & (local < field.code.half_extents - 0.05).all(axis=1)
     assert both.mean() > 0.05
     assert np.quantile(np.abs(hits.distance[both] - expected[both]), 0.99) < 2 * 2 / 256
-
-
-@pytest.mark.parametrize("levels", [0, 2])
-def test_blocks_have_the_signs_of_the_logits(bunnylike, levels):
-    field = bunnylike(levels)
-    network = field.network
-    blocks = SignedBlocks(network)
-    half = field.code.half_extents
-    points = np.random.default_rng(0).uniform(-half, half, (50_000, 3)).astype(np.float32)
-    points = torch.from_numpy(points)
-    logits = network.logits(points)
-    leaves = blocks.leaves_at(points.T)
-    at = (leaves * blocks.strides).sum(dim=0)
-    codes = blocks.codes[at]
-    assert ((logits > 0)[codes > 0]).all()
-    assert ((logits <= 0)[codes < 0]).all()
-    open_ = codes == 0
-    assert 0 < open_.float().mean() < 0.5
-    planes = blocks.planes[blocks.rows[at[open_]].long()]
-    centres = blocks.low + (leaves[:, open_] + 0.5) * blocks.side
-    local = ((points[open_].T - centres) / (blocks.side / 2)).T
-    lowest = planes[:, :, 0] + (planes[:, :, 1:] * local[:, None]).sum(dim=2)
-    slack = 1e-4
-    assert (lowest[:, 0] <= logits[open_] + slack).all()
-    assert (lowest[:, 1] <= -logits[open_] + slack).all()
-    assert blocks.finest == pytest.approx(2 * half.max() / 128 / 2**FINEST)
