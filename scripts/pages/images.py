@@ -37,6 +37,15 @@ def kodak_bd(results: Results, preset: str, against: str, of: str) -> str:
     return f"{value:+.2f} dB" if of == "db" else f"{value:+.1f}%"
 
 
+@number("published-bd")
+def published_bd(results: Results, codec: str, against: str) -> str:
+    """BD-rate of one published curve against another; `results` have no part in it."""
+    found = bd_psnr(*(PUBLISHED[name.replace("_", " ")] for name in (against, codec)))
+    if found.rate_percent is None:
+        raise LookupError(f"the curves of {codec} and {against} have nothing in common")
+    return f"{found.rate_percent:+.1f}%"
+
+
 @table("kodak-bd")
 def kodak_bd_table(results: Results) -> Iterator[Line]:
     """Both deltas of either preset against all published curves."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 
+from compare_necgs import report as compare_necgs
 from doh3d.evaluation.rate_distortion import RatePoint
 from pages.registry import Line, Results, mean, number, percent, size, table
 from peers.rate_distortion import error_point, interpolate_bytes
@@ -175,3 +176,14 @@ def _won(results: Results, kind: str, preset: str, target: str) -> list[str]:
         for mesh in (ORGANIC if kind == "organic" else CAD)
         if iou_of(results, mesh, preset, target) >= best_of_draco(results, mesh, int(target))
     ]
+
+
+@table("necgs")
+def necgs(results: Results) -> Iterator[Line]:
+    """NeCGS's published figures, and ours on our meshes at as many bytes."""
+    yield ["codec", "shapes", "bytes a shape", "Chamfer-L1", "normals", "F, 0.005", "F, 0.01"]
+    _, *lines = compare_necgs(results.rows("necgs", preset="default"))
+    for line in lines:
+        codec, shapes, count, *metrics = line.split("\t")
+        rounded = [f"{float(each):.3g}" if each != "-" else "" for each in metrics]
+        yield [codec, shapes, size(count) if count != "-" else "", *rounded]
