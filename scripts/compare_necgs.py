@@ -1,6 +1,6 @@
 """The codec beside NeCGS's published figures, at the bytes that a shape takes there.
 
-    python scripts/compare_necgs.py --meshes DIR [--preset default] [--first 2] [--report]
+    python scripts/compare_necgs.py --meshes DIR [--preset default] [--only spot] [--report]
 
 NeCGS (Ren et al., ICCV 2025, arXiv 2405.15034) compresses sets of hundreds of shapes with one
 decoder, which is counted in the bytes. Each mesh is compressed to these numbers of bytes, extracted
@@ -20,15 +20,16 @@ import numpy as np
 
 import doh3d
 from peers.published import published_rows
-from result_table import ResultTable, Row
+from result_table import ResultTable, Row, results_path
 
 METRICS = ("chamfer", "normal_consistency", "f_score_0.005", "f_score_0.01")
 COLUMNS = [
-    *("mesh", "preset", "seed", "target_bytes", "bytes", "resolution", "iou"),
+    *("mesh", "preset", "target_bytes", "bytes", "resolution", "iou"),
     *METRICS,
     *(f"floor_{name}" for name in METRICS),
-    *("fit_seconds", "version", "commit", "date"),
+    "seconds",
 ]
+KEY = ("mesh", "preset", "target_bytes")
 RESOLUTION = 256
 SEED = 0
 
@@ -54,10 +55,10 @@ def measure(path: Path, size: int, preset: str, table: ResultTable) -> None:
         bytes=len(compressed.data),
         resolution=RESOLUTION,
         iou=f"{found.iou:.6f}",
-        fit_seconds=f"{seconds:.1f}",
+        seconds=f"{seconds:.1f}",
         **values,
     )
-    print(*(row[column] for column in COLUMNS[:11]), f"{row['fit_seconds']} s", flush=True)
+    print(*(row[column] for column in COLUMNS[:10]), f"{row['seconds']} s", flush=True)
 
 
 def report(rows: list[Row]) -> Iterator[str]:
@@ -83,19 +84,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--meshes", type=Path, required=True)
     parser.add_argument("--preset", default="default")
-    parser.add_argument("--first", type=int, help="only so many of the meshes")
+    parser.add_argument("--only", help="names of meshes, with commas")
     parser.add_argument("--report", action="store_true", help="only print what is measured")
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
-    table = ResultTable(arguments.output or Path(f"results/{doh3d.__version__}/necgs.tsv"), COLUMNS)
+    output = arguments.output or results_path("necgs")
+    table = ResultTable(output, COLUMNS, KEY, device="auto")
     sizes = sorted({int(row["bytes_a_shape"]) for row in published_rows("necgs")})
     meshes = sorted(path for path in arguments.meshes.iterdir() if path.is_file())
-    if not arguments.report:
-        for path in meshes[: arguments.first]:
-            for size in sizes:
-                done = {(row["mesh"], row["preset"], row["target_bytes"]) for row in table.rows()}
-                if (path.stem, arguments.preset, str(size)) not in done:
-                    measure(path, size, arguments.preset, table)
+    if arguments.only:
+        meshes = [path for path in meshes if path.stem in arguments.only.split(",")]
+    for path in [] if arguments.report else meshes:
+        for size in sizes:
+            key = {"mesh": path.stem, "preset": arguments.preset, "target_bytes": size}
+            if not table.has(**key):
+                measure(path, size, arguments.preset, table)
     rows = [row for row in table.rows() if row["preset"] == arguments.preset]
     print(*report(rows), sep="\n")
 

@@ -10,9 +10,10 @@ of comments stands around a number:
     <!-- table: shapes -->
     | mesh | ...
 
-    ... is <!-- n: bd-rate draco default organic -->-52%<!-- / --> on ...
+    ... it is <!-- n: bd-rate draco default organic -->-52%<!-- / --> on ...
 
-A table of figures that no rows are kept for says so, with the reason:
+A number's mark must not begin a line, at which Markdown would end the paragraph. A table of figures
+that no rows are kept for says so, with the reason:
 
     <!-- fixed: published figures -->
 
@@ -132,6 +133,13 @@ def markdown(lines: list[list[str]]) -> list[str]:
     return [re.sub(r" {2,}", " ", line) for line in (text[0], rule, *text[1:])]
 
 
+def misplaced(text: str, page: str) -> Iterator[Fault]:
+    """Find marks of numbers that begin a line, at which Markdown ends the paragraph."""
+    for at, line in enumerate(text.split("\n")):
+        if line.lstrip().startswith("<!-- n:"):
+            yield Fault(page, at + 1, "a number's mark begins the line; let a word stand before it")
+
+
 def unnamed(text: str, page: str) -> Iterator[Fault]:
     """Tables with figures that neither are made from results nor say why not."""
     if page in FIXED_PAGES:
@@ -161,7 +169,7 @@ def check(results: Results, *, write: bool = False) -> list[Fault]:
         name = path.relative_to(ROOT).as_posix()
         text = path.read_text()
         made, found = rewritten(text, results, name)
-        faults += [*found, *unnamed(text, name)]
+        faults += [*found, *misplaced(text, name), *unnamed(text, name)]
         if write and made != text:
             path.write_text(made)
     return faults

@@ -100,7 +100,8 @@ def sources(part: str) -> Iterator[tuple[str, Path]]:
             path for path in sorted(package.iterdir()) if path.name not in {*SHOWN, "__pycache__"}
         ]
     elif part == "peers":
-        chosen = [package / "evaluation", package / "geometry", ROOT / "scripts" / "peers"]
+        peers = [ROOT / "scripts" / "peers" / f"{name}.py" for name in ("decimation", "networks")]
+        chosen = [package / "evaluation", package / "geometry", *peers]
     elif part == "web":
         chosen = [ROOT / "web" / "src"]
     else:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from peers.published import published_rows
 from provenance import ROOT, code
 
 SCRIPTS = ROOT / "scripts"
@@ -79,6 +80,7 @@ def jobs(meshes: Path | None, images: Path | None, volumes: Path | None) -> Iter
     for peer in PEERS:
         yield from rate_distortion(meshes, paths, peer, "fast", RD_SIZES)
     yield from kodak(images, "fast")
+    yield from necgs(meshes, paths)
     if paths:
         yield from of_shapes(paths)
     if volumes:
@@ -109,6 +111,15 @@ def draco(folder: Path | None, paths: dict[str, Path]) -> Iterator[Job]:
         command = script("benchmark_rd.py", "--meshes", folder, "--only", mesh)
         command += ["--methods", "draco", "--sizes", "0"]
         yield Job("rd draco", mesh, "rd", keys, (command,), seconds=300)
+
+
+def necgs(folder: Path | None, paths: dict[str, Path]) -> Iterator[Job]:
+    """Compress to the bytes that NeCGS's published figures are at."""
+    sizes = sorted({int(row["bytes_a_shape"]) for row in published_rows("necgs")})
+    for mesh in paths:
+        keys = tuple({"mesh": mesh, "preset": "default", "target_bytes": most} for most in sizes)
+        command = script("compare_necgs.py", "--meshes", folder, "--only", mesh)
+        yield Job("necgs", mesh, "necgs", keys, (command,))
 
 
 def kodak(folder: Path | None, preset: str) -> Iterator[Job]:

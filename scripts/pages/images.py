@@ -29,9 +29,8 @@ def kodak(results: Results) -> Iterator[Line]:
 
 @number("kodak-bd")
 def kodak_bd(results: Results, preset: str, against: str, of: str) -> str:
-    """BD-PSNR ("db") or BD-rate ("rate") against COIN, JPEG or JPEG-2000 as published."""
-    published = [PsnrPoint(*point) for point in PUBLISHED[against.replace("-", " ")]]
-    found = bd_psnr(published, mean_points(results, preset))
+    """BD-PSNR ("db") or BD-rate ("rate") against a published curve, such as JPEG_2000."""
+    found = bd_psnr(PUBLISHED[against.replace("_", " ")], mean_points(results, preset))
     value = found.decibels if of == "db" else found.rate_percent
     if value is None:
         raise LookupError(f"the curves of {preset} and {against} have nothing in common")
@@ -43,7 +42,7 @@ def kodak_bd_table(results: Results) -> Iterator[Line]:
     """Both deltas of either preset against all published curves."""
     yield ["against", *(f"`{preset}`" for preset in PRESETS)]
     for name in PUBLISHED:
-        known = name.replace(" ", "-")
+        known = name.replace(" ", "_")
         yield [
             name,
             *(

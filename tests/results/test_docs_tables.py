@@ -96,6 +96,12 @@ def test_tables_of_figures_name_their_source(results):
     assert faults("<!-- fixed: -->\n" + bare.removeprefix("Text.\n")) == [3]
 
 
+def test_marks_of_numbers_do_not_begin_a_line():
+    assert list(docs_tables.misplaced(PAGE, "docs/results.md")) == []
+    (fault,) = docs_tables.misplaced(PAGE.replace("The cow has <", "  <"), "docs/results.md")
+    assert str(fault).startswith("docs/results.md:9: a number's mark begins the line")
+
+
 def test_lines_have_as_many_cells_as_the_head():
     assert markdown([["a", ""], ["1", "2"]]) == ["| a | |", "|---|---|", "| 1 | 2 |"]
     with pytest.raises(ValueError, match="more or fewer cells"):
