@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,15 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 # Settings of torch belong to the whole process, and are changed by one thread at a time.
 _settings_lock = threading.Lock()
+
+
+def has_kernels(like: torch.Tensor) -> bool:
+    """Whether compiled loops, `doh3d.kernels`, take this tensor: float32, on a CPU.
+
+    Where there is no numba torch's operations do all.
+    """
+    on_cpu = like.device.type == "cpu" and like.dtype == torch.float32
+    return on_cpu and importlib.util.find_spec("numba") is not None
 
 
 @contextmanager

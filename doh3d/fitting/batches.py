@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import torch
 
+from doh3d.devices import has_kernels
 from doh3d.fitting.config import FitConfig
 from doh3d.fitting.pool import EncodedPools
-from doh3d.kernels.gather import gather_rows
 
 # Share of a draw that follows the samples' errors. The rest is uniform, so that no sample has an
 # importance above five.
@@ -79,7 +79,7 @@ class Batches(ABC):
         self._pools = [pool.flatten(0, 1) for pool in pools]
         # Of all pools one after the other, those of each network's batch.
         self._rows = torch.zeros((len(values), size), dtype=torch.int64, device=values.device)
-        self._is_compiled = values.device.type == "cpu" and values.dtype == torch.float32
+        self._gather_rows = _gatherer(values)
 
     def gather(self, networks: slice = _ALL, rows: slice = _ALL) -> Batch:
         """Gather what some networks see of the batch of the step that `prepare` was called for.
@@ -93,10 +93,7 @@ class Batches(ABC):
         for pool, buffer in zip(self._pools, self.batch, strict=False):
             assert buffer is not None
             target = buffer[networks, rows].view(len(chosen), -1)
-            if self._is_compiled:
-                gather_rows(chosen.numpy(), pool.numpy(), target.numpy())
-            else:
-                torch.index_select(pool, 0, chosen, out=target)
+            self._gather_rows(chosen, pool, target)
         return self.batch
 
     @abstractmethod
@@ -126,6 +123,17 @@ class Batches(ABC):
     @abstractmethod
     def tensors(self) -> dict[str, torch.Tensor]:
         """Name all that a checkpoint holds."""
+
+
+def _gatherer(
+    like: torch.Tensor,
+) -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor], object]:
+    """Return what copies rows of a table, ``(rows, table, out)``, for tensors like this one."""
+    if not has_kernels(like):
+        return lambda rows, table, out: torch.index_select(table, 0, rows, out=out)
+    from doh3d.kernels.gather import gather_rows
+
+    return lambda rows, table, out: gather_rows(rows.numpy(), table.numpy(), out.numpy())
 
 
 class SlicesInTurn(Batches):

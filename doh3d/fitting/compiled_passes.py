@@ -7,6 +7,7 @@ import torch
 
 from doh3d.fitting.batches import Batch
 from doh3d.fitting.losses import Loss
+from doh3d.fitting.workspace import Passes
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.target import TargetWeights
 from doh3d.kernels import perceptron
@@ -15,8 +16,8 @@ from doh3d.kernels.products import Floats
 _NO_IMPORTANCE = np.zeros((0, 0, 0), np.float32)
 
 
-class CompiledPasses:
-    """What `TorchPasses` does, and as that, for smooth units and ReLUs.
+class CompiledPasses(Passes):
+    """In compiled loops, for smooth units and ReLUs.
 
     A block of points goes forward and back while its activations are in a core's cache, and threads
     do not wait for Python's lock.
@@ -40,12 +41,6 @@ class CompiledPasses:
         shape = tile[0], self._networks.backward.shape[1]
         self._sums = [np.zeros(shape, np.float32) for _ in range(threads)]
 
-    @staticmethod
-    def serves(architecture: Architecture, scales: torch.Tensor) -> bool:
-        """Whether there are such loops for these networks, where `scales` is."""
-        has_loops = architecture.activation in ("smooth", "relu")
-        return has_loops and scales.device.type == "cpu" and scales.dtype == torch.float32
-
     def prepare(self, weights: TargetWeights) -> None:
         """Take the networks' parameters."""
         perceptron.pack(self._networks, *_whole(weights))
@@ -58,7 +53,7 @@ class CompiledPasses:
         features: torch.Tensor,
         outputs: torch.Tensor,
     ) -> None:
-        """Write a tile's outputs, see `TorchPasses.evaluate`."""
+        """Write a tile's outputs, see `Passes.evaluate`."""
         perceptron.evaluate(
             self._networks,
             networks.start,
@@ -77,7 +72,7 @@ class CompiledPasses:
         errors: torch.Tensor,
         gradient: TargetWeights,
     ) -> None:
-        """Write a tile's outputs, errors and gradient, see `TorchPasses.differentiate`."""
+        """Write a tile's outputs, errors and gradient, see `Passes.differentiate`."""
         features, values, importance = batch
         sums = self._sums[thread][: networks.stop - networks.start]
         perceptron.differentiate(

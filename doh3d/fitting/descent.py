@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 
-from doh3d.fitting.compiled_metric import CompiledMetric
+from doh3d.devices import has_kernels
 from doh3d.fitting.curvature import WeightCurvature
 from doh3d.hypernetwork.projection import HadamardProjection, Projection
+
+if TYPE_CHECKING:
+    from doh3d.fitting.compiled_metric import CompiledMetric
 
 _MOMENTUM = 0.9
 
@@ -87,8 +92,9 @@ class LatentDescent:
         growth = max(1.0, latent_count / 1000) ** ITERATIONS_EXPONENT
         self._iterations = max(1, round(_ITERATIONS * growth * effort))
         self._compiled: CompiledMetric | None = None
-        is_compiled = device.type == "cpu" and self.momentum.dtype == torch.float32
-        if is_compiled and isinstance(projection, HadamardProjection):
+        if isinstance(projection, HadamardProjection) and has_kernels(self.momentum):
+            from doh3d.fitting.compiled_metric import CompiledMetric
+
             self._compiled = CompiledMetric(projection, curvature)
 
     def tensors(self) -> dict[str, torch.Tensor]:

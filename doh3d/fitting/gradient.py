@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import torch
 
+from doh3d.devices import has_kernels
 from doh3d.fitting.batches import Batch
-from doh3d.fitting.compiled_passes import CompiledPasses
 from doh3d.fitting.losses import Loss
-from doh3d.fitting.workspace import TorchPasses, lengths
+from doh3d.fitting.workspace import Passes, TorchPasses, lengths
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.hypernetwork.target import TargetWeights, split_weights
 from doh3d.thread_team import ThreadTeam
@@ -83,8 +83,9 @@ class TargetBackward:
         self.outputs = torch.empty((count, batch, architecture.out_dim), device=device)
         self.errors = torch.empty((count, batch, 1), device=device)
         scales = shares.view(-1, 1, 1) * (loss.scale / (batch * architecture.out_dim))
-        kind = CompiledPasses if CompiledPasses.serves(architecture, scales) else TorchPasses
-        self._passes = kind(architecture, loss, scales, (networks, self._rows), self._team.threads)
+        self._passes = _passes_of(
+            architecture, loss, scales, (networks, self._rows), self._team.threads
+        )
         # Each part of the rows has sums of its own: added up in order they are always the same.
         parts = math.ceil(batch / self._rows)
         self._weights = torch.zeros((parts, count * architecture.weight_count), device=device)
@@ -194,6 +195,20 @@ class TargetBackward:
             [len(found.biases) * size for size in self._architecture.layer_sizes]
         ):
             layer.view(signals, -1).div_(divisors)
+
+
+def _passes_of(
+    architecture: Architecture,
+    loss: Loss,
+    scales: torch.Tensor,
+    tile: tuple[int, int],
+    threads: int,
+) -> Passes:
+    if architecture.activation == "sine" or not has_kernels(scales):
+        return TorchPasses(architecture, loss, scales, tile, threads)
+    from doh3d.fitting.compiled_passes import CompiledPasses
+
+    return CompiledPasses(architecture, loss, scales, tile, threads)
 
 
 def _tile_size(width: int, count: int, batch: int, device: torch.device) -> tuple[int, int]:

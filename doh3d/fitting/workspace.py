@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import TypeAlias
 
 import torch
@@ -16,7 +17,7 @@ from doh3d.hypernetwork.target import TargetWeights
 Layers: TypeAlias = tuple[tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]]
 
 
-class TorchPasses:
+class Passes(ABC):
     """Passes of tiles, some networks with some of their points, through K networks.
 
     Parameters
@@ -30,6 +31,57 @@ class TorchPasses:
         Size of the largest tile.
     threads : int
     """
+
+    @abstractmethod
+    def __init__(
+        self,
+        architecture: Architecture,
+        loss: Loss,
+        scales: torch.Tensor,
+        tile: tuple[int, int],
+        threads: int,
+    ) -> None: ...
+
+    @abstractmethod
+    def prepare(self, weights: TargetWeights) -> None:
+        """Take the networks' parameters."""
+
+    @abstractmethod
+    def evaluate(
+        self,
+        thread: int,
+        networks: slice,
+        rows: slice,
+        features: torch.Tensor,
+        outputs: torch.Tensor,
+    ) -> None:
+        """Write a tile's (L, N, out_dim) outputs for its (L, N, encoded_dim) features."""
+
+    @abstractmethod
+    def differentiate(
+        self,
+        thread: int,
+        networks: slice,
+        rows: slice,
+        batch: Batch,
+        outputs: torch.Tensor,
+        errors: torch.Tensor,
+        gradient: TargetWeights,
+    ) -> None:
+        """Write a tile's outputs, its residuals' lengths if they count, and its gradient.
+
+        Parameters
+        ----------
+        batch : Batch
+            The tile's samples, (L, N, ...).
+        outputs, errors : (L, N, out_dim), (L, N, 1) float32
+        gradient : TargetWeights
+            By the parameters of all K networks, where those of the tile's are written.
+        """
+
+
+class TorchPasses(Passes):
+    """In torch's operations."""
 
     def __init__(
         self,
@@ -60,7 +112,7 @@ class TorchPasses:
         features: torch.Tensor,
         outputs: torch.Tensor,
     ) -> None:
-        """Write a tile's (L, N, out_dim) outputs for its (L, N, encoded_dim) features."""
+        """Write a tile's outputs, see `Passes.evaluate`."""
         workspace = self._workspaces[thread].take(networks, rows)
         workspace.forward(self._layers, features, outputs)
 
@@ -74,16 +126,7 @@ class TorchPasses:
         errors: torch.Tensor,
         gradient: TargetWeights,
     ) -> None:
-        """Write a tile's outputs, its residuals' lengths if they count, and its gradient.
-
-        Parameters
-        ----------
-        batch : Batch
-            The tile's samples, (L, N, ...).
-        outputs, errors : (L, N, out_dim), (L, N, 1) float32
-        gradient : TargetWeights
-            By the parameters of all K networks, where those of the tile's are written.
-        """
+        """Write a tile's outputs, errors and gradient, see `Passes.differentiate`."""
         workspace = self._workspaces[thread].take(networks, rows)
         residual = workspace.of_outputs
         workspace.forward(self._layers, batch.features, outputs)

@@ -19,6 +19,7 @@ from typing import Protocol, get_args
 import numpy as np
 import torch
 
+from doh3d.devices import has_kernels
 from doh3d.errors import ConfigError
 from doh3d.hypernetwork.architecture import ProjectionKind
 from doh3d.hypernetwork.philox import Stream, random_signs, random_words
@@ -175,10 +176,10 @@ class HadamardProjection:
     def floats(self, dtype: torch.dtype = torch.float32) -> FloatTransform:
         """Return the same map of floats, both ways; always the same object."""
         if self._floats is None:
-            is_compiled = self._gather.device.type == "cpu" and dtype == torch.float32
-            kind = CompiledTransform if is_compiled else TorchTransform
+            input_signs = self._input_signs.to(dtype)
+            kind = CompiledTransform if has_kernels(input_signs) else TorchTransform
             self._floats = kind(
-                self._input_signs.to(dtype),
+                input_signs,
                 self._output_signs.to(dtype),
                 self._gather,
                 (*self._rows, self._block),

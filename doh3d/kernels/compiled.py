@@ -43,10 +43,14 @@ def _compiled(function: _Function, signature: Any) -> _Function:
     directory = _directory(before)
     _say_if_new(directory)
     numba.config.CACHE_DIR = directory  # type: ignore[attr-defined]
+    jit: Any = functools.partial(
+        numba.njit, signature, nogil=True, fastmath=_FREEDOMS, error_model="numpy"
+    )
     try:
-        compiled: Any = numba.njit(
-            signature, nogil=True, cache=True, fastmath=_FREEDOMS, error_model="numpy"
-        )(function)
+        compiled = jit(cache=True)(function)
+    except RuntimeError:
+        # There is no place to write to: what is compiled serves this process only.
+        compiled = jit()(function)
     finally:
         numba.config.CACHE_DIR = before  # type: ignore[attr-defined]
     return cast(_Function, compiled)

@@ -30,20 +30,25 @@ def kodak(results: Results) -> Iterator[Line]:
 @number("kodak-bd")
 def kodak_bd(results: Results, preset: str, against: str, of: str) -> str:
     """BD-PSNR ("db") or BD-rate ("rate") against a published curve, such as JPEG_2000."""
-    found = bd_psnr(PUBLISHED[against.replace("_", " ")], mean_points(results, preset))
-    value = found.decibels if of == "db" else found.rate_percent
-    if value is None:
-        raise LookupError(f"the curves of {preset} and {against} have nothing in common")
-    return f"{value:+.2f} dB" if of == "db" else f"{value:+.1f}%"
+    return _delta(_published(against), mean_points(results, preset), of)
 
 
 @number("published-bd")
-def published_bd(results: Results, codec: str, against: str) -> str:
-    """BD-rate of one published curve against another; `results` have no part in it."""
-    found = bd_psnr(*(PUBLISHED[name.replace("_", " ")] for name in (against, codec)))
-    if found.rate_percent is None:
-        raise LookupError(f"the curves of {codec} and {against} have nothing in common")
-    return f"{found.rate_percent:+.1f}%"
+def published_bd(results: Results, codec: str, against: str, of: str) -> str:
+    """BD-PSNR or BD-rate of one published curve against another; `results` have no part in it."""
+    return _delta(_published(against), _published(codec), of)
+
+
+def _published(name: str) -> list[PsnrPoint]:
+    return PUBLISHED[name.replace("_", " ")]
+
+
+def _delta(anchor: list[PsnrPoint], test: list[PsnrPoint], of: str) -> str:
+    found = bd_psnr(anchor, test)
+    value = found.decibels if of == "db" else found.rate_percent
+    if value is None:
+        raise LookupError("the curves have nothing in common")
+    return f"{value:+.2f} dB" if of == "db" else f"{value:+.1f}%"
 
 
 @table("kodak-bd")

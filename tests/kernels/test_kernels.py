@@ -1,5 +1,9 @@
 """What is compiled against torch's operations, which serve other devices."""
 
+import sys
+from pathlib import Path
+
+import numba
 import numpy as np
 import pytest
 import torch
@@ -150,3 +154,35 @@ def test_rows_are_gathered_from_anywhere():
     out = np.zeros((11, 3), np.float32)
     gather_rows(rows, table, out)
     assert np.array_equal(out, table[rows])
+
+
+def test_without_numba_torch_does_all(monkeypatch):
+    monkeypatch.setitem(sys.modules, "numba", None)
+    projection = make_projection("hadamard", 30, [40], 3)
+    assert type(projection.floats()) is TorchTransform
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_what_is_compiled_is_kept_where_one_can_write(tmp_path, monkeypatch, writable):
+    from doh3d.kernels import compiled
+
+    def place(function):
+        """As numba looks for one, which fails where nothing can be written."""
+        if not writable:
+            raise RuntimeError("cannot cache function: no locator available")
+        return cache_of(function)
+
+    from numba.core import caching
+
+    cache_of = caching.FunctionCache
+    monkeypatch.setattr("numba.core.dispatcher.FunctionCache", place)
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+
+    @compiled.kernel
+    def add(a, b):
+        return a + b
+
+    assert add(1, 2) == 3
+    kept = [path.parent.parent for path in tmp_path.rglob("*.nbi")]
+    assert kept == ([Path(compiled._directory(str(tmp_path)))] if writable else [])
+    assert str(tmp_path) == numba.config.CACHE_DIR
