@@ -29,12 +29,9 @@ class SurfaceSampling:
     Attributes
     ----------
     near_fraction : float
-        Share of the samples near the surface among those not on it; the rest is uniform in the
-        domain box.
+        Share of the samples near the surface; the rest is uniform in the domain box.
     near_std : float
         Standard deviation of their distance's components.
-    on_fraction : float
-        Share of the samples on the surface itself, of occupancy 0.5.
     softness : float
         Scale of the occupancy's fall from 1 to 0 across the surface, for samples near it; 0 for
         a step.
@@ -42,17 +39,12 @@ class SurfaceSampling:
 
     near_fraction: float = 0.7
     near_std: float = 0.01
-    on_fraction: float = 0.0
     softness: float = 0.002
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        for name, share in (
-            ("near_fraction", self.near_fraction),
-            ("on_fraction", self.on_fraction),
-        ):
-            if not 0 <= share <= 1:
-                raise ConfigError(f"{name} is {share}; it must be 0 to 1")
+        if not 0 <= self.near_fraction <= 1:
+            raise ConfigError(f"near_fraction is {self.near_fraction}; it must be 0 to 1")
         if not (self.near_std > 0 and math.isfinite(self.near_std)):
             raise ConfigError(f"near_std is {self.near_std}; it must be above 0")
         if not (self.softness >= 0 and math.isfinite(self.softness)):

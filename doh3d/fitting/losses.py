@@ -7,7 +7,6 @@ loss, which is the mean over its samples or a function of that mean. Samples may
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 
 import torch
@@ -83,11 +82,7 @@ class Loss(ABC):
 
 
 class CrossEntropy(Loss):
-    """Mean cross-entropy of logits against occupancies in [0, 1], in nats; of one output.
-
-    An occupancy of exactly 0.5 is that of the surface, which is neither inside nor outside: its
-    ln 2, which no network can do without, is not counted, so that a burst stands out of the rest.
-    """
+    """Mean cross-entropy of logits against occupancies in [0, 1], in nats; of one output."""
 
     takes_logits = True
     scale = 1.0
@@ -100,13 +95,11 @@ class CrossEntropy(Loss):
 
     def each(self, outputs: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
         """Return the cross-entropies."""
-        entropies = binary_cross_entropy_with_logits(outputs, values, reduction="none")
-        return entropies.sub_((values == 0.5).to(entropies.dtype), alpha=math.log(2))
+        return binary_cross_entropy_with_logits(outputs, values, reduction="none")
 
     def error(self, outputs: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
         """Return 1 where an output is on the wrong side of the surface, and 0 elsewhere."""
-        wrong = (outputs > 0) != (values > 0.5)
-        return (wrong & (values != 0.5)).to(outputs.dtype)
+        return ((outputs > 0) != (values > 0.5)).to(outputs.dtype)
 
     def is_sound(self, outputs: torch.Tensor, values: torch.Tensor) -> bool:
         """Whether the occupancy is finite and neither empty nor full."""

@@ -20,12 +20,8 @@ FloatArray = npt.NDArray[np.float64]
 # Points drawn and labelled at a time: bounds the memory beside the result.
 _CHUNK = 1 << 18
 
-# Occupancy of a point on the surface itself.
-SURFACE_OCCUPANCY = 0.5
-
-# How far from a face its two sides are looked at, in normalised units: closed surfaces that are
-# thinner than half of it are refused.
-_SIDE = 2e-4
+# Occupancy of a point on the surface itself, which a float32 sum may miss by its last digit.
+_SURFACE_OCCUPANCY = 0.5
 
 # Draws for a point that leaves the domain box before it is moved onto the box's face.
 _REDRAWS = 8
@@ -43,7 +39,7 @@ class OccupancySamples:
         In [-1, 1], normalised coordinates.
     occupancy : (N,) float32
         1 where the mesh encloses the point and 0 elsewhere; with a softness, near the surface
-        something between. Exactly 0.5 where the point was put on the surface.
+        something between, 0.5 on it.
     """
 
     points: npt.NDArray[np.float32]
@@ -52,7 +48,7 @@ class OccupancySamples:
     @property
     def inside(self) -> npt.NDArray[np.bool_]:
         """(N,) bool, True where the mesh encloses the point."""
-        return self.occupancy > SURFACE_OCCUPANCY
+        return self.occupancy > _SURFACE_OCCUPANCY
 
     @property
     def values(self) -> npt.NDArray[np.float32]:
@@ -71,20 +67,17 @@ def sample_occupancy(
     *,
     near_surface_fraction: float = 0.5,
     near_surface_std: float = 0.02,
-    surface_fraction: float = 0.0,
     softness: float = 0.0,
     seed: int = 0,
     inside: Callable[[FloatArray], npt.NDArray[np.bool_]] | None = None,
 ) -> OccupancySamples:
     """Draw points in a box and label them inside or outside.
 
-    Each point is, independently, on the surface with probability `surface_fraction`; of the others,
-    near the surface with probability `near_surface_fraction`; and uniform in the box otherwise. A
-    point on the surface is uniform in area, and neither inside nor outside where the surface
-    separates the two; where it does not, the point is labelled as any other. A point near the
-    surface is that plus isotropic Gaussian noise. One that leaves the box is drawn anew, surface
-    point and noise, up to eight times; the few that still leave it (where the surface itself lies
-    outside the box) are moved to the nearest point of the box, and labelled there.
+    Each point is, independently, near the surface with probability `near_surface_fraction` and
+    uniform in the box otherwise. A point near the surface is uniform on the surface plus
+    isotropic Gaussian noise. One that leaves the box is drawn anew, surface point and noise, up
+    to eight times; the few that still leave it (where the surface itself lies outside the box)
+    are moved to the nearest point of the box.
 
     Parameters
     ----------
@@ -95,11 +88,9 @@ def sample_occupancy(
     count : int
         Number of points, >= 0.
     near_surface_fraction : float
-        Expected share of points near the surface among those not on it, in [0, 1].
+        Expected share of points near the surface, in [0, 1].
     near_surface_std : float
         Standard deviation of the noise along each axis, in normalised units, >= 0.
-    surface_fraction : float
-        Expected share of points on the surface, in [0, 1].
     softness : float
         The occupancy of a point near the surface is the logistic function of its signed
         distance over this, in normalised units, >= 0. A network that is to be smooth anyway
@@ -129,52 +120,26 @@ def sample_occupancy(
     for start in range(0, count, _CHUNK):
         size = min(_CHUNK, count - start)
         chunk = generator.uniform(-half, half, (size, 3))
-        near = generator.random(size) < near_surface_fraction
-        on, normals = np.zeros(size, dtype=bool), np.zeros((size, 3))
-        if surface_fraction:
-            on = generator.random(size) < surface_fraction
-        pending = np.flatnonzero(near | on)
+        near_surface = np.flatnonzero(generator.random(size) < near_surface_fraction)
+        pending = near_surface
         for _ in range(1 + _REDRAWS):
-            drawn, faces = surface.draw(len(pending), generator)
-            normals[pending] = surface.normals[faces]
-            noise = generator.normal(0.0, near_surface_std, drawn.shape)
-            drawn += np.where(on[pending, None], 0.0, noise)
-            chunk[pending] = drawn
-            pending = pending[(np.abs(drawn) > half).any(axis=1)]
+            near, _ = surface.draw(len(pending), generator)
+            near += generator.normal(0.0, near_surface_std, near.shape)
+            chunk[pending] = near
+            pending = pending[(np.abs(near) > half).any(axis=1)]
             if not len(pending):
                 break
-        # What is moved onto the box is on the surface no longer.
-        on[pending] = False
-        placed = np.flatnonzero(on)
-        is_boundary = _is_boundary(label, chunk[placed], normals[placed])
-        on[placed[~is_boundary]] = False
         rounded = np.clip(chunk.astype(np.float32), -limit, limit)
         points[start : start + size] = rounded
-        off = np.flatnonzero(~on)
+        inside_chunk = label(rounded.astype(np.float64))
         chunk_occupancy = occupancy[start : start + size]
-        chunk_occupancy[on] = SURFACE_OCCUPANCY
-        chunk_occupancy[off] = label(rounded[off].astype(np.float64))
+        chunk_occupancy[:] = inside_chunk
         if distance is not None:
             # Points all over the box are mostly too far for it to matter.
-            near_surface = np.flatnonzero(near & ~on)
             depth = distance(rounded[near_surface]) / np.float32(softness)
             outer = np.exp(-depth) / (1 + np.exp(-depth))
-            is_inside = chunk_occupancy[near_surface] > SURFACE_OCCUPANCY
-            chunk_occupancy[near_surface] = np.where(is_inside, 1 - outer, outer)
+            chunk_occupancy[near_surface] = np.where(inside_chunk[near_surface], 1 - outer, outer)
     return OccupancySamples(points, occupancy)
-
-
-def _is_boundary(
-    label: Callable[[FloatArray], npt.NDArray[np.bool_]], points: FloatArray, normals: FloatArray
-) -> npt.NDArray[np.bool_]:
-    """Whether faces separate inside from outside at (N, 3) points on them.
-
-    Those within a solid do not, nor do sheets and the faces of what is not closed.
-    """
-    if not len(points):
-        return np.zeros(0, dtype=bool)
-    outer, inner = (points + side * _SIDE * normals for side in (1, -1))
-    return label(inner) & ~label(outer)
 
 
 def surface_points(
@@ -191,17 +156,13 @@ class _Surface:
 
     corner: FloatArray
     edges: FloatArray
-    normals: FloatArray
     cumulative_area: FloatArray
 
     @classmethod
     def of(cls, triangles: FloatArray) -> _Surface:
         edges = triangles[:, 1:] - triangles[:, :1]
-        normals = np.cross(edges[:, 0], edges[:, 1])
-        area = np.linalg.norm(normals, axis=1)
-        # A triangle without an area is not drawn.
-        normals /= np.maximum(area, np.finfo(float).tiny)[:, None]
-        return cls(triangles[:, 0], edges, normals, np.cumsum(area))
+        area = np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1)
+        return cls(triangles[:, 0], edges, np.cumsum(area))
 
     def draw(
         self, count: int, generator: np.random.Generator

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,10 +78,7 @@ class PreparedGrid(PreparedShape):
         The lattice goes on beyond the grid. A centre beyond the domain is outside, and its sample
         stays where it is.
         """
-        assert config.surface_sampling is not None
-        # The surface between voxels is not where theirs is.
-        sampling = replace(config.surface_sampling, on_fraction=0.0)
-        samples = super().draw(replace(config, surface_sampling=sampling))
+        samples = super().draw(config)
         index = self._nearest(samples.points.astype(np.float64))
         world = self.grid.lattice.to_world(index)
         centres = self.transform.to_normalized(world).astype(np.float32)

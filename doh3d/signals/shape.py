@@ -27,12 +27,7 @@ from doh3d.geometry.inputs import MeshInput
 from doh3d.geometry.occupancy import InsideTest, inside_test
 from doh3d.geometry.reading import Reading, read_shape
 from doh3d.geometry.rotation import NO_FRAME, Frame
-from doh3d.geometry.sampling import (
-    SURFACE_OCCUPANCY,
-    OccupancySamples,
-    sample_occupancy,
-    surface_points,
-)
+from doh3d.geometry.sampling import OccupancySamples, sample_occupancy, surface_points
 from doh3d.geometry.symmetry import mirrored_axes
 from doh3d.geometry.transform import TRANSFORM_BYTES, NormalizingTransform
 from doh3d.hypernetwork.partition import Partition, balanced_partition
@@ -136,8 +131,7 @@ class PreparedShape(Signal[ShapeCode]):
         samples = self.sample(config)
         field = OccupancyField(parse(data, Limits.of_format()), device)
         logits = field.normalized_logits(samples.points[:_ERROR_SAMPLES])
-        wrong = (logits > 0) != samples.inside[:_ERROR_SAMPLES]
-        return float(np.mean(wrong[samples.occupancy[:_ERROR_SAMPLES] != SURFACE_OCCUPANCY]))
+        return float(np.mean((logits > 0) != samples.inside[:_ERROR_SAMPLES]))
 
     def strays(
         self, data: bytes, config: FitConfig, device: torch.device, *, thorough: bool
@@ -235,7 +229,6 @@ class PreparedShape(Signal[ShapeCode]):
             config.pool_size,
             near_surface_fraction=sampling.near_fraction,
             near_surface_std=sampling.near_std,
-            surface_fraction=sampling.on_fraction,
             softness=sampling.softness,
             seed=config.seed,
             inside=self.inside,

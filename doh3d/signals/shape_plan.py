@@ -80,10 +80,6 @@ _STD_LATENTS, _STDS = [math.log(600), math.log(1500), math.log(8000)], [0.02, 0.
 # Samples near the surface crowd out those that keep short latents free of floating specks.
 _NEAR_LATENTS, _NEAR_FRACTIONS = [math.log(600), math.log(1500)], [0.5, 0.7]
 
-# Samples on the surface itself say where it is without noise. Curved shapes in cells, whose samples
-# lie close to the surface anyway, are the worse for them.
-_ON_FRACTION = 0.2
-
 # In half sides of a cell. Beyond it the neighbour has three quarters of the weight and more.
 _OVERLAP = BAND / 2
 
@@ -147,7 +143,6 @@ def plan_for_shape(
         surface_sampling=SurfaceSampling(
             near_fraction=float(np.interp(position, _NEAR_LATENTS, _NEAR_FRACTIONS)),
             near_std=float(np.interp(position, _STD_LATENTS, _STDS)),
-            on_fraction=_ON_FRACTION if levels == 0 or flat_share >= _PARTLY_FLAT else 0.0,
         ),
         overlap=_OVERLAP,
     )

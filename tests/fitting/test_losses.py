@@ -46,14 +46,6 @@ def test_means_are_known():
     assert float(squared.means(zeros, occupancy, importance)) == 1.0
 
 
-def test_the_surface_costs_nothing_where_the_logit_is_0_and_is_on_no_side():
-    outputs, surface = torch.tensor([0.0, 1, -3]).view(1, 3, 1), torch.full((1, 3, 1), 0.5)
-    loss = LOSSES["cross-entropy"]
-    expected = torch.cosh(outputs / 2).log()
-    torch.testing.assert_close(loss.each(outputs, surface), expected)
-    assert not loss.error(outputs, surface).any()
-
-
 @pytest.mark.parametrize("weighted", [False, True])
 def test_each_signal_has_a_logarithm_of_its_own(weighted):
     outputs, values, importance = batch("log-squared-error")

@@ -54,42 +54,6 @@ def test_softness_leaves_the_points_all_over_the_box_as_they_are(box):
     assert set(np.unique(soft.occupancy)) == {0.0, 1.0}
 
 
-def test_a_share_of_the_points_is_on_the_surface_and_neither_inside_nor_outside(box):
-    samples = sample_occupancy(
-        box, HALF, 20_000, surface_fraction=0.3, near_surface_std=0.01, softness=0.004
-    )
-    distance = np.abs(box_distance(samples.points.astype(np.float64)))
-    on = samples.occupancy == 0.5
-    assert on.mean() == pytest.approx(0.3, abs=0.01)
-    np.testing.assert_allclose(distance[on], 0, atol=1e-6)
-    # The rest is as it is without them: half near the surface, half all over the box.
-    assert (distance[~on] > 0.05).mean() == pytest.approx(
-        (np.abs(box_distance(sample_occupancy(box, HALF, 20_000).points)) > 0.05).mean(), abs=0.02
-    )
-
-
-def test_faces_within_a_solid_and_sheets_are_no_boundary():
-    outer, inner = (trimesh.creation.box(extents=(side,) * 3) for side in (1.0, 0.5))
-    sheet = trimesh.Trimesh([[-0.9, -0.9, 0.9], [0.9, -0.9, 0.9], [0.9, 0.9, 0.9]], [[0, 1, 2]])
-    mesh = trimesh.util.concatenate([outer, inner, sheet])
-
-    def inside(points):
-        return (np.abs(points) < 0.5).all(axis=1)
-
-    samples = sample_occupancy(mesh, (1, 1, 1), 5000, surface_fraction=1.0, inside=inside)
-    reach = np.abs(samples.points).max(axis=1)
-    # Each part has its own distance from the middle.
-    for distance, occupancy in ((0.5, 0.5), (0.25, 1.0), (0.9, 0.0)):
-        own = np.isclose(reach, distance, atol=1e-6)
-        assert own.sum() > 500
-        assert set(samples.occupancy[own]) == {occupancy}
-
-
-def test_a_surface_outside_the_box_has_no_points_on_it(sphere):
-    samples = sample_occupancy(sphere, np.full(3, 0.2), 500, surface_fraction=1.0)
-    assert set(np.unique(samples.occupancy)) == {1.0}
-
-
 def test_uniform_share_measures_the_volume(torus):
     samples = sample_occupancy(torus, (1, 1, 1), 200_000, near_surface_fraction=0.0)
     assert samples.inside.mean() * 8 == pytest.approx(torus.volume, rel=0.02)
