@@ -280,7 +280,7 @@ def test_shards_that_are_none_are_named(text):
 
 @pytest.mark.parametrize("row_type", [ShapeRow, EvaluationRow])
 def test_every_column_is_documented(row_type):
-    text = (Path(__file__).parents[2] / "docs" / "batch.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / "collections.md").read_text()
     for field in arrow_schema(row_type):
         assert f"`{field.name}`" in text
     if row_type is ShapeRow:
