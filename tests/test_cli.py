@@ -104,6 +104,18 @@ def test_a_named_pipe_is_refused_and_not_waited_for(run, tmp_path, torus_file, a
     assert sorted(os.listdir(tmp_path)) == before
 
 
+def test_a_name_that_says_something_else_costs_a_word(tmp_path, torus_file, caplog):
+    from doh3d.commands.options import output_for
+
+    mesh = torus_file[0]
+    for name, warned in (("a.zip", True), ("a.doh", False), ("A.DOH", False), ("a", False)):
+        caplog.clear()
+        assert output_for(mesh, tmp_path / name, ".doh", force=False) == tmp_path / name
+        assert bool(caplog.records) == warned
+    assert output_for(mesh, tmp_path / "back.obj", ".ply", force=False).name == "back.obj"
+    assert not caplog.records
+
+
 def test_an_output_without_a_name_lies_beside_the_input(run, tmp_path, torus_file, monkeypatch):
     from PIL import Image
 

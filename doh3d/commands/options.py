@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -14,6 +15,8 @@ import typer
 from doh3d.errors import ConfigError
 from doh3d.limits import DEFAULT_LIMITS, Limits
 from doh3d.options import CompressOptions, SignalKind, options_of
+
+_log = logging.getLogger(__name__)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
 AllowLargeOption = Annotated[
@@ -172,4 +175,6 @@ def output_for(source: Path, output: Path | None, suffix: str, *, force: bool) -
             )
     if source.exists() and output.exists() and output.samefile(source):
         raise ConfigError(f"{output}: is the input itself; name another file to write")
+    if suffix == ".doh" and output.suffix.lower() not in ("", suffix):
+        _log.warning("%s will hold a .doh file, whatever its name says", output)
     return output
