@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
+from hypothesis import HealthCheck, settings
 from PIL import Image
 
 import doh3d
@@ -17,6 +18,11 @@ from doh3d import cli
 from doh3d.geometry.voxels import VoxelGrid, VoxelLattice
 
 _FAST = {"preset": "fast", "width": 16, "depth": 2, "device": "cpu"}
+
+
+# Where other processes take their share, an example takes any time: no test asserts one.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.fixture

@@ -647,6 +647,11 @@ def test_a_terminal_sees_progress(monkeypatch, torus_file, tmp_path):
     rich_console = pytest.importorskip("rich.console")
     import io
 
+    from doh3d.signals import shape_plan
+
+    # Long enough for a report.
+    quick = shape_plan.Preset(steps=60, batch_size=512, pool_size=5_000)
+    monkeypatch.setitem(shape_plan.PRESETS, "fast", quick)
     screen = io.StringIO()
     real = rich_console.Console
 

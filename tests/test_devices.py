@@ -11,11 +11,12 @@ from doh3d.devices import full_precision, one_thread, resolve_device
 from doh3d.thread_team import ThreadTeam
 
 LEGACY = "torch.set_float32_matmul_precision('medium')"
+# Each takes a process of its own: the new settings cannot be used after the old one.
 SETTINGS = [
     LEGACY,
-    "torch.backends.cuda.matmul.fp32_precision = 'tf32'",
+    pytest.param("torch.backends.cuda.matmul.fp32_precision = 'tf32'", marks=pytest.mark.slow),
     "torch.backends.mkldnn.matmul.fp32_precision = 'bf16'",
-    "torch.backends.fp32_precision = 'tf32'",
+    pytest.param("torch.backends.fp32_precision = 'tf32'", marks=pytest.mark.slow),
 ]
 
 
@@ -98,7 +99,7 @@ def settings():
     return [backend.fp32_precision for backend in backends], old
 before = settings()
 small = Architecture(width=12, depth=2, octaves=2)
-config = FitConfig(latent=100, architecture=small, steps=60, batch_size=512, pool_size=8000)
+config = FitConfig(latent=100, architecture=small, steps=20, batch_size=512, pool_size=4000)
 ball = prepare(trimesh.creation.icosphere(subdivisions=2))
 encoded = encode(ball, config, device=torch.device("cpu"))
 shape = CompressedShape(encoded.data, config)

@@ -61,19 +61,34 @@ def run(monkeypatch):
     return run_command
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """A mesh, and the bytes that the command makes of it where nothing stops it."""
+    path = tmp_path_factory.mktemp("undisturbed") / "torus.ply"
+    trimesh.creation.torus(0.65, 0.25, major_sections=24, minor_sections=12).export(path)
+    target = path.with_suffix(".doh")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(shape_plan.PRESETS, "fast", shape_plan.Preset(**QUICK))
+        patch.setattr(sys, "argv", ["doh3d", "compress", str(path), "-o", str(target), *FAST])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+    assert stopped.value.code == 0
+    return path, target.read_bytes()
+
+
 @pytest.mark.parametrize(
     ("number", "status", "told"),
     [
         (signal.SIGINT, 130, "doh3d: interrupted\n"),
-        (signal.SIGTERM, 143, "doh3d: interrupted\n"),
+        pytest.param(signal.SIGTERM, 143, "doh3d: interrupted\n", marks=pytest.mark.slow),
         (signal.SIGKILL, -9, ""),
     ],
 )
 def test_a_stopped_command_leaves_the_old_file_and_goes_on_when_run_again(
-    tmp_path, run, number, status, told
+    tmp_path, run, undisturbed, number, status, told
 ):
-    mesh, folder = tmp_path / "torus.ply", tmp_path / "out"
-    trimesh.creation.torus(0.65, 0.25).export(mesh)
+    mesh, expected = undisturbed
+    folder = tmp_path / "out"
     folder.mkdir()
     target, kept = folder / "a.doh", folder / "a.checkpoint"
     target.write_bytes(b"old")
@@ -87,8 +102,7 @@ def test_a_stopped_command_leaves_the_old_file_and_goes_on_when_run_again(
     assert stood == [100]
     run(*arguments)
     assert os.listdir(folder) == ["a.doh"]
-    run("compress", mesh, "-o", tmp_path / "undisturbed.doh", *FAST)
-    assert target.read_bytes() == (tmp_path / "undisturbed.doh").read_bytes()
+    assert target.read_bytes() == expected
 
 
 SELF_SIGNALLED = """

@@ -75,7 +75,7 @@ def test_finished_shapes_are_not_done_again(run, collection, tmp_path):
 
 def test_changed_sources_and_passing_failures_are_done_again(run, collection, tmp_path):
     folder = collection(a="one", b="two", c="bad mesh", d="sleep 60", e="exit 3")
-    engine = LocalEngine(2, retries=0, timeout=0.5)
+    engine = LocalEngine(2, retries=0, timeout=2)
     summary, _ = run(engine)
     assert summary.failed == 3
     assert {i: row["error_kind"] for i, row in read(tmp_path / "out").items()} == {

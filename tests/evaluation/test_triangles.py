@@ -14,6 +14,7 @@ from doh3d.evaluation.evaluate import mesh_iou
 from doh3d.evaluation.simplification import simplify
 from doh3d.evaluation.triangles import MeshJudge, Triangles, cheaper_triangles
 from doh3d.geometry.occupancy import inside_test
+from doh3d.signals import shape_plan
 
 
 def as_good_as(mesh, iou):
@@ -76,7 +77,9 @@ def test_nothing_is_said_of_a_bunny_at_1000_bytes(peers, bunny_files):
     assert shape.warnings == ()
 
 
-def test_compress_keeps_what_it_says(peers, box, caplog):
+def test_compress_keeps_what_it_says(peers, box, caplog, monkeypatch):
+    preset = shape_plan.Preset(steps=300, batch_size=1024, pool_size=20_000)
+    monkeypatch.setitem(shape_plan.PRESETS, "fast", preset)
     options = {"latent": 300, "width": 16, "depth": 2, "preset": "fast", "device": "cpu"}
     shape = doh3d.compress(box, **options)
     (words,) = shape.warnings

@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+import trimesh
 
 from doh3d.api.compress import compress
 from doh3d.errors import ConfigError
@@ -14,7 +15,7 @@ from doh3d.fitting.checkpoint import Checkpoint
 from doh3d.fitting.optimisation import Optimisation
 from doh3d.geometry.sampling import OccupancySamples
 from doh3d.signals import shape_plan
-from doh3d.signals.shape import PreparedShape
+from doh3d.signals.shape import PreparedShape, prepare
 
 QUICK = shape_plan.Preset(steps=200, batch_size=256, pool_size=10_000)
 OPTIONS = {"preset": "fast", "latent": 150, "width": 12, "depth": 2, "device": "cpu"}
@@ -30,6 +31,14 @@ def eager(monkeypatch):
     monkeypatch.setitem(shape_plan.PRESETS, "fast", QUICK)
     monkeypatch.setattr(checkpoints, "SAVE_SECONDS", 0.0)
     monkeypatch.setattr(checkpoints, "SAVE_SHARE", float("inf"))
+    # So short a fit may stray, and would be repeated.
+    monkeypatch.setattr(PreparedShape, "strays", lambda *_, **__: None)
+
+
+@pytest.fixture(scope="module")
+def torus():
+    """A torus that is prepared once: to find its mirror planes takes longer than a fit here."""
+    return prepare(trimesh.creation.torus(0.65, 0.25, major_sections=64, minor_sections=32))
 
 
 @pytest.fixture

@@ -27,6 +27,8 @@ SMALL = FitConfig(
     batch_size=512,
     pool_size=20_000,
 )
+# With one report from three fifths of the steps on that is not too late.
+SHORT = dataclasses.replace(SMALL, steps=200)
 CORNER = np.array([0.8, 0.8, 0.8], dtype=np.float32)
 
 
@@ -51,8 +53,8 @@ def inside_in_corner(optimisation):
     return float((logits > 0).float().mean())
 
 
-def run(*searches):
-    optimisation = Optimisation([ball_samples()], SMALL, 0.4, CPU, searches=searches)
+def run(*searches, config=SMALL):
+    optimisation = Optimisation([ball_samples()], config, 0.4, CPU, searches=searches)
     optimisation.run(None)
     return optimisation
 
@@ -73,7 +75,8 @@ def test_samples_that_are_put_where_a_field_strays_train_it_away():
 
 
 def test_a_search_that_finds_nothing_changes_nothing():
-    before, after = run().results()[0], run(StraySearch(lambda result: None)).results()[0]
+    undisturbed, searched = run(config=SHORT), run(StraySearch(lambda _: None), config=SHORT)
+    before, after = undisturbed.results()[0], searched.results()[0]
     np.testing.assert_array_equal(before.latent, after.latent)
     np.testing.assert_array_equal(before.biases, after.biases)
 
@@ -81,7 +84,7 @@ def test_a_search_that_finds_nothing_changes_nothing():
 def test_each_signal_has_samples_of_its_own():
     def latents(*searches):
         samples = [ball_samples()] * 2
-        optimisation = Optimisation(samples, SMALL, 0.4, CPU, searches=searches)
+        optimisation = Optimisation(samples, SHORT, 0.4, CPU, searches=searches)
         optimisation.run(None)
         return [result.latent for result in optimisation.results()]
 
@@ -149,9 +152,15 @@ def test_rows_are_written_over_and_go_back_to_where_they_were():
     assert len(again) < 10_000
 
 
+@pytest.fixture(scope="module")
+def prepared():
+    """A torus, prepared once."""
+    return prepare(trimesh.creation.torus(0.65, 0.25, major_sections=24, minor_sections=12))
+
+
 @pytest.mark.parametrize(("left", "kept"), [(0, 1), (5, 1), (9, 0), (20, 0)])
 def test_a_fit_whose_file_has_strayed_is_repeated_and_the_better_one_kept(
-    monkeypatch, torus, left, kept
+    monkeypatch, prepared, left, kept
 ):
     fits = []
 
@@ -163,9 +172,9 @@ def test_a_fit_whose_file_has_strayed_is_repeated_and_the_better_one_kept(
     strays = iter([in_corner(9), in_corner(left) if left else None])
     monkeypatch.setattr(resumable, "fit_latent", fit_latent)
     monkeypatch.setattr(resumable, "strays_of_file", lambda *arguments: next(strays))
-    shape = prepare(torus)
-    config = shape.adapt(shape_config(latent=50, preset="fast"))
-    result = resumable.fit_signal(shape, config, device=CPU)
+    config = prepared.adapt(shape_config(latent=50, preset="fast"))
+    config = dataclasses.replace(config, pool_size=2000)
+    result = resumable.fit_signal(prepared, config, device=CPU)
     assert fits[0] is None
     assert len(fits[1]) == 9
     assert result.latent[0] == kept + 1

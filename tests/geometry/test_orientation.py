@@ -84,7 +84,7 @@ def differing(mesh, other):
     return int((inside_test(mesh)(points) != inside_test(other)(points)).sum())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.sampled_from(list(SHAPES)), st.integers(1, 40), st.integers(0, 2**32 - 1))
 def test_cutting_a_surface_apart_changes_nothing(shape, count, seed):
     mesh = SHAPES[shape]()
@@ -97,7 +97,7 @@ def test_patches_wound_backwards_are_mended_or_refused():
     # Whether a closed surface in another is a cavity is told by nothing but its winding.
     shapes = [make for name, make in SHAPES.items() if name != "hollow ball"]
     refused = 0
-    for seed in range(60):
+    for seed in range(0, 60, 3):
         mesh = shapes[seed % len(shapes)]()
         try:
             repaired = repair_mesh(cut_apart(mesh, 2 + seed, 0.3, seed), "patches")
@@ -105,7 +105,7 @@ def test_patches_wound_backwards_are_mended_or_refused():
             refused += 1
             continue
         assert differing(mesh, repaired.mesh) == 0, seed
-    assert refused <= 3
+    assert refused <= 1
 
 
 def half_torus(outer, sections, inside_out=False):
@@ -253,7 +253,7 @@ def test_bodies_given_both_ways_that_share_an_edge_stay():
 def test_many_copies_of_one_vertex_are_one():
     # The spokes of a fan meet in its hub, each with a hub of its own that is off by rounding.
     generator = np.random.default_rng(0)
-    cone = trimesh.creation.cone(1.0, 2.0, sections=2000)
+    cone = trimesh.creation.cone(1.0, 2.0, sections=600)
     corners = cone.triangles.reshape(-1, 3)
     corners = corners + generator.uniform(-1e-6, 1e-6, corners.shape)
     faces = np.arange(len(corners)).reshape(-1, 3)

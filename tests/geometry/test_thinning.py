@@ -109,7 +109,8 @@ def best_point(corners, of_cell):
     """Come nearest to the planes of triangles, by area, where those tell; else to the mean."""
     mean = corners[of_cell].mean(axis=0)
     rows, heights = [], []
-    for triangle, times in zip(corners, of_cell.sum(axis=1), strict=True):
+    touching = of_cell.any(axis=1)
+    for triangle, times in zip(corners[touching], of_cell[touching].sum(axis=1), strict=True):
         normal = np.cross(triangle[1] - triangle[0], triangle[2] - triangle[0])
         weight = np.sqrt(times / np.linalg.norm(normal))
         rows.append(normal * weight)

@@ -4,13 +4,16 @@ import pytest
 import trimesh
 
 import doh3d
+from doh3d.signals import shape_plan
 
 QUICK = {"preset": "fast", "latent": 200, "width": 16, "depth": 2, "device": "cpu"}
 
 
-@pytest.fixture(scope="session")
-def quick():
-    """Options of a fit that takes a second."""
+@pytest.fixture
+def quick(monkeypatch):
+    """Options of a fit whose bytes matter, and not what it has learnt."""
+    preset = shape_plan.Preset(steps=40, batch_size=512, pool_size=5_000)
+    monkeypatch.setitem(shape_plan.PRESETS, "fast", preset)
     return QUICK
 
 

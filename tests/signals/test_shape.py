@@ -13,7 +13,8 @@ from doh3d.evaluation.evaluate import mesh_iou
 from doh3d.fitting.quantize_fit import empty_code
 from doh3d.fitting.rate_control import payload_bits_for
 from doh3d.options import CompressOptions
-from doh3d.signals.shape import prepare, shape_config
+from doh3d.signals import shape_plan
+from doh3d.signals.shape import PreparedShape, prepare, shape_config
 
 
 def with_knob(mesh, centre, radius):
@@ -50,7 +51,16 @@ def test_a_small_knob_on_one_side_is_a_difference():
     assert prepare(with_knob(mesh, (1, 0, 1), 0.2)).mirrored == (1,)
 
 
-def test_a_mirrored_shape_is_fitted_on_one_side_and_alike_on_both():
+@pytest.fixture
+def quick(monkeypatch):
+    """Fits that learn next to nothing."""
+    preset = shape_plan.Preset(steps=30, batch_size=512, pool_size=5_000)
+    monkeypatch.setitem(shape_plan.PRESETS, "fast", preset)
+    # They stray everywhere, and would be repeated.
+    monkeypatch.setattr(PreparedShape, "strays", lambda *_, **__: None)
+
+
+def test_a_mirrored_shape_is_fitted_on_one_side_and_alike_on_both(quick):
     mesh = l_shape()
     shape = doh3d.compress(mesh, preset="fast", latent=60, width=8, depth=2, device="cpu")
     assert shape.code.architecture.mirrored == (2,)
@@ -141,6 +151,7 @@ def test_a_turned_part_is_normalised_as_the_part_is(offset, scale):
     assert np.abs(turned.middle[list(turned.mirrored)]).max() < 3e-5
 
 
+@pytest.mark.slow
 def test_a_turned_part_errs_as_the_part_does_and_decodes_where_it_lies():
     errors = []
     for mesh in (l_shape(), in_random_axes(l_shape(), 5, offset=30.0)):
@@ -155,7 +166,9 @@ def test_a_turned_part_errs_as_the_part_does_and_decodes_where_it_lies():
     assert errors[0] < 1.5 * errors[1]
 
 
-def test_shapes_in_several_frames_are_fitted_together_as_alone():
+def test_shapes_in_several_frames_are_fitted_together_as_alone(monkeypatch):
+    preset = shape_plan.Preset(steps=200, batch_size=1024, pool_size=20_000)
+    monkeypatch.setitem(shape_plan.PRESETS, "fast", preset)
     meshes = [in_random_axes(l_shape(), seed) for seed in (1, 2)]
     options = {"preset": "fast", "latent": 60, "width": 8, "depth": 2, "device": "cpu"}
     together = doh3d.fit_many(meshes, **options)
