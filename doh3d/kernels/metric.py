@@ -8,7 +8,7 @@ import numpy as np
 
 from doh3d.kernels.compiled import kernel
 from doh3d.kernels.hadamard import Tables, project, transpose
-from doh3d.kernels.products import COLUMNS, ROWS, Floats, Indices, multiply
+from doh3d.kernels.products import COLUMNS, ROWS, Floats, Indices, multiply, padded, scale
 
 # A divisor is taken to be no smaller, so that zero over zero is zero.
 _TINY = np.float32(1e-30)
@@ -59,8 +59,8 @@ def pack(metric: Metric, group: int, roots: Floats, left: Floats, right: Floats)
     left, right : (L, C, side, side) float32
     """
     _, rows, columns, first, at = metric.groups[group]
-    high, wide = _up(rows, ROWS), _up(columns, COLUMNS)
-    side = _up(rows, COLUMNS)
+    high, wide = padded(rows, ROWS), padded(columns, COLUMNS)
+    side = padded(rows, COLUMNS)
     for layer in range(roots.shape[0]):
         for cell in range(roots.shape[1]):
             for j in range(rows):
@@ -143,7 +143,7 @@ def _curve(metric: Metric) -> None:
     weights, between, bases = metric.weights, metric.between, metric.bases
     for group in range(len(metric.groups)):
         many, rows, columns, w, left = metric.groups[group]
-        high, wide, side = _up(rows, ROWS), _up(columns, COLUMNS), _up(rows, COLUMNS)
+        high, wide, side = padded(rows, ROWS), padded(columns, COLUMNS), padded(rows, COLUMNS)
         for _ in range(many):
             right = left + side * side
             turned = right + wide * wide
@@ -155,7 +155,7 @@ def _curve(metric: Metric) -> None:
                 between, w, wide, 1, bases, right, wide, metric.zeros, 0, 0, weights, w, wide,
                 high, wide, columns,
             )  # fmt: skip
-            _scale(weights[w : w + high * wide], metric.roots[w : w + high * wide])
+            scale(weights[w : w + high * wide], metric.roots[w : w + high * wide])
             multiply(
                 bases, left, side, 1, weights, w, wide, metric.zeros, 0, 0, between, w, wide,
                 high, wide, rows,
@@ -169,19 +169,8 @@ def _curve(metric: Metric) -> None:
 
 
 @kernel
-def _scale(values: Floats, factors: Floats) -> None:
-    for n in range(len(values)):
-        values[n] *= factors[n]
-
-
-@kernel
 def _dot(a: Floats, b: Floats) -> np.float32:
     total = np.float32(0)
     for n in range(len(a)):
         total += a[n] * b[n]
     return total
-
-
-@kernel
-def _up(count: int, step: int) -> int:
-    return (count + step - 1) // step * step

@@ -15,12 +15,12 @@ import numpy as np
 
 from doh3d.kernels.compiled import kernel
 from doh3d.kernels.products import (
-    COLUMNS,
     ROWS,
     Floats,
     Indices,
     multiply,
     padded,
+    scale,
 )
 
 # Points that pass through a network together.
@@ -96,7 +96,7 @@ def pack(networks: Networks, weights: Floats, biases: Floats) -> None:
     at = bias = 0
     for layer in range(len(widths) - 1):
         fan_in, fan_out = widths[layer], widths[layer + 1]
-        inner, out = _up(fan_in), _up(fan_out)
+        inner, out = padded(fan_in), padded(fan_out)
         factor = np.float32(0.5 if networks.smooth and layer > 0 else 1)
         shift = np.float32(1 if networks.smooth and layer < len(widths) - 2 else 0)
         for k in range(len(biases)):
@@ -128,7 +128,7 @@ def unpack(
     before = bias = 0
     for layer in range(len(widths) - 1):
         fan_in, fan_out = widths[layer], widths[layer + 1]
-        inner, out = _up(fan_in), _up(fan_out)
+        inner, out = padded(fan_in), padded(fan_out)
         factor = np.float32(0.5 if networks.smooth and layer > 0 else 1)
         for k in range(len(sums)):
             at = before + (first + k) * fan_in * fan_out
@@ -243,7 +243,7 @@ def _forward(
     widths, weights = networks.widths, networks.forward[k]
     count, fan_in = features.shape
     rows = (count + ROWS - 1) // ROWS * ROWS
-    pad = _up(fan_in)
+    pad = padded(fan_in)
     inputs = memory[: rows * pad].reshape(rows, pad)
     inputs[count:] = 0
     for r in range(count):
@@ -251,7 +251,7 @@ def _forward(
             inputs[r, i] = features[r, i]
     at, free = 0, BLOCK * pad
     for layer in range(len(widths) - 2):
-        out, start = _up(widths[layer + 1]), networks.there[layer]
+        out, start = padded(widths[layer + 1]), networks.there[layer]
         biases = start + widths[layer] * out
         multiply(
             memory, at, pad, 1, weights, start, out, weights, biases, 0, memory, free, out,
@@ -264,7 +264,7 @@ def _forward(
         at, pad, free = free, out, slopes + BLOCK * out
     layer = len(widths) - 2
     fan_out, back = widths[layer + 1], networks.back[layer]
-    biases = networks.there[layer] + widths[layer] * _up(fan_out)
+    biases = networks.there[layer] + widths[layer] * padded(fan_out)
     _to_outputs(
         memory[at : at + count * pad].reshape(count, pad),
         networks.backward[k, back : back + fan_out * pad].reshape(fan_out, pad),
@@ -315,9 +315,9 @@ def _backward(
     count, fan_out = of_outputs.shape
     rows = (count + ROWS - 1) // ROWS * ROWS
     layer = len(widths) - 2
-    pad, start = _up(widths[layer]), networks.back[layer]
+    pad, start = padded(widths[layer]), networks.back[layer]
     size, slopes = fan_out * pad, last + BLOCK * pad
-    biases = start + _up(fan_out) * pad
+    biases = start + padded(fan_out) * pad
     _from_outputs(
         of_outputs,
         memory[last : last + count * pad].reshape(count, pad),
@@ -332,7 +332,7 @@ def _backward(
     gradient, other = free, free + (len(memory) - free) // 2
     at = last
     for layer in range(len(widths) - 3, -1, -1):
-        out, pad, start = _up(widths[layer + 1]), _up(widths[layer]), networks.back[layer]
+        out, pad, start = padded(widths[layer + 1]), padded(widths[layer]), networks.back[layer]
         at = at - 2 * BLOCK * pad if layer else 0
         biases = start + out * pad
         _add_rows(
@@ -349,7 +349,7 @@ def _backward(
                 memory, other, pad, rows, pad, widths[layer + 1],
             )  # fmt: skip
             slopes = at + BLOCK * pad
-            _scale(memory[other : other + rows * pad], memory[slopes : slopes + rows * pad])
+            scale(memory[other : other + rows * pad], memory[slopes : slopes + rows * pad])
             gradient, other = other, gradient
 
 
@@ -382,14 +382,3 @@ def _add_rows(rows: Floats, total: Floats) -> None:
     for r in range(rows.shape[0]):
         for j in range(rows.shape[1]):
             total[j] += rows[r, j]
-
-
-@kernel
-def _scale(values: Floats, factors: Floats) -> None:
-    for n in range(len(values)):
-        values[n] *= factors[n]
-
-
-@kernel
-def _up(count: int) -> int:
-    return (count + COLUMNS - 1) // COLUMNS * COLUMNS

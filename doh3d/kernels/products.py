@@ -16,9 +16,9 @@ import numpy.typing as npt
 from llvmlite import ir as code
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
+from numba.extending import intrinsic, register_jitable
 
-from doh3d.kernels.compiled import kernel_of
+from doh3d.kernels.compiled import kernel, kernel_of
 
 # Rows of a tile. With four vectors of columns its sums take 16 of a core's 32 vector registers.
 ROWS = 4
@@ -35,9 +35,17 @@ Floats: TypeAlias = npt.NDArray[np.float32]
 Indices: TypeAlias = npt.NDArray[np.int64]
 
 
-def padded(count: int) -> int:
-    """Return the next multiple of `COLUMNS`, which is one of `ROWS` too."""
-    return -(-count // COLUMNS) * COLUMNS
+@register_jitable
+def padded(count: int, step: int = COLUMNS) -> int:
+    """Return the next multiple of a step. One of `COLUMNS` is one of `ROWS` too."""
+    return (count + step - 1) // step * step
+
+
+@kernel
+def scale(values: Floats, factors: Floats) -> None:
+    """Multiply each of (N,) values by its factor."""
+    for n in range(len(values)):
+        values[n] *= factors[n]
 
 
 def _make_tile(*vectors: int) -> Any:
