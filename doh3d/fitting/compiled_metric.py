@@ -9,7 +9,7 @@ from doh3d.fitting.curvature import WeightCurvature
 from doh3d.hypernetwork.projection import HadamardProjection
 from doh3d.kernels import metric
 from doh3d.kernels.hadamard import Tables
-from doh3d.kernels.products import COLUMNS, ROWS
+from doh3d.kernels.products import COLUMNS, ROWS, padded
 
 
 class CompiledMetric:
@@ -104,16 +104,12 @@ class _Layout:
         groups, places = [], []
         self.size = self.bases = 0
         for many, rows, columns in shapes:
-            high, wide, side = _up(rows, ROWS), _up(columns, COLUMNS), _up(rows, COLUMNS)
+            high, wide, side = padded(rows, ROWS), padded(columns, COLUMNS), padded(rows, COLUMNS)
             groups.append((many, rows, columns, self.size, self.bases))
             matrix, row, column = np.ogrid[:many, :rows, :columns]
             places.append((self.size + (matrix * high + row) * wide + column).reshape(-1))
             self.size += many * high * wide
             self.bases += many * (side * side + 2 * wide * wide)
         self.groups = np.array(groups)
-        self.widest = max(_up(columns, COLUMNS) for *_, columns in shapes)
+        self.widest = max(padded(columns, COLUMNS) for *_, columns in shapes)
         self.places = np.concatenate(places)
-
-
-def _up(count: int, step: int) -> int:
-    return -(-count // step) * step
