@@ -35,6 +35,14 @@ def test_what_is_flat_has_fewer_weights_and_more_steps(latent, share, preset):
     assert flat.levels <= curved.levels + 1
 
 
+@pytest.mark.parametrize("share", [0.3, 0.5])
+def test_one_network_of_what_is_flat_takes_shorter_steps(share):
+    """Longer ones burst where a network has few weights; cells have short steps anyway."""
+    assert plan_for_shape(1828, flat_share=share).learning_rate < plan_for_shape(1828).learning_rate
+    cells = [plan_for_shape(10_294, flat_share=each) for each in (0.0, share)]
+    assert cells[0].learning_rate == cells[1].learning_rate
+
+
 def test_a_flat_surface_has_one_network_up_to_a_longer_latent():
     assert plan_for_shape(4459).levels == plan_for_shape(4459, flat_share=0.4).levels == 1
     assert plan_for_shape(10_294).levels == plan_for_shape(10_294, flat_share=0.4).levels + 1 == 3
