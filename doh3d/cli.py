@@ -27,6 +27,7 @@ from doh3d.commands import (
     view,
 )
 from doh3d.commands.log import be_verbose, log_to_stderr
+from doh3d.commands.usage import as_options, explain, is_usage_error
 from doh3d.errors import Doh3dError, TargetError
 from doh3d.interrupts import exit_on_signals
 
@@ -94,20 +95,19 @@ def main() -> None:
     except TargetError as error:
         _fail(str(error), status=3)
     except Doh3dError as error:
-        _fail(str(error))
+        _fail(as_options(str(error), app))
     except BrokenPipeError:
         # The reader of a pipe has had enough.
         sys.stderr.close()
         sys.exit(0)
     except Exception as error:
-        # Typer's own usage errors, by what they offer: their class is not public.
-        message = getattr(error, "format_message", None)
-        if message is None:
+        if not is_usage_error(error):
             raise
+        message = explain(error)
         # There is none where a group has shown its help, having been given no command.
-        if not message():
+        if not message:
             sys.exit(2)
-        _fail(message())
+        _fail(message)
     sys.exit(status if isinstance(status, int) else 0)
 
 

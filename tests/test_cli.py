@@ -373,6 +373,7 @@ def test_eval_adds_what_the_literature_measures_and_its_floor(
     status, out, _ = run(*command)
     assert status == 0
     assert "the reference against itself" in out
+    assert "the whole reference in Draco, 11 bits, level 10" in out
 
 
 def test_eval_names_the_protocols_of_surfaces(run, meshes_folder):

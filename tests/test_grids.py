@@ -95,6 +95,11 @@ def test_several_files_are_one_label_map(run, ball_file, tmp_path):
         (("decompress", "{doh}", "-o", "x.nii", "--spacing", 0.001), "at most 268435456 are"),
         (("decompress", "{doh}", "-o", "x.nii", "--spacing", 900), "no voxel of that grid"),
         (("decompress", "{doh}", "-o", "x.binvox"), "volumes are written as"),
+        (("decompress", "{doh}", "-o", "x.nii", "--normals"), "--normals is for a mesh"),
+        (("decompress", "{doh}", "-o", "x.nii", "--method", "dual"), "--method is for a mesh"),
+        (("eval", "{doh}", "-r", "{labels}", "--points", 99), "--points is for meshes"),
+        (("eval", "{doh}", "-r", "{labels}", "--seed", 0), "--seed is for meshes"),
+        (("compress", "{empty}", "-o", "x.doh"), "empty.nii.gz: the file is empty; a volume"),
         (("batch", "{labels}", "-o", "out", "--names", "missing"), "missing: cannot be opened"),
     ],
 )
@@ -103,12 +108,14 @@ def test_wrong_grids_are_refused_in_a_line_and_nothing_is_written(
 ):
     monkeypatch.chdir(tmp_path)
     places = {"labels": labels, "doh": ball_file[1], "mesh": meshes_folder / "sphere.ply"}
+    places["empty"] = tmp_path / "empty.nii.gz"
+    places["empty"].touch()
     given = [str(argument).format(**places) for argument in arguments]
     status, out, err = run(*given)
     assert (status, out) == (2, "")
     assert said in err
     assert err.count("\n") == 1
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [places["empty"]]
 
 
 def test_a_file_of_a_mesh_says_no_grid(run, torus_files, tmp_path):

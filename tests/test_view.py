@@ -87,7 +87,7 @@ def test_the_bunny_and_its_reconstruction_look_as_ever(
 
 
 BAD = {
-    "no file": ([], "Missing argument"),
+    "no file": ([], "argument files is missing"),
     "no .doh file": (["{mesh}"], "not a .doh file"),
     "two meshes": (["{code}", "{mesh}", "{mesh}"], "are no .doh files"),
     "a missing file": (["no.doh"], "no.doh"),

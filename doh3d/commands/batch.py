@@ -152,8 +152,8 @@ def _print(summary: BatchSummary) -> None:
         parts.append(f"{summary.found} found finished")
     if summary.compressed:
         parts.append(
-            f"mean {summary.progress.mean_bytes:.0f} bytes, IoU {summary.progress.mean_iou:.4f}, "
-            f"{summary.progress.shapes_a_second:.3g} shapes/s"
+            f"mean {summary.progress.mean_bytes:.0f} bytes, IoU {summary.progress.mean_iou:.4f} "
+            f"({summary.progress.measured}), {summary.progress.shapes_a_second:.3g} shapes/s"
         )
     parts.append(f"{summary.failed} failed")
     print(f"{summary.output}: {', '.join(parts)}")

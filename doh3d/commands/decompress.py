@@ -34,7 +34,7 @@ def decompress(
     files: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILE...",
+            metavar="FILE",
             help="A .doh file; several for one label map.",
             show_default=False,
         ),
@@ -95,6 +95,9 @@ def decompress(
 
         choice = GridChoice(like, spacing, resolution)
         check_volume_output(output)
+        if normals or as_method(method) != "marching-cubes":
+            what = "--normals" if normals else "--method"
+            raise ConfigError(f"{output}: is a voxel grid; {what} is for a mesh, such as out.ply")
         with spinner("evaluating"):
             fields = [doh3d.load(each, device, limits=limits_for(allow_large)) for each in files]
             report = write_grid(files, output, choice, fields)

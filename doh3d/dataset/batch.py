@@ -162,7 +162,7 @@ def run_batch(
             groups = _chunks(plan.missing(), batch_fit)
             for row in _rows(engine.run(task, groups, _one_by_one), options):
                 _keep(row, writer, output if files else None)
-                tally.add(row.bytes, row.iou, row.error)
+                tally.add(row.bytes, row.iou, row.error, _measured(row))
                 _announce(watch, tally, row)
         return BatchSummary(
             output=output,
@@ -231,6 +231,15 @@ def _keep(row: ShapeRow, writer: RowWriter[ShapeRow], output: Path | None) -> No
     if output is not None and row.doh is not None:
         _write_file(output, row.id, row.doh)
     writer.append(row)
+
+
+def _measured(row: ShapeRow) -> str | None:
+    """Of what a shape's IoU is, and where it was measured."""
+    if row.iou is None:
+        return None
+    if row.protocol == "voxels":
+        return "at the voxels' centres"
+    return f"of the {row.iou_of}, {row.points} points"
 
 
 def _announce(watch: WatchFunction | None, tally: Tally, row: ShapeRow | None) -> None:

@@ -25,6 +25,8 @@ class BatchProgress:
         Since the run began with the first.
     mean_bytes, mean_iou : float or None
         Over the shapes that this run has made; None before the first.
+    measured : str or None
+        Of what these IoUs are, and on how many points; None before the first.
     """
 
     shapes: int
@@ -33,6 +35,7 @@ class BatchProgress:
     seconds: float
     mean_bytes: float | None
     mean_iou: float | None
+    measured: str | None = None
 
     @property
     def shapes_a_second(self) -> float:
@@ -73,10 +76,13 @@ class Tally:
     failures: list[str] = field(default_factory=list)
     _bytes: int = 0
     _iou: float = 0.0
+    _measured: set[str] = field(default_factory=set)
     _started: float = field(default_factory=time.monotonic)
 
-    def add(self, size: int | None, iou: float | None, error: str | None) -> None:
-        """Count a shape: its bytes and IoU, or its error."""
+    def add(
+        self, size: int | None, iou: float | None, error: str | None, measured: str | None = None
+    ) -> None:
+        """Count a shape: its bytes, its IoU and how that was measured; or its error."""
         self.done += 1
         if error is not None:
             self.failed += 1
@@ -85,6 +91,8 @@ class Tally:
             return
         self._bytes += size or 0
         self._iou += iou or 0.0
+        if measured is not None:
+            self._measured.add(measured)
 
     def progress(self) -> BatchProgress:
         """Where the run stands now."""
@@ -96,6 +104,7 @@ class Tally:
             seconds=time.monotonic() - self._started,
             mean_bytes=self._bytes / made if made else None,
             mean_iou=self._iou / made if made else None,
+            measured="; ".join(sorted(self._measured)) or None,
         )
 
 

@@ -241,7 +241,8 @@ class _PartFiles:
                     self._paths = sorted(name for name in found if _is_part(name))
                     break
             else:
-                raise ConfigError(f"{path}: no such dataset")
+                what = "is not a folder" if self._filesystem.exists(folder) else "no such dataset"
+                raise ConfigError(f"{path}: {what}; a folder made by `doh3d batch` is needed")
         except ConfigError:
             raise
         # File systems raise errors of many kinds.

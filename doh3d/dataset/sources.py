@@ -313,7 +313,8 @@ def _columns(name: str, columns: Iterable[str], path_column: str | None) -> tupl
     path = next((column for column in candidates if column in columns), None)
     if path is None:
         raise ConfigError(
-            f"{name}: has no column {' or '.join(candidates)}, but {', '.join(columns) or 'none'}"
+            f"{name}: has no column {' or '.join(candidates)}, but {', '.join(columns) or 'none'}; "
+            "name the one that holds the meshes' paths with path-column"
         )
     return path, _ID_COLUMN if _ID_COLUMN in columns and path != _ID_COLUMN else None
 

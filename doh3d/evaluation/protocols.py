@@ -18,6 +18,10 @@ DEFAULT_BBOX_POINTS = 2**21
 DEFAULT_OCCNET_POINTS = 100_000
 DEFAULT_GRID = 128
 
+# Most points: hours of work already, and far more than any decimal of IoU needs.
+_MOST_POINTS = 2**30
+_MOST_GRID = 2**10
+
 # Share of the reference's longest side by which the box of `bbox` and `grid` is grown on
 # each side.
 BOX_MARGIN = 0.025
@@ -70,8 +74,8 @@ def iou_points(
     Raises
     ------
     ConfigError
-        Unknown protocol; a count that is not the protocol's or below 1; a negative seed; bounds
-        that are not finite, not ordered or of no extent.
+        Unknown protocol; a count that is not the protocol's, below 1, or of more than 2^30 points;
+        a negative seed; bounds that are not finite, not ordered or of no extent.
     """
     count = _division(protocol, points, grid)
     if seed < 0:
@@ -102,8 +106,9 @@ def _division(protocol: Protocol, points: int | None, grid: int | None) -> int:
         unused, given = "grid", grid
     if given is not None:
         raise ConfigError(f"{unused} is {given}; protocol {protocol} takes {name}, not {unused}")
-    if count < 1:
-        raise ConfigError(f"{name} is {count}; it must be 1 or more")
+    most = _MOST_GRID if protocol == "grid" else _MOST_POINTS
+    if not 1 <= count <= most:
+        raise ConfigError(f"{name} is {count}; it must be 1 to {most}")
     return max(1, round(count ** (1 / 3))) if protocol == "bbox" else count
 
 

@@ -76,8 +76,8 @@ class Stretches:
     last: torch.Tensor
     changes: torch.Tensor
 
-    def of(self, some: torch.Tensor) -> Stretches:
-        """Keep some of them, by number or mask."""
+    def of(self, some: torch.Tensor | slice) -> Stretches:
+        """Keep some of them, by number, mask or slice."""
         return Stretches(self.rays[some], self.first[some], self.last[some], self.changes[some])
 
     @classmethod

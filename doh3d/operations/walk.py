@@ -42,7 +42,7 @@ def first_changes(field: NormalizedField, blocks: SignedBlocks, rays: Rays) -> S
         doubtful = doubtful.of(doubtful.first < first[doubtful.rays])
         nearer, closer = [], []
         for start in range(0, len(doubtful.rays), _PIECES):
-            piece = doubtful.of(torch.arange(start, min(start + _PIECES, len(doubtful.rays))))
+            piece = doubtful.of(slice(start, start + _PIECES))
             changed, left = _look_closer(field, blocks, rays, piece, halvings)
             nearer.append(changed)
             closer.append(left)

@@ -115,6 +115,9 @@ class Comparison:
         """One line of all sizes and qualities."""
         lines = [": ".join([r.caption[0], ", ".join(r.caption[1:])]) for r in self.reconstructions]
         of = "" if self.reference is None else f" than {self.reference.path.name}"
+        first = self.reconstructions[0].iou
+        if first is not None and first.protocol != "voxels":
+            of += f" (IoU of the field, {first.points} points)"
         return " | ".join(lines) + of
 
     def extract(self, resolution: int) -> list[trimesh.Trimesh]:

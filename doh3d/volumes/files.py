@@ -137,6 +137,8 @@ def read_raw(path: Path) -> RawVolume:
     kind, read = _READERS[ending]
     try:
         size = path.stat().st_size
+        if not size:
+            raise VolumeError(f"{name}: the file is empty; a volume is needed")
         if size > _MOST_BYTES:
             raise VolumeError(f"{name}: has {size} bytes; at most {_MOST_BYTES} are read")
         with warnings.catch_warnings(), np.errstate(all="ignore"):

@@ -2,6 +2,7 @@ import dataclasses
 import json
 import os
 import pickle
+import re
 import shutil
 
 import numpy as np
@@ -98,8 +99,11 @@ def test_a_set_opens_wherever_its_parts_are(dataset, tmp_path):
         assert sorted(doh3d.ShapeSet(place).ids()) == expected
     again = pickle.loads(pickle.dumps(doh3d.ShapeSet(out)))
     assert "sphere.ply" in again
-    with pytest.raises(ConfigError, match="no such dataset"):
+    with pytest.raises(ConfigError, match="no such dataset; a folder made by"):
         doh3d.ShapeSet(tmp_path / "nowhere")
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="file: is not a folder; a folder made by"):
+        doh3d.ShapeSet(tmp_path / "file")
     with pytest.raises(ConfigError, match="holds no dataset"):
         doh3d.ShapeSet(tmp_path)
     (tmp_path / "x.parquet").write_bytes(b"PAR1")
@@ -283,6 +287,7 @@ def test_a_batch_reports_and_logs(dataset, tmp_path, run):
     status, said, err = run(*arguments)
     assert (status, err) == (4, "")
     assert said.startswith(f"{out}: 2 of 3 shapes compressed, mean ")
+    assert re.search(r", IoU 0\.\d{4} \(of the field, 4096 points\), ", said)
     assert said.endswith(" 1 failed\n- empty.stl: the file is empty; a mesh is needed\n")
     events = [json.loads(line) for line in log.read_text().splitlines()]
     assert [event["event"] for event in events] == ["start", "shape", "shape", "failure", "end"]
@@ -317,11 +322,11 @@ def test_a_batch_fits_shapes_together_and_goes_on(dataset, tmp_path, run):
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        (["--max-bytes", 200], "max_bytes is 200; it must be 300 to 64000"),
+        (["--max-bytes", 200], "--max-bytes is 200; it must be 300 to 64000"),
         (["--max-bytes", 600, "--min-iou", 0.9], "contradict each other"),
         (["--max-bytes", 600, "--latent", 100], "contradict each other"),
-        (["--batch-fit", 0], "batch_fit is 0; it must be 1 to 256"),
-        (["--batch-fit", 257], "batch_fit is 257; it must be 1 to 256"),
+        (["--batch-fit", 0], "--batch-fit is 0; it must be 1 to 256"),
+        (["--batch-fit", 257], "--batch-fit is 257; it must be 1 to 256"),
         (["--batch-fit", 2, "--min-iou", 0.9], "batch_fit 2 and min_iou contradict each other"),
         (["--preset", "slow"], "'fast', 'default' or 'best'"),
         (["--shard", "0/2"], "shard is 0/2; it must be I/N"),

@@ -123,7 +123,7 @@ def test_archives_and_other_urls_are_collections(folder, tmp_path):
         ("missing", None, "no such file or folder"),
         ("notes.md", None, "is no collection"),
         ("a.csv", "name\nx\n", "has no column path or file or mesh or source, but name"),
-        ("a.csv", "", "has no column path .*, but none"),
+        ("a.csv", "", "has no column path .*, but none; name the one"),
         ("a.csv", "path,id\nx,a\n,b\n", "line 3 names no path"),
         ("a.csv", "path,id\nx,\n", "line 2 has an empty id"),
         ("a.parquet", "PAR1", "cannot be read as Parquet"),

@@ -196,8 +196,10 @@ def test_iou_does_not_depend_on_unit_or_place(exponent, shift, protocol):
     ("arguments", "message"),
     [
         ({"protocol": "cube"}, "protocol is 'cube'; it must be one of bbox, occnet, grid"),
-        ({"points": 0}, "points is 0; it must be 1 or more"),
-        ({"protocol": "grid", "grid": 0}, "grid is 0; it must be 1 or more"),
+        ({"points": 0}, "points is 0; it must be 1 to 1073741824"),
+        ({"points": 10**15}, "points is 1000000000000000; it must be 1 to 1073741824"),
+        ({"protocol": "grid", "grid": 0}, "grid is 0; it must be 1 to 1024"),
+        ({"protocol": "grid", "grid": 1025}, "grid is 1025; it must be 1 to 1024"),
         ({"protocol": "grid", "points": 5}, "points is 5; protocol grid takes grid, not points"),
         ({"grid": 5}, "grid is 5; protocol bbox takes points, not grid"),
         ({"protocol": "occnet", "grid": 5}, "grid is 5; protocol occnet takes points, not grid"),

@@ -7,6 +7,7 @@ import trimesh
 from doh3d.errors import ConfigError
 from doh3d.geometry.export import save_mesh
 from doh3d.geometry.formats import read_mesh
+from self_intersections import crossings
 
 
 def test_edges_and_corners_come_back(octahedron, exact):
@@ -58,3 +59,18 @@ def test_an_unknown_method_is_refused(single):
 
 def test_an_empty_field_has_an_empty_mesh(empty):
     assert len(empty.to_mesh(16, method="dual", normals=True).faces) == 0
+
+
+@pytest.mark.parametrize("resolution", [16, 32])
+def test_meshes_are_closed_and_hardly_cross_themselves(octahedron, resolution):
+    # What the count is of: two boxes, one of them half in the other.
+    boxes = [trimesh.creation.box(), trimesh.creation.box()]
+    boxes[1].apply_translation([0.5, 0.25, 0.125])
+    assert crossings(boxes[0]) == 0
+    assert crossings(trimesh.util.concatenate(boxes)) > 8
+    plain, dual = (octahedron.to_mesh(resolution, method=m) for m in ("marching-cubes", "dual"))
+    assert plain.is_watertight
+    assert dual.is_watertight
+    assert crossings(plain) == 0
+    # Near a corner a vertex may move past those around it: 3 pairs of 2,816 triangles at most.
+    assert crossings(dual) <= 0.002 * len(dual.faces)

@@ -58,7 +58,7 @@ def test_without_output_it_lies_beside_the_file(run, shape):
         "files": 1,
     }
     status, _, error = run("page", shape, "--force", "--up", "w")
-    assert (status, error) == (2, "doh3d: error: up is 'w'; it must be one of x, y, z\n")
+    assert (status, error) == (2, "doh3d: error: --up is 'w'; it must be one of x, y, z\n")
     status, _, error = run("page", shape)
     assert (status, "is there already" in error) == (2, True)
 
