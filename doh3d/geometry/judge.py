@@ -43,6 +43,9 @@ _MOST_DISAGREEING = 0.05
 _MOST_TWO_SIDED = 0.01
 _DEPTH, _DEEPEST = 1e-3, 2e-5
 
+# About how many points are asked after: those of a survey, and those of an IoU.
+_ASKED = 1 << 19
+
 # Points a call: bounds the memory.
 _CHUNK = 1 << 18
 
@@ -155,7 +158,7 @@ def _lines(points: FloatArray, faces: IntArray) -> tuple[RayCrossings, ...]:
     from scipy.spatial.transform import Rotation
 
     turns = Rotation.random(_LINES, rng=np.random.Generator(np.random.PCG64(0))).as_matrix()
-    return tuple(RayCrossings.of(points, faces, (turn,)) for turn in turns)
+    return tuple(RayCrossings.of(points, faces, (turn,), _ASKED) for turn in turns)
 
 
 def _area(points: FloatArray, faces: IntArray) -> float:

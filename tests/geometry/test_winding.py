@@ -73,6 +73,16 @@ class TestCrossings:
         crossings = RayCrossings.of(*fan_cylinder(5000))
         assert crossings.candidates(some_points()).mean() < 100
 
+    def test_how_many_are_asked_decides_the_sorting_only(self, torus):
+        points, faces = arrays(torus)
+        fine = RayCrossings.of(points, faces)
+        coarse = RayCrossings.of(points, faces, asked=10_000)
+        assert 4 * len(coarse.entries) < len(fine.entries)
+        for found, expected in zip(
+            coarse.crossings(some_points()), fine.crossings(some_points()), strict=True
+        ):
+            np.testing.assert_array_equal(found, expected)
+
     def test_memory_is_bounded_where_every_triangle_covers_all(self):
         generator = np.random.default_rng(0)
         corners = generator.normal(size=(2000, 3, 3))
