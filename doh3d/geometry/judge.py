@@ -114,8 +114,21 @@ class Judge:
         lines = () if method == "winding number" else _lines(points, faces[~second])
         return cls(method, bounds, transform, winding, lines)
 
-    def __call__(self, points: npt.ArrayLike) -> npt.NDArray[np.int8]:
-        """Judge (N, 3) points in the mesh's own units.
+    def asks(self, inside: InsideTest) -> bool:
+        """Whether an inside test has the winding numbers that this judge would ask for."""
+        return self._winding.is_like(inside)
+
+    def __call__(
+        self, points: npt.ArrayLike, winding: FloatArray | None = None
+    ) -> npt.NDArray[np.int8]:
+        """Judge points.
+
+        Parameters
+        ----------
+        points : (N, 3) float
+            In the mesh's own units.
+        winding : (N,) float64, optional
+            Their winding numbers by a test that this judge `asks`, where they are known already.
 
         Returns
         -------
@@ -128,10 +141,10 @@ class Judge:
         near = np.flatnonzero(((points >= low) & (points <= high)).all(axis=1))
         for start in range(0, len(near), _CHUNK):
             some = near[start : start + _CHUNK]
-            verdict[some] = self._judge(points[some])
+            verdict[some] = self._judge(points[some], None if winding is None else winding[some])
         return verdict
 
-    def _judge(self, points: FloatArray) -> npt.NDArray[np.int8]:
+    def _judge(self, points: FloatArray, winding: FloatArray | None) -> npt.NDArray[np.int8]:
         if self.method == "winding number":
             return self._winding(points).astype(np.int8)
         odd = self._odd_rays(self._transform.to_normalized(points))
@@ -139,7 +152,9 @@ class Judge:
         if self.method == "rays":
             decided = np.maximum(odd, rays - odd) >= _CLEAR_MAJORITY
             return np.where(decided, 2 * odd > rays, UNDECIDED).astype(np.int8)
-        times = np.rint(np.abs(self._winding.winding_numbers(points))).astype(np.int64)
+        if winding is None:
+            winding = self._winding.winding_numbers(points)
+        times = np.rint(np.abs(winding)).astype(np.int64)
         # Where bodies overlap the surface winds twice, and rays meet an even number of faces.
         decided = (2 * odd != rays) & ((2 * odd > rays) == (times % 2 == 1))
         return np.where(decided, times > 0, UNDECIDED).astype(np.int8)
