@@ -275,6 +275,23 @@ def test_what_takes_seconds_to_load_is_loaded_with_a_sign_of_it(command, tmp_pat
     assert not {"torch", "open3d", "ray", "trimesh"} & set(result.stdout.split())
 
 
+def test_what_a_command_loads_is_not_searched_for_garbage():
+    code = """
+import gc
+from doh3d.commands.loading import loading
+with loading():
+    enabled = gc.isenabled()
+    loaded = [[] for _ in range(10_000)]
+made = [[] for _ in range(100)]
+print(enabled, gc.isenabled(), gc.get_freeze_count() > 10_000, len(gc.get_objects()) < 10_000)
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.split() == ["False", "True", "True", "True"]
+    assert not result.stderr
+
+
 @pytest.mark.parametrize("module", ["picture", "viewer", "comparison"])
 def test_what_draws_is_loaded_where_it_draws(module):
     loaded = loaded_after(f"import doh3d.view.{module}")

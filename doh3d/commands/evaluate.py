@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 import doh3d
+from doh3d.commands.loading import loading
 from doh3d.commands.options import (
     AllowLargeOption,
     DeviceOption,
@@ -69,7 +70,9 @@ def evaluate(
         if value is not None:
             raise ConfigError(f"{option} is for voxel grids; {reference} is none")
     with spinner("measuring"):
-        result = doh3d.evaluate(
+        with loading():
+            measure = doh3d.evaluate
+        result = measure(
             shape,
             reference,
             protocol=protocol,  # type: ignore[arg-type]
