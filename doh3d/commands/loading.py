@@ -19,7 +19,10 @@ def loading() -> Iterator[None]:
     try:
         yield
     finally:
-        gc.freeze()
+        # Of several commands in one process the first has loaded nearly everything.
+        if not gc.get_freeze_count():
+            gc.freeze()
+            # Some modules keep an exception from their loading, and with it the variables of who
+            # loaded them. All must be free to go at the end, or libigl complains of what is left.
+            atexit.register(gc.unfreeze)
         gc.enable()
-        # At the end they are garbage. Whoever counts what is not freed then would complain.
-        atexit.register(gc.unfreeze)
