@@ -275,6 +275,42 @@ def test_what_takes_seconds_to_load_is_loaded_with_a_sign_of_it(command, tmp_pat
     assert not {"torch", "open3d", "ray", "trimesh"} & set(result.stdout.split())
 
 
+def test_what_a_command_loads_is_not_searched_for_garbage():
+    code = """
+import gc
+from doh3d.commands.loading import loading
+with loading():
+    enabled = gc.isenabled()
+    loaded = [[] for _ in range(10_000)]
+made = [[] for _ in range(100)]
+print(enabled, gc.isenabled(), gc.get_freeze_count() > 10_000, len(gc.get_objects()) < 10_000)
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.split() == ["False", "True", "True", "True"]
+
+
+def test_what_a_command_loads_goes_when_it_ends():
+    code = """
+import numpy as np
+from doh3d.commands.loading import loading
+def command():
+    with loading():
+        import doh3d.signals.grid
+        from doh3d.geometry.reading import read_shape
+    # Some of the modules keep these variables, and libigl counts what is left of its own.
+    corners = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
+    reading = read_shape((corners, np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [0, 3, 2]])))
+    assert reading.inside([[0.1, 0.1, 0.1]]).all()
+command()
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert not result.stderr
+
+
 @pytest.mark.parametrize("module", ["picture", "viewer", "comparison"])
 def test_what_draws_is_loaded_where_it_draws(module):
     loaded = loaded_after(f"import doh3d.view.{module}")

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 import doh3d
+from doh3d.commands.loading import loading
 from doh3d.commands.options import (
     CheckpointOption,
     DeviceOption,
@@ -80,14 +81,16 @@ def compress(
     check_checkpoint(checkpoint, output)
     started = time.perf_counter()
     with fit_progress() as progress:
-        # Loaded only here, with the bar to look at: it takes seconds.
-        from doh3d.signals.grid import prepare_source
+        # Only here, with the bar to look at: it takes seconds.
+        with loading():
+            from doh3d.signals.grid import prepare_source
 
+            fit = doh3d.compress
         table = read_names_option(names)
         prepared = prepare_source(
             mesh, label=label, threshold=threshold, names=table, exact=options.exact
         )
-        shape = doh3d.compress(
+        shape = fit(
             prepared,
             **options.of_kind("shape"),
             device=device,

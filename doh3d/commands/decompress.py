@@ -10,6 +10,7 @@ import typer
 
 import doh3d
 from doh3d.commands.grids import GridChoice, write_grid
+from doh3d.commands.loading import loading
 from doh3d.commands.options import (
     AllowLargeOption,
     DeviceOption,
@@ -112,7 +113,9 @@ def decompress(
     extraction = as_method(method)
     resolution = 256 if resolution is None else resolution
     with spinner(f"extracting at {resolution}"):
-        field = doh3d.load(file, device, limits=limits_for(allow_large))
+        with loading():
+            load = doh3d.load
+        field = load(file, device, limits=limits_for(allow_large))
         mesh = field.to_mesh(resolution, method=extraction, normals=normals)
         if len(mesh.faces) == 0:
             raise ConfigError(

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 import doh3d
+from doh3d.commands.loading import loading
 from doh3d.commands.options import (
     AllowLargeOption,
     DeviceOption,
@@ -78,7 +79,9 @@ def evaluate(
         _evaluate_grid(shape, reference, label, threshold, device, allow_large, as_json)
         return
     with spinner("measuring"):
-        result = doh3d.evaluate(
+        with loading():
+            measure = doh3d.evaluate
+        result = measure(
             shape,
             reference,
             protocol=protocol,  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 import doh3d
+from doh3d.commands.loading import loading
 from doh3d.commands.options import (
     AllowLargeOption,
     CheckpointOption,
@@ -67,7 +68,9 @@ def compress(
     check_checkpoint(checkpoint, output)
     started = time.perf_counter()
     with fit_progress() as progress:
-        compressed = doh3d.compress_image(
+        with loading():
+            fit = doh3d.compress_image
+        compressed = fit(
             image,
             **options.of_kind("image"),
             device=device,

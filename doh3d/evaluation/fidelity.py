@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from doh3d.evaluation.evaluate import achieved_iou
 from doh3d.evaluation.inputs import ReferenceInput, read_reference
-from doh3d.evaluation.metrics import IouResult
+from doh3d.evaluation.metrics import BoolArray, IouResult
+from doh3d.evaluation.protocols import FloatArray
 from doh3d.geometry.occupancy import inside_test
 from doh3d.geometry.reading import Reading
 from doh3d.geometry.topology import Topology, mesh_topology
@@ -131,15 +132,19 @@ def measure_fidelity(
         mesh; otherwise on the field itself, which is quicker.
     """
     reading = read_reference(reference)
-    iou, iou_of = achieved_iou(reading, field, min_iou=min_iou, points=_POINTS)
-    # The surface of a grid is closed, and free of overlaps.
     is_grid = isinstance(reading, GridReading)
-    inside = None if is_grid else inside_test(reading.mesh, reproducible=False)
+    iou, iou_of = achieved_iou(reading, field, min_iou=min_iou, points=_POINTS)
+
+    def inside(points: FloatArray) -> BoolArray:
+        # Prepared only if it is asked, which it is where a mesh is in several pieces.
+        return inside_test(reading.mesh, reproducible=False)(points)
+
     return Fidelity(
         iou=iou,
         iou_of=iou_of,
         topology=mesh_topology(field.to_mesh(_RESOLUTION)),
-        reference_topology=mesh_topology(reading.mesh, inside),
+        # The surface of a grid is closed, and free of overlaps.
+        reference_topology=mesh_topology(reading.mesh, None if is_grid else inside),
         reading=reading,
         min_iou=min_iou,
     )

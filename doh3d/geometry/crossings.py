@@ -7,6 +7,7 @@ few of them any one cell; in a tree of boxes they all lie on top of one another.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -32,6 +33,9 @@ _MOST_CELLS = 1 << 22
 _MOST_ENTRIES = 1 << 24
 _ENTRIES_A_FACE = 64
 _ENTRIES_ALWAYS = 1 << 20
+
+# What it takes to note a triangle in a cell, beside looking at one for a point.
+_ENTRY_COST = 2.5
 
 # Triangles, or pairs of a point and a triangle, at a time: what is known of them stays within the
 # cache.
@@ -79,17 +83,22 @@ class RayCrossings:
 
     @classmethod
     def of(
-        cls, points: FloatArray, faces: IntArray, turns: Sequence[FloatArray] = _TURNS
+        cls,
+        points: FloatArray,
+        faces: IntArray,
+        turns: Sequence[FloatArray] = _TURNS,
+        asked: float = math.inf,
     ) -> RayCrossings:
         """Sort (F, 3) faces over (V, 3) normalised points, for rays along the best of some turns.
 
-        Winding numbers need closed and welded faces.
+        Winding numbers need closed and welded faces. About how many points will be `asked` decides
+        how finely faces are sorted, and nothing else.
         """
         order = np.argsort(faces, axis=1, kind="stable")
         # Even permutations of three are those that turn 0 1 2 round.
         even = (order[:, 1] - order[:, 0]) % 3 == 1
         ascending = np.take_along_axis(faces, order, axis=1)
-        view = best_view(points, faces, turns)
+        view = best_view(points, faces, turns, asked)
         corners = points @ view.turn
         low, high = corners[:, :2].min(axis=0), corners[:, :2].max(axis=0)
         cell = np.maximum(high - low, 1e-12) / view.grid
@@ -210,8 +219,10 @@ class View:
     candidates: float
 
     @classmethod
-    def of(cls, points: FloatArray, faces: IntArray, turn: FloatArray) -> View:
-        """Find the grid with the fewest triangles a cell."""
+    def of(
+        cls, points: FloatArray, faces: IntArray, turn: FloatArray, asked: float = math.inf
+    ) -> View:
+        """Find the grid that costs least for so many points: with infinitely many the finest."""
         flat = (points @ turn)[:, :2]
         sides = np.maximum(np.ptp(flat, axis=0), 1e-12)
         lengths, area = _sizes((flat / sides)[faces])
@@ -223,13 +234,20 @@ class View:
                 entries = len(faces) + columns * u + rows * v + columns * rows * float(area.sum())
                 cells = int(columns * rows)
                 if cells == 1 or (cells <= _MOST_CELLS and entries <= most):
-                    views.append(cls(turn, (int(columns), int(rows)), entries / cells))
-        return min(views, key=lambda view: view.candidates)
+                    view = cls(turn, (int(columns), int(rows)), entries / cells)
+                    views.append((view.candidates + _ENTRY_COST * entries / asked, view))
+        return min(views, key=lambda costed: costed[0])[1]
 
 
-def best_view(points: FloatArray, faces: IntArray, turns: Sequence[FloatArray] = _TURNS) -> View:
+def best_view(
+    points: FloatArray,
+    faces: IntArray,
+    turns: Sequence[FloatArray] = _TURNS,
+    asked: float = math.inf,
+) -> View:
     """Choose the direction in which a ray has the fewest triangles near by."""
-    return min((View.of(points, faces, t) for t in turns), key=lambda view: view.candidates)
+    views = (View.of(points, faces, turn, asked) for turn in turns)
+    return min(views, key=lambda view: view.candidates)
 
 
 def _sizes(corners: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,14 +13,10 @@ from doh3d.geometry import repair
 from doh3d.geometry.formats import detect_format, read_mesh
 from doh3d.geometry.half_edges import edge_survey, open_edge_count
 from doh3d.geometry.mesh import CROSSING, RepairedMesh, repair_mesh
-from doh3d.geometry.occupancy import inside_test
 from doh3d.geometry.orientation import find_bodies
 from doh3d.geometry.reading import Reading
 from doh3d.geometry.stratified import cell_points
 from doh3d.geometry.transform import TRANSFORM_BYTES, NormalizingTransform
-
-if TYPE_CHECKING:
-    import trimesh
 
 # Cells along each side of the box in which a volume is sampled that is not known exactly, fewer
 # where so many triangles would be looked at for all points.
@@ -215,7 +211,7 @@ def _describe(reading: Reading, unit: str) -> Shape:
     sides, area, signed = np.ptp(points, axis=0), float(normalized.area), float(normalized.volume)
     del points, normalized
     if bodies.is_open.any() or survey.overlap or survey.unclear:
-        enclosed = _sampled_fill(mesh) * float(np.prod(sides))
+        enclosed = _sampled_fill(reading) * float(np.prod(sides))
     else:
         enclosed = abs(signed)
     turned = repaired.turned_faces
@@ -244,10 +240,10 @@ def _describe(reading: Reading, unit: str) -> Shape:
     )
 
 
-def _sampled_fill(mesh: trimesh.Trimesh) -> float:
+def _sampled_fill(reading: Reading) -> float:
     """Measure the share of the bounding box that is enclosed, by a point in each of many cells."""
-    inside = inside_test(mesh)
-    low, high = np.asarray(mesh.bounds, dtype=np.float64)
+    inside = reading.inside
+    low, high = np.asarray(reading.mesh.bounds, dtype=np.float64)
     side = max(1, min(_CELLS, int(np.cbrt(_MOST_WORK / max(inside.work, 1.0)))))
     return sum(int(inside(p).sum()) for p in cell_points(low, high, side, seed=0)) / side**3
 

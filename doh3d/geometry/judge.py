@@ -43,6 +43,9 @@ _MOST_DISAGREEING = 0.05
 _MOST_TWO_SIDED = 0.01
 _DEPTH, _DEEPEST = 1e-3, 2e-5
 
+# About how many points are asked after: those of a survey, and those of an IoU.
+_ASKED = 1 << 19
+
 # Points a call: bounds the memory.
 _CHUNK = 1 << 18
 
@@ -111,8 +114,21 @@ class Judge:
         lines = () if method == "winding number" else _lines(points, faces[~second])
         return cls(method, bounds, transform, winding, lines)
 
-    def __call__(self, points: npt.ArrayLike) -> npt.NDArray[np.int8]:
-        """Judge (N, 3) points in the mesh's own units.
+    def asks(self, inside: InsideTest) -> bool:
+        """Whether an inside test has the winding numbers that this judge would ask for."""
+        return self._winding.is_like(inside)
+
+    def __call__(
+        self, points: npt.ArrayLike, winding: FloatArray | None = None
+    ) -> npt.NDArray[np.int8]:
+        """Judge points.
+
+        Parameters
+        ----------
+        points : (N, 3) float
+            In the mesh's own units.
+        winding : (N,) float64, optional
+            Their winding numbers by a test that this judge `asks`, where they are known already.
 
         Returns
         -------
@@ -125,10 +141,10 @@ class Judge:
         near = np.flatnonzero(((points >= low) & (points <= high)).all(axis=1))
         for start in range(0, len(near), _CHUNK):
             some = near[start : start + _CHUNK]
-            verdict[some] = self._judge(points[some])
+            verdict[some] = self._judge(points[some], None if winding is None else winding[some])
         return verdict
 
-    def _judge(self, points: FloatArray) -> npt.NDArray[np.int8]:
+    def _judge(self, points: FloatArray, winding: FloatArray | None) -> npt.NDArray[np.int8]:
         if self.method == "winding number":
             return self._winding(points).astype(np.int8)
         odd = self._odd_rays(self._transform.to_normalized(points))
@@ -136,7 +152,9 @@ class Judge:
         if self.method == "rays":
             decided = np.maximum(odd, rays - odd) >= _CLEAR_MAJORITY
             return np.where(decided, 2 * odd > rays, UNDECIDED).astype(np.int8)
-        times = np.rint(np.abs(self._winding.winding_numbers(points))).astype(np.int64)
+        if winding is None:
+            winding = self._winding.winding_numbers(points)
+        times = np.rint(np.abs(winding)).astype(np.int64)
         # Where bodies overlap the surface winds twice, and rays meet an even number of faces.
         decided = (2 * odd != rays) & ((2 * odd > rays) == (times % 2 == 1))
         return np.where(decided, times > 0, UNDECIDED).astype(np.int8)
@@ -155,7 +173,7 @@ def _lines(points: FloatArray, faces: IntArray) -> tuple[RayCrossings, ...]:
     from scipy.spatial.transform import Rotation
 
     turns = Rotation.random(_LINES, rng=np.random.Generator(np.random.PCG64(0))).as_matrix()
-    return tuple(RayCrossings.of(points, faces, (turn,)) for turn in turns)
+    return tuple(RayCrossings.of(points, faces, (turn,), _ASKED) for turn in turns)
 
 
 def _area(points: FloatArray, faces: IntArray) -> float:

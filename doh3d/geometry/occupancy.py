@@ -86,6 +86,10 @@ class InsideTest:
         normalized = np.ascontiguousarray(self._transform.to_normalized(points))
         return np.asarray(self._engine.winding_number(normalized), dtype=np.float64)
 
+    def is_like(self, other: InsideTest) -> bool:
+        """Whether both ask the same engine about the same surface."""
+        return self._engine is other._engine
+
     @property
     def work(self) -> float:
         """Triangles that are looked at for a point, about. The method must be "winding_number"."""

@@ -11,6 +11,7 @@ from doh3d.geometry.formats import read_mesh
 from doh3d.geometry.inputs import MeshInput, to_trimesh
 from doh3d.geometry.judge import Judge
 from doh3d.geometry.mesh import RepairedMesh, repair_and_tell
+from doh3d.geometry.occupancy import InsideTest, inside_test
 from doh3d.geometry.raw_mesh import RawMesh
 from doh3d.geometry.survey import Survey
 
@@ -42,6 +43,11 @@ class Reading:
         return self.repaired.mesh
 
     @cached_property
+    def inside(self) -> InsideTest:
+        """Tells what the repaired mesh encloses."""
+        return inside_test(self.mesh)
+
+    @cached_property
     def judge(self) -> Judge:
         """Tells what the faces as they were read enclose."""
         return Judge.of(self.raw)
@@ -50,7 +56,7 @@ class Reading:
     def survey(self) -> Survey:
         """What is enclosed, how clearly, and whether judge and repair agree on it."""
         untouched = self.repaired.untouched and self.judge.method == "winding number"
-        return Survey.of(self.mesh, self.judge, untouched=untouched)
+        return Survey.of(self.mesh, self.inside, self.judge, untouched=untouched)
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from doh3d.geometry.clarity import unclear_share
 from doh3d.geometry.judge import UNDECIDED, Judge
-from doh3d.geometry.occupancy import inside_test
+from doh3d.geometry.occupancy import InsideTest
 from doh3d.geometry.stratified import cell_points
 
 if TYPE_CHECKING:
@@ -56,29 +56,36 @@ class Survey:
     difference: float
 
     @classmethod
-    def of(cls, mesh: trimesh.Trimesh, judge: Judge, *, untouched: bool) -> Survey:
+    def of(
+        cls, mesh: trimesh.Trimesh, inside: InsideTest, judge: Judge, *, untouched: bool
+    ) -> Survey:
         """Survey a repaired mesh, and its judge beside it.
 
         Parameters
         ----------
         mesh : trimesh.Trimesh
             Repaired, in any units.
+        inside : InsideTest
+            The mesh's own, reproducible one.
         judge : Judge
             Of the file's own faces.
         untouched : bool
             Whether these are the repaired mesh's, so that less can be expected to be found.
         """
-        inside = inside_test(mesh)
         low, high = np.asarray(mesh.bounds, dtype=np.float64)
         affordable = int(np.cbrt(_MOST_WORK / max(inside.work, 1.0)))
         for cells in (_FEW_CELLS if untouched else _CELLS, _MOST_CELLS):
             side = max(min(cells, affordable), 1)
             points = list(cell_points(low, high, side, seed=0))
-            winding = np.concatenate([inside.winding_numbers(p) for p in points])
+            windings = [inside.winding_numbers(p) for p in points]
+            winding = np.concatenate(windings)
             enclosed = int((winding > 0.5).sum())
             if enclosed >= _ENOUGH_INSIDE or side == affordable:
                 break
-        verdict = np.concatenate([judge(p) for p in points])
+        shared = judge.asks(inside)
+        verdict = np.concatenate(
+            [judge(p, w if shared else None) for p, w in zip(points, windings, strict=True)]
+        )
         undecided, judged = verdict == UNDECIDED, verdict == 1
         differing = ~undecided & (judged != (winding > 0.5))
         return cls(

@@ -10,8 +10,10 @@ Kavan, Sorkine-Hornung, SIGGRAPH 2013).
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any, Protocol
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -31,6 +33,9 @@ _QUICK = 500
 
 # Rays are taken where they look at so many times fewer.
 _WORTH_RAYS = 4
+
+# What was prepared, by a digest of its surface, as long as someone holds it.
+_prepared: WeakValueDictionary[bytes, _Tree | _Rays] = WeakValueDictionary()
 
 
 class Winding(Protocol):
@@ -103,8 +108,17 @@ class _Rays:
 def winding_of(points: FloatArray, faces: IntArray) -> Winding:
     """Prepare the winding number of (F, 3) faces over (V, 3) welded, normalised points.
 
-    The choice is by counting, not by time: the same mesh always gets the same answers.
+    The choice is by counting, not by time: the same mesh always gets the same answers. While one
+    who asked for a surface holds what was prepared, others who ask for the same surface get it too.
     """
+    key = hashlib.sha256(points.tobytes() + faces.tobytes()).digest()
+    known = _prepared.get(key)
+    if known is None:
+        known = _prepared[key] = _chosen(points, faces)
+    return known
+
+
+def _chosen(points: FloatArray, faces: IntArray) -> _Tree | _Rays:
     tree = _Tree.of(points, faces)
     if tree.work <= _QUICK:
         return tree
@@ -136,7 +150,11 @@ def nearby(points: FloatArray, faces: IntArray) -> float:
     middle = corners.mean(axis=1)
     reach = _ACCURACY * np.linalg.norm(corners - middle[:, None], axis=2).max(axis=1)
     probes = _probes(points, faces)
-    near = sum(int((np.linalg.norm(middle - p, axis=1) < reach).sum()) for p in probes)
+    x, y, z = np.ascontiguousarray(middle.T)
+    near = 0
+    for u, v, w in probes:
+        distance = np.sqrt(np.square(x - u) + np.square(y - v) + np.square(z - w))
+        near += int(np.count_nonzero(distance < reach))
     return step * near / len(probes)
 
 

@@ -1,6 +1,7 @@
 import pytest
 import trimesh
 
+from doh3d.evaluation import fidelity as fidelity_module
 from doh3d.evaluation.fidelity import Fidelity, measure_fidelity
 from doh3d.evaluation.metrics import IouResult
 from doh3d.geometry.occupancy import inside_test
@@ -114,3 +115,19 @@ def test_a_quality_that_was_asked_for_is_measured_as_it_is_searched_for(torus, m
     assert told.iou_of == "mesh"
     assert told.warnings == ("IoU 0.9000 is below the 0.95 asked for",)
     assert measure_fidelity(torus, field).warnings == ()
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_an_inside_test_is_prepared_for_a_mesh_in_pieces_only(pieces, monkeypatch):
+    boxes = [trimesh.creation.box() for _ in range(pieces)]
+    for number, box in enumerate(boxes):
+        box.apply_translation((2 * number, 0, 0))
+    mesh = trimesh.util.concatenate(boxes)
+    prepared = []
+    monkeypatch.setattr(
+        fidelity_module,
+        "inside_test",
+        lambda *given, **options: prepared.append(1) or inside_test(*given, **options),
+    )
+    assert measure_fidelity(mesh, MeshField(mesh)).reference_topology.components == pieces
+    assert len(prepared) == pieces - 1

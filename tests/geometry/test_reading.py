@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import trimesh
 
+from doh3d.geometry.judge import Judge
 from doh3d.geometry.mesh import repair_mesh
+from doh3d.geometry.occupancy import InsideTest
 from doh3d.geometry.raw_mesh import RawMesh
 from doh3d.geometry.reading import Reading, read_shape
 
@@ -39,6 +41,32 @@ def test_a_repair_that_changes_the_shape_is_told_with_its_share(torus):
         f"the repaired mesh differs from the file's own faces in {shown.survey.difference:.1%} "
         "of their volume; IoU is measured against these",
     )
+
+
+def test_winding_numbers_are_measured_once_where_repair_has_changed_nothing(sphere, monkeypatch):
+    sphere.update_faces(sphere.triangles_center[:, 2] < 0.3)
+    found = reading(sphere)
+    assert found.judge.method == "both"
+    assert found.judge.asks(found.inside)
+    points = np.random.default_rng(0).uniform(-1, 1, (1000, 3))
+    winding = found.inside.winding_numbers(points)
+    np.testing.assert_array_equal(found.judge(points, winding), found.judge(points))
+    measured = []
+    ask = InsideTest.winding_numbers
+    monkeypatch.setattr(
+        InsideTest,
+        "winding_numbers",
+        lambda test, points: measured.append(len(points)) or ask(test, points),
+    )
+    assert found.survey.fill > 0.2
+    assert sum(measured) == 64**3
+
+
+def test_a_judge_of_other_faces_measures_for_itself(sphere):
+    found = reading(sphere)
+    smaller = sphere.copy()
+    smaller.update_faces(smaller.triangles_center[:, 2] < 0.3)
+    assert not Judge.of(smaller).asks(found.inside)
 
 
 def test_what_nothing_tells_is_told(sphere):

@@ -1,15 +1,17 @@
 """Winding numbers: both ways give the same, and neither is slow."""
 
+import weakref
+
 import numpy as np
 import pytest
 import trimesh
 
 from doh3d.errors import MeshError
-from doh3d.geometry import volume
+from doh3d.geometry import volume, winding
 from doh3d.geometry.crossings import RayCrossings, caps
 from doh3d.geometry.half_edges import open_edge_count
 from doh3d.geometry.mesh import clean_mesh
-from doh3d.geometry.winding import _Rays, _Tree, winding_of
+from doh3d.geometry.winding import _Rays, _Tree, nearby, winding_of
 
 
 def arrays(mesh):
@@ -73,6 +75,16 @@ class TestCrossings:
         crossings = RayCrossings.of(*fan_cylinder(5000))
         assert crossings.candidates(some_points()).mean() < 100
 
+    def test_how_many_are_asked_decides_the_sorting_only(self, torus):
+        points, faces = arrays(torus)
+        fine = RayCrossings.of(points, faces)
+        coarse = RayCrossings.of(points, faces, asked=10_000)
+        assert 4 * len(coarse.entries) < len(fine.entries)
+        for found, expected in zip(
+            coarse.crossings(some_points()), fine.crossings(some_points()), strict=True
+        ):
+            np.testing.assert_array_equal(found, expected)
+
     def test_memory_is_bounded_where_every_triangle_covers_all(self):
         generator = np.random.default_rng(0)
         corners = generator.normal(size=(2000, 3, 3))
@@ -81,6 +93,29 @@ class TestCrossings:
         crossings = RayCrossings.of(points, np.concatenate([faces, faces[:, ::-1]]))
         assert len(crossings.entries) < 3 << 20
         assert not crossings.winding_number(some_points(100)).any()
+
+
+def test_a_surface_is_prepared_once_while_someone_holds_it(torus, sphere):
+    points, faces = arrays(torus)
+    first = winding_of(points, faces)
+    assert winding_of(points.copy(), np.asfortranarray(faces)) is first
+    assert winding_of(points, faces[:, ::-1]) is not first
+    assert winding_of(points + 1e-9, faces) is not first
+    held = weakref.ref(first)
+    del first
+    assert held() is None
+
+
+def test_triangles_near_by_are_counted(torus):
+    points, faces = arrays(torus)
+    corners = points[faces]
+    middles = corners.mean(axis=1)
+    reach = 2 * np.linalg.norm(corners - middles[:, None], axis=2).max(axis=1)
+    counts = [
+        (np.linalg.norm(middles - probe, axis=1) < reach).sum()
+        for probe in winding._probes(points, faces)
+    ]
+    assert nearby(points, faces) == np.mean(counts)
 
 
 class TestCaps:
