@@ -71,9 +71,9 @@ _FLAT_STEPS, _FLAT_BATCHES = [1.6, 1.6, 1.5, 1.7, 1.6], [1.0, 1.0, 1.0, 0.6, 0.6
 _BITS = 6
 
 # About the share by which a step changes the weights, at the schedule's peak; each cell's samples
-# are fewer, and their gradient scatters more. In one network of what is flat, whose weights are
-# few, longer steps burst.
-_LEARNING_RATE, _LEARNING_RATE_OF_FLAT, _LEARNING_RATE_OF_CELLS = 0.6, 0.48, 0.36
+# are fewer, and their gradient scatters more. What is flat has one rate: networks of so few weights
+# burst at a higher one, and its cells come further than at a lower.
+_LEARNING_RATE, _LEARNING_RATE_OF_CELLS, _LEARNING_RATE_OF_FLAT = 0.6, 0.36, 0.45
 
 # A better shape errs in a thinner layer around the surface.
 _STD_LATENTS, _STDS = [math.log(600), math.log(1500), math.log(8000)], [0.02, 0.011, 0.005]
@@ -103,16 +103,16 @@ def plan_for_shape(
     """Plan the fit of a shape to a latent of n numbers, between the measured lengths.
 
     With `levels` the cells are 2^levels, and have as many weights together as the plan's own.
-    What is flat, see `doh3d.geometry.flatness.flat_share`, has fewer weights and more, shorter
-    steps.
+    What is flat, see `doh3d.geometry.flatness.flat_share`, has fewer weights, more steps, and a
+    learning rate of its own.
     """
     position = math.log(latent)
     log_weights = np.interp(position, _LOG_LATENTS, [math.log(row[1]) for row in _PLAN])
     weights = math.exp(float(log_weights))
     effort = effort_for_latent(PRESETS[preset], latent)
-    cells_exponent, learning_rate = _CELLS_EXPONENT, _LEARNING_RATE
+    cells_exponent = _CELLS_EXPONENT
     if flat_share >= _PARTLY_FLAT:
-        flat, learning_rate = flat_share >= _FLAT, _LEARNING_RATE_OF_FLAT
+        flat = flat_share >= _FLAT
         one = flat and latent <= _LATENT_OF_A_FLAT_NETWORK
         cells_exponent = 0.0 if one else _FLAT_CELLS_EXPONENT
         shares = _FLAT_WEIGHTS if flat else _PARTLY_FLAT_WEIGHTS
@@ -128,6 +128,9 @@ def plan_for_shape(
     features = Architecture(octaves=_OCTAVES).encoded_dim
     # Of w neurons in each layer, 2 w^2 + (features + 1) w weights.
     width = (math.hypot(features + 1, math.sqrt(8 * weights / 2**levels)) - features - 1) / 4
+    learning_rate = _LEARNING_RATE_OF_CELLS if levels else _LEARNING_RATE
+    if flat_share >= _PARTLY_FLAT:
+        learning_rate = _LEARNING_RATE_OF_FLAT
     growth = latent / _RATE_WEIGHT_LATENT
     return Plan(
         architecture=Architecture(
@@ -140,7 +143,7 @@ def plan_for_shape(
         levels=levels,
         bits=_BITS + (levels > 0),
         rate_weight=_RATE_WEIGHT * growth ** _RATE_WEIGHT_EXPONENTS[growth > 1],
-        learning_rate=_LEARNING_RATE_OF_CELLS if levels else learning_rate,
+        learning_rate=learning_rate,
         effort=effort,
         surface_sampling=SurfaceSampling(
             near_fraction=float(np.interp(position, _NEAR_LATENTS, _NEAR_FRACTIONS)),
