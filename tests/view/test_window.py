@@ -68,6 +68,8 @@ class Viewer:
 
     def __init__(self, screen, *arguments):
         self.screen = screen
+        # Whoever runs the tests in the background has them ignore it, and so would the viewer.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "doh3d", "view", *map(str, arguments)],
             env=screen,
@@ -75,6 +77,7 @@ class Viewer:
             stderr=subprocess.PIPE,
             text=True,
         )
+        signal.signal(signal.SIGINT, before)
 
     def tool(self, *command):
         return subprocess.run(
