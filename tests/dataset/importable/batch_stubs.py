@@ -30,6 +30,10 @@ def act(job):
         time.sleep(float(argument))
     if action == "gate":
         wait_at_gate(Path(argument))
+    if action == "doze":
+        with open(argument, "a") as file:
+            file.write("dozing\n")
+        time.sleep(600)
     if action == "raise":
         raise ValueError(argument)
     if action == "pid":
