@@ -2,12 +2,12 @@
 
 import re
 import shlex
-import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
 from PIL import Image
 
 from doh3d import cli
@@ -22,9 +22,9 @@ def blocks(language):
 
 
 @pytest.fixture
-def bunny(tmp_path, monkeypatch, meshes_folder):
+def bunny(tmp_path, monkeypatch):
     """A folder with bunny.ply and photo.png: small ones, since the examples name no option."""
-    shutil.copy(meshes_folder / "sphere.ply", tmp_path / "bunny.ply")
+    trimesh.creation.icosphere(subdivisions=2).export(tmp_path / "bunny.ply")
     rows, columns = np.mgrid[:120, :160]
     Image.fromarray((rows + columns / 2).astype(np.uint8)).save(tmp_path / "photo.png")
     monkeypatch.chdir(tmp_path)
