@@ -58,6 +58,12 @@ def usual_fits(usual_fast: Preset, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def no_peers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compress without looking for shorter triangles: it takes longer than a short fit."""
+    monkeypatch.setattr("doh3d.api.compress.cheaper_triangles", lambda *_: None)
+
+
+@pytest.fixture
 def run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:

@@ -11,7 +11,7 @@ QUICK = {"preset": "fast", "latent": 200, "width": 16, "depth": 2, "device": "cp
 
 
 @pytest.fixture
-def quick(monkeypatch):
+def quick(monkeypatch, no_peers):
     """Options of a fit whose bytes matter, and not what it has learnt."""
     preset = shape_plan.Preset(steps=40, batch_size=512, pool_size=5_000)
     monkeypatch.setitem(shape_plan.PRESETS, "fast", preset)

@@ -52,7 +52,7 @@ def test_a_small_knob_on_one_side_is_a_difference():
 
 
 @pytest.fixture
-def quick(monkeypatch):
+def quick(monkeypatch, no_peers):
     """Fits that learn next to nothing."""
     preset = shape_plan.Preset(steps=30, batch_size=512, pool_size=5_000)
     monkeypatch.setitem(shape_plan.PRESETS, "fast", preset)

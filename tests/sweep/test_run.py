@@ -138,7 +138,7 @@ def test_iou_is_that_of_the_decoded_file(mesh, swept):
 
 
 @pytest.mark.parametrize("quantizer", ["qat", "ptq"])
-def test_files_are_those_that_compress_makes(mesh, tmp_path, with_strays, quantizer):
+def test_files_are_those_that_compress_makes(mesh, tmp_path, with_strays, no_peers, quantizer):
     grid = {**GRID, "latents": (100,), "bits": (5, 32)}
     result = run_sweep(mesh, tmp_path / "out", quantizer=quantizer, **grid)
     for row in result.rows:
