@@ -11,6 +11,7 @@ import trimesh
 from PIL import Image
 
 from doh3d import cli
+from doh3d.evaluation.protocols import iou_points
 from doh3d.signals import shape_plan
 from doh3d.signals.shape import PreparedShape
 
@@ -28,12 +29,18 @@ def bunny(tmp_path, monkeypatch):
     rows, columns = np.mgrid[:120, :160]
     Image.fromarray((rows + columns / 2).astype(np.uint8)).save(tmp_path / "photo.png")
     monkeypatch.chdir(tmp_path)
-    # What is tested is that the examples run, not how good their files are: fits are short, and
-    # what strays in so short a one is left.
+    # What is tested is that the examples run, not how good their files are: fits are short, what
+    # strays in so short a one is left, and IoU is measured at few points.
     brief = shape_plan.Preset(steps=60, batch_size=512, pool_size=5_000)
     for name in ("fast", "default"):
         monkeypatch.setitem(shape_plan.PRESETS, name, brief)
     monkeypatch.setattr(PreparedShape, "strays", lambda *_, **__: None)
+
+    def few(*arguments, points=None, **others):
+        return iou_points(*arguments, points=2**13, **others)
+
+    for module in ("evaluate", "metrics"):
+        monkeypatch.setattr(f"doh3d.evaluation.{module}.iou_points", few)
     return tmp_path
 
 
