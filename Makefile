@@ -18,7 +18,7 @@ DOCUMENTS := $(wildcard README.md docs/*.md)
 
 # One worker process for each core, so one thread for each worker: more would only wait for
 # one another. Tests that are about threads set their own number. `make test XDIST=` is serial.
-XDIST ?= -n auto
+XDIST ?= -n auto --dist worksteal
 # pytest-benchmark cannot time next to other workers, and says so with a warning.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q $(XDIST) --benchmark-disable
 

@@ -23,7 +23,7 @@ FLAGS = [
     "--enable-unsafe-swiftshader",
 ]
 
-# Of a tenth of a second.
+# Of a tenth of a second. On a busy machine a page takes many times as long as by itself.
 MOST_WAITS = 1200
 
 
@@ -34,8 +34,9 @@ def started(profile):
 
     with sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
-            profile, executable_path=CHROMIUM, headless=True, args=FLAGS
+            profile, executable_path=CHROMIUM, headless=True, args=FLAGS, timeout=100 * MOST_WAITS
         )
+        context.set_default_timeout(100 * MOST_WAITS)
         yield context
         context.close()
 
@@ -102,11 +103,14 @@ class Opened:
         return np.asarray(Image.open(io.BytesIO(shot)).convert("RGB"))
 
     def changed(self, selector, before):
-        """Wait for a part of the page to look different; how much of it does."""
-        for _ in range(50):
+        """Wait for a part of the page to look different; how much of it does.
+
+        A hundredth is more than what shows where the focus is, which may be drawn before.
+        """
+        for _ in range(MOST_WAITS):
             self.settle()
             now = self.look(selector)
-            if (share := differing(now, before)) > 0.001:
+            if (share := differing(now, before)) > 0.01:
                 return share
             self.page.wait_for_timeout(100)
         return 0.0

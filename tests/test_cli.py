@@ -637,7 +637,7 @@ def test_completion_is_installed_and_completes(tmp_path):
         capture_output=True,
         text=True,
         env=os.environ | {"HOME": str(tmp_path)},
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert (result.returncode, result.stderr) == (0, "")

@@ -47,7 +47,7 @@ def python(script, *arguments):
 
 
 @pytest.fixture
-def run(monkeypatch):
+def run(monkeypatch, no_peers):
     """Run the command in this process, to its end."""
 
     monkeypatch.setitem(shape_plan.PRESETS, "fast", shape_plan.Preset(**QUICK))

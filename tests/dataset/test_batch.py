@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 import pyarrow.parquet as pq
 import pytest
@@ -17,6 +18,7 @@ from doh3d.dataset.options import config_id, config_of
 from doh3d.dataset.shard import Shard
 from doh3d.errors import ConfigError
 from doh3d.options import CompressOptions
+from doh3d.signals import shape_plan
 
 OPTIONS = CompressOptions(preset="fast", latent=100)
 
@@ -303,15 +305,18 @@ def test_a_stopped_run_loses_what_was_in_flight_and_nothing_else(
     run, collection, tmp_path, number, batch_fit
 ):
     names = [f"s{number}" for number in range(12)]
-    collection(**dict.fromkeys(names, "sleep 0.1"))
-    (tmp_path / "killed.py").write_text(KILLED)
     log = tmp_path / "log"
+    # After six attempts all wait, so that the run is stopped in its middle.
+    collection(**dict.fromkeys(names, f"gate {log}"))
+    (tmp_path / "killed.py").write_text(KILLED)
     log.write_text("")
     command = [sys.executable, tmp_path / "killed.py", tmp_path, str(batch_fit)]
     with subprocess.Popen(command) as driver:
         while len(log.read_text().split()) < 7:
             assert driver.poll() is None
+            time.sleep(0.02)
         driver.send_signal(number)
+    (tmp_path / "open").touch()
     tidy = number == signal.SIGTERM
     assert driver.returncode == (143 if tidy else -9)
     # One that may still clear up has put its rows into a part.
@@ -360,11 +365,10 @@ def test_the_bytes_are_those_of_compress_in_any_order(meshes_folder, tmp_path, q
 
 
 @pytest.mark.slow
-def test_workers_make_the_same_bytes(meshes_folder, tmp_path):
-    from doh3d.dataset.tasks import CompressTask
-
+def test_workers_make_the_same_bytes(meshes_folder, tmp_path, stubs, monkeypatch):
+    monkeypatch.setitem(shape_plan.PRESETS, "fast", shape_plan.Preset(**stubs.BRIEF))
     options = CompressOptions(preset="fast", latent=100, width=8, depth=1)
-    task = CompressTask(options, "cpu")
+    task = stubs.BriefTask(options, "cpu")
     for workers in (1, 2):
         out = tmp_path / str(workers)
         summary = run_batch(str(meshes_folder), out, task, options, LocalEngine(workers))

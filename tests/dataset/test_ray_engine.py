@@ -1,19 +1,16 @@
-"""The Ray engine, on clusters of this machine. Skipped where Ray is not installed."""
+"""The Ray engine, on clusters of this machine, which need Ray, and without."""
 
 import contextlib
 import threading
 
 import pytest
 
+from doh3d.dataset import ray_engine
 from doh3d.dataset.batch import run_batch
+from doh3d.dataset.ray_engine import RayEngine
 from doh3d.dataset.shape_set import ShapeSet
 from doh3d.errors import ConfigError
 from doh3d.options import CompressOptions
-
-ray = pytest.importorskip("ray")
-
-from doh3d.dataset import ray_engine  # noqa: E402
-from doh3d.dataset.ray_engine import RayEngine  # noqa: E402
 
 pytestmark = [
     # Ray leaves sockets and files to the garbage collector, and warns of its own defaults.
@@ -24,8 +21,14 @@ pytestmark = [
 ]
 
 
+@pytest.fixture
+def ray():
+    """Ray, loaded only by the tests that need it: loading takes a second."""
+    return pytest.importorskip("ray")
+
+
 @pytest.mark.slow
-def test_results_failures_and_limits_are_those_of_the_local_engine(stubs, tmp_path):
+def test_results_failures_and_limits_are_those_of_the_local_engine(ray, stubs, tmp_path):
     once = f"die-once {tmp_path / 'died'}"
     jobs = ["a", "die SIGKILL", once, "raise oh no", "sleep 60", "environment OMP_NUM_THREADS"]
     engine = RayEngine(workers=2, retries=1, timeout=3)
@@ -53,7 +56,7 @@ def in_parts(job):
 
 
 @pytest.mark.slow
-def test_groups_are_tried_one_by_one_as_with_the_local_engine(stubs):
+def test_groups_are_tried_one_by_one_as_with_the_local_engine(ray, stubs):
     jobs = [("a", "b"), ("c", "die SIGKILL", "d"), ("e", "sleep 60"), ("raise oh no", "f")]
     engine = RayEngine(workers=2, retries=1, timeout=3)
     with contextlib.closing(engine):
@@ -74,7 +77,7 @@ def test_groups_are_tried_one_by_one_as_with_the_local_engine(stubs):
 
 
 @pytest.mark.slow
-def test_a_batch_fits_its_shapes_in_groups(stubs, collection, tmp_path):
+def test_a_batch_fits_its_shapes_in_groups(ray, stubs, collection, tmp_path):
     texts = {f"s{number}": "one" for number in range(6)} | {"t": "die SIGKILL", "u": "bad mesh"}
     folder, options = collection(**texts), CompressOptions(preset="fast", latent=100)
     task = stubs.StubTask(options, tmp_path / "log")
@@ -168,7 +171,7 @@ def test_a_cluster_that_shrinks_has_more_tasks_than_room(fake_ray, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_node_that_dies_takes_no_shape_with_it(stubs, collection, tmp_path):
+def test_a_node_that_dies_takes_no_shape_with_it(ray, stubs, collection, tmp_path):
     from ray.cluster_utils import Cluster
 
     folder = collection(**{f"s{number}": "sleep 0.2" for number in range(60)})
@@ -198,7 +201,7 @@ def test_a_node_that_dies_takes_no_shape_with_it(stubs, collection, tmp_path):
         cluster.shutdown()
 
 
-def test_a_cluster_that_is_not_there_is_named(monkeypatch):
+def test_a_cluster_that_is_not_there_is_named(ray, monkeypatch):
     def refuse(**options):
         raise ConnectionError(f"Could not find any running Ray instance at {options['address']}")
 

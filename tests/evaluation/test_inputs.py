@@ -50,8 +50,25 @@ def measures(evaluation):
     return {name: value for name, value in evaluation.to_dict().items() if name not in ours}
 
 
+@pytest.fixture(scope="module")
+def of_files(files):
+    """What files measure: the decoded ball, and the ball against a smaller one in either role."""
+    path = files / "ball.ply"
+    smaller = shrunk(trimesh.load_mesh(path))
+    return {
+        "decoded": doh3d.evaluate(files / "ball.doh", path, **QUICK),
+        "shape": doh3d.evaluate(path, smaller, points=4096),
+        "reference": doh3d.evaluate(smaller, path, points=4096),
+    }
+
+
+def shrunk(mesh):
+    """Nearly the ball: a size and a quality that a mix-up of the two would change."""
+    return trimesh.Trimesh(mesh.vertices * 0.9, mesh.faces)
+
+
 @pytest.mark.parametrize("kind", ["path", "text", "compressed", "field"])
-def test_a_decoded_shape_measures_the_same_in_every_form(files, compressed, kind):
+def test_a_decoded_shape_measures_the_same_in_every_form(files, of_files, compressed, kind):
     reference = files / "ball.ply"
     shape = {
         "path": files / "ball.doh",
@@ -60,8 +77,7 @@ def test_a_decoded_shape_measures_the_same_in_every_form(files, compressed, kind
         "field": compressed.field("cpu"),
     }[kind]
     found = doh3d.evaluate(shape, reference, **QUICK)
-    expected = doh3d.evaluate(files / "ball.doh", reference, **QUICK)
-    assert measures(found) == measures(expected)
+    assert measures(found) == measures(of_files["decoded"])
     assert found.iou > 0.8
     assert found.resolution == 32
     assert found.seconds > 0
@@ -78,7 +94,7 @@ def test_a_decoded_shape_measures_the_same_in_every_form(files, compressed, kind
     "kind", ["path", "trimesh", "scene", "pair", "reading", "prepared", "open3d"]
 )
 @pytest.mark.parametrize("role", ["shape", "reference"])
-def test_a_mesh_measures_the_same_in_every_form(files, ball, kind, role):
+def test_a_mesh_measures_the_same_in_every_form(files, of_files, kind, role):
     path = files / "ball.ply"
     mesh = trimesh.load_mesh(path)
     arrays = np.array(mesh.vertices), np.array(mesh.faces)
@@ -96,13 +112,10 @@ def test_a_mesh_measures_the_same_in_every_form(files, ball, kind, role):
             "reading": lambda: read_shape(path),
             "prepared": lambda: prepare(path),
         }[kind]()
-    options = {"points": 4096}
-    # Nearly the ball: a size and a quality that a mix-up of the two would change.
-    smaller = trimesh.Trimesh(arrays[0] * 0.9, arrays[1])
+    smaller = shrunk(mesh)
     pair = (form, smaller) if role == "shape" else (smaller, form)
-    found = doh3d.evaluate(*pair, **options)
-    expected = doh3d.evaluate(*((path, smaller) if role == "shape" else (smaller, path)), **options)
-    assert measures(found) == measures(expected)
+    found = doh3d.evaluate(*pair, points=4096)
+    assert measures(found) == measures(of_files[role])
     assert 0.6 < found.iou < 0.8
     assert (found.seconds, found.resolution) == (0.0, None)
     size = path.stat().st_size if kind == "path" else None

@@ -71,7 +71,7 @@ def test_nothing_is_said_of_what_triangles_are_longer_for(peers, sphere):
 
 
 @pytest.mark.slow
-def test_nothing_is_said_of_a_bunny_at_1000_bytes(peers, bunny_files):
+def test_nothing_is_said_of_a_bunny_at_1000_bytes(peers, bunny_files, usual_fits):
     shape = doh3d.compress(bunny_files[0], max_bytes=1000, preset="fast", device="cpu")
     assert 950 <= len(shape.data) <= 1000
     assert shape.warnings == ()

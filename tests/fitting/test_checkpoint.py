@@ -26,7 +26,7 @@ class InterruptionError(Exception):
 
 
 @pytest.fixture(autouse=True)
-def eager(monkeypatch):
+def eager(monkeypatch, no_peers):
     """Quick fits that write a checkpoint at each opportunity."""
     monkeypatch.setitem(shape_plan.PRESETS, "fast", QUICK)
     monkeypatch.setattr(checkpoints, "SAVE_SECONDS", 0.0)

@@ -285,7 +285,7 @@ class TestCleaning:
     @settings(max_examples=25, deadline=None)
     @given(st.integers(0, 2**32 - 1), st.floats(0, 1))
     def test_mixed_winding(self, seed, share):
-        torus = trimesh.creation.torus(1, 0.3)
+        torus = trimesh.creation.torus(1, 0.3, major_sections=16, minor_sections=8)
         generator = np.random.default_rng(seed)
         flipped = generator.random(len(torus.faces)) < share
         faces = np.where(flipped[:, None], torus.faces[:, ::-1], torus.faces)
@@ -406,7 +406,7 @@ class TestCleaning:
 
     def test_many_components(self):
         ball = trimesh.creation.icosphere(subdivisions=1)
-        grid = np.stack(np.meshgrid(*[np.arange(15) * 3.0] * 3), axis=-1).reshape(-1, 1, 3)
+        grid = np.stack(np.meshgrid(*[np.arange(10) * 3.0] * 3), axis=-1).reshape(-1, 1, 3)
         vertices = (ball.vertices + grid).reshape(-1, 3)
         offsets = np.arange(len(grid)).reshape(-1, 1, 1) * len(ball.vertices)
         faces = np.where(offsets % 4 == 0, ball.faces, ball.faces[:, ::-1]) + offsets
@@ -481,7 +481,7 @@ class TestVolume:
             clean_mesh(eight, "eight")
 
     @pytest.mark.parametrize("spread", [0.1, 0.2, 0.3])
-    @pytest.mark.parametrize("seed", range(4))
+    @pytest.mark.parametrize("seed", range(2))
     def test_random_triangles(self, spread, seed):
         generator = np.random.default_rng(seed)
         middle = generator.random((200, 1, 3))

@@ -5,15 +5,18 @@ import trimesh
 
 import doh3d
 from doh3d.signals import shape_plan
+from doh3d.signals.shape import PreparedShape
 
 QUICK = {"preset": "fast", "latent": 200, "width": 16, "depth": 2, "device": "cpu"}
 
 
 @pytest.fixture
-def quick(monkeypatch):
+def quick(monkeypatch, no_peers):
     """Options of a fit whose bytes matter, and not what it has learnt."""
     preset = shape_plan.Preset(steps=40, batch_size=512, pool_size=5_000)
     monkeypatch.setitem(shape_plan.PRESETS, "fast", preset)
+    # It strays everywhere, and would be repeated.
+    monkeypatch.setattr(PreparedShape, "strays", lambda *_, **__: None)
     return QUICK
 
 

@@ -12,8 +12,8 @@ from doh3d.interop.open3d_mesh import to_open3d
 def test_a_field_becomes_an_open3d_mesh_and_is_compressed_as_one(compressed, quick):
     open3d = pytest.importorskip("open3d")
     field = compressed.field()
-    converted = field.to_open3d(32)
-    mesh = field.to_mesh(32)
+    converted = field.to_open3d(16)
+    mesh = field.to_mesh(16)
     assert isinstance(converted, open3d.t.geometry.TriangleMesh)
     np.testing.assert_allclose(converted.vertex.positions.numpy(), mesh.vertices, rtol=1e-6)
     np.testing.assert_array_equal(converted.triangle.indices.numpy(), mesh.faces)
@@ -34,8 +34,8 @@ def test_places_that_float32_cannot_hold_are_kept(box):
 
 def test_a_field_becomes_tensors_and_is_compressed_as_them(compressed, quick):
     field = compressed.field()
-    vertices, faces = field.to_tensors(32)
-    mesh = field.to_mesh(32)
+    vertices, faces = field.to_tensors(16)
+    mesh = field.to_mesh(16)
     assert (vertices.dtype, faces.dtype) == (torch.float64, torch.int64)
     np.testing.assert_array_equal(vertices.numpy(), mesh.vertices)
     np.testing.assert_array_equal(faces.numpy(), mesh.faces)

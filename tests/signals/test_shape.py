@@ -52,7 +52,7 @@ def test_a_small_knob_on_one_side_is_a_difference():
 
 
 @pytest.fixture
-def quick(monkeypatch):
+def quick(monkeypatch, no_peers):
     """Fits that learn next to nothing."""
     preset = shape_plan.Preset(steps=30, batch_size=512, pool_size=5_000)
     monkeypatch.setitem(shape_plan.PRESETS, "fast", preset)
@@ -61,8 +61,8 @@ def quick(monkeypatch):
 
 
 def test_a_mirrored_shape_is_fitted_on_one_side_and_alike_on_both(quick):
-    mesh = l_shape()
-    shape = doh3d.compress(mesh, preset="fast", latent=60, width=8, depth=2, device="cpu")
+    prepared = prepare(l_shape())
+    shape = doh3d.compress(prepared, preset="fast", latent=60, width=8, depth=2, device="cpu")
     assert shape.code.architecture.mirrored == (2,)
     points = np.random.default_rng(0).uniform(-2, 2, (2000, 3))
     centre = np.array(shape.code.transform.centre)
@@ -72,7 +72,7 @@ def test_a_mirrored_shape_is_fitted_on_one_side_and_alike_on_both(quick):
         field.logits(centre + points), field.logits(centre + points * mirror)
     )
     whole = doh3d.compress(
-        mesh, preset="fast", latent=60, width=8, depth=2, device="cpu", mirror=False
+        prepared, preset="fast", latent=60, width=8, depth=2, device="cpu", mirror=False
     )
     assert whole.code.architecture.mirrored == ()
     assert parse(shape.data).architecture == shape.config.architecture

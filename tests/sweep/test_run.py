@@ -17,24 +17,44 @@ from doh3d.sweep.table import COLUMNS, SweepFolder, mean_interval, summarize
 GRID = {"latents": (100, 150), "bits": (4, 8), "preset": "fast", "points": 4096, "device": "cpu"}
 
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch):
+# The sweep of one fit.
+ONE = {**GRID, "latents": (100,), "bits": (8,)}
+
+
+def make_quick(patch):
     quick = shape_plan.Preset(steps=60, batch_size=512, pool_size=5_000)
-    monkeypatch.setitem(shape_plan.PRESETS, "fast", quick)
+    patch.setitem(shape_plan.PRESETS, "fast", quick)
 
 
-@pytest.fixture
-def mesh(tmp_path):
-    path = tmp_path / "ball.ply"
+def leave_strays(patch):
+    """Fits as short as these stray everywhere, and would be repeated."""
+    patch.setattr(PreparedShape, "strays", lambda *_, **__: None)
+
+
+def count_fits(patch):
+    """Configurations that are fitted, in order."""
+    seen = []
+    real = resumable.fit_latent
+
+    def counted(samples, config, **options):
+        seen.append((config.latent, config.bits, config.seed))
+        return real(samples, config, **options)
+
+    patch.setattr(resumable, "fit_latent", counted)
+    return seen
+
+
+def write_ball(folder):
+    path = folder / "ball.ply"
     trimesh.creation.icosphere(subdivisions=3, radius=3.0).export(path)
     return path
 
 
 @pytest.fixture(autouse=True)
-def no_strays(request, monkeypatch):
-    """Fits as short as these stray everywhere, and would be repeated."""
+def quick(request, monkeypatch):
+    make_quick(monkeypatch)
     if "with_strays" not in request.fixturenames:
-        monkeypatch.setattr(PreparedShape, "strays", lambda *_, **__: None)
+        leave_strays(monkeypatch)
 
 
 @pytest.fixture
@@ -43,17 +63,42 @@ def with_strays():
 
 
 @pytest.fixture
+def mesh(tmp_path):
+    return write_ball(tmp_path)
+
+
+@pytest.fixture
 def fits(monkeypatch):
-    """Configurations that were fitted, in order."""
-    seen = []
-    real = resumable.fit_latent
+    return count_fits(monkeypatch)
 
-    def counted(samples, config, **options):
-        seen.append((config.latent, config.bits, config.seed))
-        return real(samples, config, **options)
 
-    monkeypatch.setattr(resumable, "fit_latent", counted)
-    return seen
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """Sweep a grid with two seeds, once: what it gives and what was fitted; nobody changes it."""
+    folder = tmp_path_factory.mktemp("swept")
+    with pytest.MonkeyPatch.context() as patch:
+        make_quick(patch)
+        leave_strays(patch)
+        fitted = count_fits(patch)
+        result = run_sweep(write_ball(folder), folder / "out", seeds=2, **GRID)
+    return result, fitted
+
+
+@pytest.fixture(scope="module")
+def swept_once(tmp_path_factory):
+    """The folder of a sweep of one fit, which nobody changes."""
+    folder = tmp_path_factory.mktemp("swept_once")
+    with pytest.MonkeyPatch.context() as patch:
+        make_quick(patch)
+        leave_strays(patch)
+        run_sweep(write_ball(folder), folder / "out", **ONE)
+    return folder / "out"
+
+
+@pytest.fixture
+def one_fit(swept_once, tmp_path):
+    """A copy of it, of the mesh `mesh`."""
+    return shutil.copytree(swept_once, tmp_path / "out")
 
 
 def lasting(rows):
@@ -61,8 +106,8 @@ def lasting(rows):
     return [dataclasses.replace(row, seconds=0.0, date="") for row in rows]
 
 
-def test_every_combination_is_a_row_of_a_file_on_disk(mesh, tmp_path, fits):
-    result = run_sweep(mesh, tmp_path / "out", seeds=2, **GRID)
+def test_every_combination_is_a_row_of_a_file_on_disk(swept):
+    result, fits = swept
     assert fits == [(n, b, s) for s in (0, 1) for n in (100, 150) for b in (4, 8)]
     assert [row.key for row in result.rows] == fits
     for row in result.rows:
@@ -77,23 +122,23 @@ def test_every_combination_is_a_row_of_a_file_on_disk(mesh, tmp_path, fits):
         assert row.version == doh3d.__version__
         assert row.seconds > 0
     assert max(row.iou for row in result.rows) > 0.8
-    assert {file.name for file in (tmp_path / "out").iterdir()} == {
+    assert {file.name for file in result.folder.path.iterdir()} == {
         "files",
         "sweep.csv",
         "sweep.json",
     }
 
 
-def test_iou_is_that_of_the_decoded_file(mesh, tmp_path):
+def test_iou_is_that_of_the_decoded_file(mesh, swept):
     from doh3d.evaluation.evaluate import field_iou
 
-    row = run_sweep(mesh, tmp_path / "out", **GRID).rows[-1]
-    field = doh3d.load(SweepFolder(tmp_path / "out").file_path(*row.key), "cpu")
+    row = swept[0].rows[-1]
+    field = doh3d.load(swept[0].folder.file_path(*row.key), "cpu")
     assert row.iou == field_iou(doh3d.load_mesh(mesh), field, points=4096).iou
 
 
 @pytest.mark.parametrize("quantizer", ["qat", "ptq"])
-def test_files_are_those_that_compress_makes(mesh, tmp_path, with_strays, quantizer):
+def test_files_are_those_that_compress_makes(mesh, tmp_path, with_strays, no_peers, quantizer):
     grid = {**GRID, "latents": (100,), "bits": (5, 32)}
     result = run_sweep(mesh, tmp_path / "out", quantizer=quantizer, **grid)
     for row in result.rows:
@@ -104,28 +149,27 @@ def test_files_are_those_that_compress_makes(mesh, tmp_path, with_strays, quanti
 
 
 @pytest.mark.parametrize("kind", ["mesh", "pair", "prepared"])
-def test_a_mesh_in_memory_is_swept_as_its_file_is(mesh, tmp_path, fits, kind):
-    grid = {**GRID, "latents": (100,), "bits": (8,)}
-    of_file = run_sweep(mesh, tmp_path / "file", **grid)
+def test_a_mesh_in_memory_is_swept_as_its_file_is(mesh, swept_once, tmp_path, fits, kind):
     loaded = trimesh.load_mesh(mesh)
     form = {
         "mesh": loaded,
         "pair": (loaded.vertices, loaded.faces),
         "prepared": prepare(loaded),
     }[kind]
-    swept = run_sweep(form, tmp_path / "memory", **grid)
+    swept = run_sweep(form, tmp_path / "memory", **ONE)
     assert swept.rows[0].mesh == "mesh"
-    files = [result.folder.file_path(100, 8, 0).read_bytes() for result in (of_file, swept)]
+    folders = SweepFolder(swept_once), swept.folder
+    files = [folder.file_path(100, 8, 0).read_bytes() for folder in folders]
     assert files[0] == files[1]
     assert swept.folder.source()[0] is None
     # The same vertices and faces go on with it, others do not.
     fits.clear()
-    again = {**grid, "bits": (8, 5)}
+    again = {**ONE, "bits": (8, 5)}
     assert len(run_sweep(loaded.copy(), tmp_path / "memory", **again).rows) == 2
     assert fits == [(100, 5, 0)]
     loaded.vertices[0] *= 1.01
     with pytest.raises(ConfigError, match="mesh_sha256"):
-        run_sweep(loaded, tmp_path / "memory", **grid)
+        run_sweep(loaded, tmp_path / "memory", **ONE)
 
 
 def test_what_is_no_mesh_is_not_swept(tmp_path):
@@ -147,17 +191,16 @@ def test_ptq_fits_once_for_all_bits(mesh, tmp_path, fits):
 
 
 @pytest.mark.parametrize("cut", [1, 40, 150])
-def test_a_killed_run_is_taken_up_where_it_was(mesh, tmp_path, fits, cut):
-    whole = run_sweep(mesh, tmp_path / "whole", **GRID)
-    shutil.copytree(tmp_path / "whole", tmp_path / "killed")
+def test_a_killed_run_is_taken_up_where_it_was(mesh, swept, tmp_path, fits, cut):
+    whole = swept[0]
+    shutil.copytree(whole.folder.path, tmp_path / "killed")
     table = tmp_path / "killed" / "sweep.csv"
     data = table.read_bytes()
     table.write_bytes(data[:-cut])
     finished = table.read_bytes().count(b"\n") - 1
-    assert finished in (2, 3)
+    assert finished in (6, 7)
     assert len(SweepFolder(tmp_path / "killed").read()) == finished
-    fits.clear()
-    again = run_sweep(mesh, tmp_path / "killed", **GRID)
+    again = run_sweep(mesh, tmp_path / "killed", seeds=2, **GRID)
     assert fits == [row.key for row in whole.rows[finished:]]
     assert lasting(again.rows) == lasting(whole.rows)
     kept = b"\n".join(data.split(b"\n")[: finished + 1])
@@ -166,7 +209,7 @@ def test_a_killed_run_is_taken_up_where_it_was(mesh, tmp_path, fits, cut):
         files = [result.folder.file_path(*row.key).read_bytes() for result in (whole, again)]
         assert files[0] == files[1]
     fits.clear()
-    run_sweep(mesh, tmp_path / "killed", **GRID)
+    run_sweep(mesh, tmp_path / "killed", seeds=2, **GRID)
     assert fits == []
 
 
@@ -185,12 +228,11 @@ def test_rows_are_on_disk_before_the_next_fit(mesh, tmp_path, monkeypatch):
     assert rows_seen == [0, 1, 2]
 
 
-def test_a_table_cut_inside_its_first_line_starts_afresh(mesh, tmp_path):
-    grid = {**GRID, "latents": (100,), "bits": (8,)}
-    whole = run_sweep(mesh, tmp_path / "out", **grid)
-    (tmp_path / "out" / "sweep.csv").write_text("mesh,latent,bi")
-    again = run_sweep(mesh, tmp_path / "out", **grid)
-    assert lasting(again.rows) == lasting(whole.rows)
+def test_a_table_cut_inside_its_first_line_starts_afresh(mesh, one_fit):
+    whole = SweepFolder(one_fit).read()
+    (one_fit / "sweep.csv").write_text("mesh,latent,bi")
+    again = run_sweep(mesh, one_fit, **ONE)
+    assert lasting(again.rows) == lasting(whole)
 
 
 @pytest.mark.parametrize(
@@ -202,19 +244,19 @@ def test_a_table_cut_inside_its_first_line_starts_afresh(mesh, tmp_path):
         ({"mesh": "other.ply"}, "mesh_sha256"),
     ],
 )
-def test_another_sweep_is_not_mixed_in(mesh, tmp_path, options, named):
-    folder = tmp_path / "out"
-    grid = {**GRID, "latents": (100,), "bits": (8,)}
-    run_sweep(mesh, folder, **grid)
-    trimesh.creation.icosphere(subdivisions=2).export(tmp_path / "other.ply")
-    before = (folder / "sweep.csv").read_bytes()
+def test_another_sweep_is_not_mixed_in(mesh, one_fit, tmp_path, options, named):
+    trimesh.creation.icosphere(subdivisions=1).export(tmp_path / "other.ply")
+    before = (one_fit / "sweep.csv").read_bytes()
     other = tmp_path / options.pop("mesh", mesh.name)
     with pytest.raises(ConfigError, match=named):
-        run_sweep(other, folder, **{**grid, **options})
-    assert (folder / "sweep.csv").read_bytes() == before
-    # The same mesh under another name is the same sweep.
+        run_sweep(other, one_fit, **{**ONE, **options})
+    assert (one_fit / "sweep.csv").read_bytes() == before
+
+
+def test_the_same_mesh_under_another_name_is_the_same_sweep(mesh, one_fit, tmp_path, fits):
     mesh.rename(tmp_path / "renamed.ply")
-    assert len(run_sweep(tmp_path / "renamed.ply", folder, **grid).rows) == 1
+    assert len(run_sweep(tmp_path / "renamed.ply", one_fit, **ONE).rows) == 1
+    assert fits == []
 
 
 @pytest.mark.parametrize(
@@ -228,13 +270,11 @@ def test_another_sweep_is_not_mixed_in(mesh, tmp_path, options, named):
         ("sweep.csv", ",".join(COLUMNS) + "\n" + ",".join(["x"] * 21) + "\n", "latent is 'x'"),
     ],
 )
-def test_a_damaged_folder_is_named_not_overwritten(mesh, tmp_path, file, text, named):
-    grid = {**GRID, "latents": (100,), "bits": (8,)}
-    run_sweep(mesh, tmp_path / "out", **grid)
-    path = tmp_path / "out" / file
+def test_a_damaged_folder_is_named_not_overwritten(mesh, one_fit, file, text, named):
+    path = one_fit / file
     path.unlink() if text is None else path.write_text(text)
     with pytest.raises(ConfigError, match=named):
-        run_sweep(mesh, tmp_path / "out", **grid)
+        run_sweep(mesh, one_fit, **ONE)
     assert path.exists() == (text is not None)
 
 
@@ -308,8 +348,8 @@ def test_a_mesh_that_is_none_leaves_nothing_behind(tmp_path):
         run_sweep(tmp_path / "empty.ply", tmp_path / "file", **GRID)
 
 
-def test_a_summary_takes_seeds_together_and_nothing_else(mesh, tmp_path):
-    result = run_sweep(mesh, tmp_path / "out", seeds=2, **GRID)
+def test_a_summary_takes_seeds_together_and_nothing_else(swept):
+    result, _ = swept
     points = summarize(result.rows)
     assert [(p.latent, p.bits, p.seeds) for p in points] == [
         (100, 4, 2),

@@ -89,6 +89,8 @@ def write_shapes(folder, rows):
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     """Chromium, started."""
+    # Here, since what is imported when tests are collected is imported in every process.
+    pytest.importorskip("playwright.sync_api")
     with started(tmp_path_factory.mktemp("profile")) as context:
         yield context
 

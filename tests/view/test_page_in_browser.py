@@ -16,7 +16,6 @@ from browser import CHROMIUM, Opened, differing, drawn_share, is_drawn
 from doh3d.view.camera import Camera
 from doh3d.view.page import write_page
 
-pytest.importorskip("playwright.sync_api")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium (apt-get install chromium)"),

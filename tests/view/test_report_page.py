@@ -6,10 +6,9 @@ import pytest
 from browser import CHROMIUM, Opened, differing, drawn_share
 from doh3d.view.report import write_report
 
-pytest.importorskip("playwright.sync_api")
-pytest.importorskip("open3d")
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.usefixtures("require_open3d"),
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium (apt-get install chromium)"),
 ]
 

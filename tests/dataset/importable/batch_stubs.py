@@ -7,8 +7,11 @@ import time
 from pathlib import Path
 
 from doh3d.dataset.engine import Failure
-from doh3d.dataset.tasks import changed_sources, failed_row, sha256
+from doh3d.dataset.tasks import CompressTask, changed_sources, failed_row, sha256
 from doh3d.options import CompressOptions
+
+# Of a preset whose bytes matter, and not what it has learnt.
+BRIEF = {"steps": 60, "batch_size": 512, "pool_size": 5_000}
 
 
 def act(job):
@@ -25,6 +28,12 @@ def act(job):
             os.kill(os.getpid(), signal.SIGKILL)
     if action == "sleep":
         time.sleep(float(argument))
+    if action == "gate":
+        wait_at_gate(Path(argument))
+    if action == "doze":
+        with open(argument, "a") as file:
+            file.write("dozing\n")
+        time.sleep(600)
     if action == "raise":
         raise ValueError(argument)
     if action == "pid":
@@ -32,6 +41,12 @@ def act(job):
     if action == "environment":
         return os.environ.get(argument)
     return job.upper()
+
+
+def wait_at_gate(log):
+    """Wait where seven attempts or more are in the log, until there is a file beside it: open."""
+    while len(log.read_text().split()) >= 7 and not log.with_name("open").exists():
+        time.sleep(0.02)
 
 
 def act_all(jobs):
@@ -43,6 +58,16 @@ def slowly_changed_sources(checks):
     """Look at finished shapes' sources, each in more than half a second."""
     time.sleep(0.6 * len(checks))
     return changed_sources(checks)
+
+
+class BriefTask(CompressTask):
+    """Compresses in short fits, in whichever process."""
+
+    def __call__(self, group):
+        from doh3d.signals import shape_plan
+
+        shape_plan.PRESETS["fast"] = shape_plan.Preset(**BRIEF)
+        return super().__call__(group)
 
 
 class NeverStarts:
