@@ -129,6 +129,7 @@ def sampled(case: tuple[str, int]) -> tuple[object, ...]:
     mesh, size = case
     shape = prepare(mesh_of(mesh))
     config = shape.config(CompressOptions(), shape.latent_for_bytes(size))
+    shape = shape.placed(config)
     half = domain_half_sides(shape.extents)
     points = np.random.default_rng(0).uniform(-half, half, (JUDGED_POINTS, 3))
     samples = shape.sample(config)

@@ -69,7 +69,7 @@ class PreparedShape(Signal[ShapeCode]):
         The repaired mesh in its frame, centred and with longest side 1.8, but for what rounding
         the transform does: up to 0.004 off the middle, and 0.4% smaller.
     transform : NormalizingTransform
-        From the one to the other and back.
+        From the one to the other and back. See `placed` for fits with cells.
     extents : three integers
         Of the domain box, see `ShapeCode`.
     extras : Extras
@@ -108,6 +108,27 @@ class PreparedShape(Signal[ShapeCode]):
         longer = len(pack_transform(self.transform)) - TRANSFORM_BYTES[0]
         return latent_for_bytes(size - longer - len(pack_extras(self.extras)))
 
+    def placed(self, config: FitConfig) -> PreparedShape:
+        """Place the shape where a fit of this configuration has it, which its file says.
+
+        A finer centre takes three bytes more. With cells it takes 1 to 3% off the error.
+        """
+        return self._placed_finely if config.levels else self
+
+    @cached_property
+    def _placed_finely(self) -> PreparedShape:
+        """The shape by a transform that is rounded finely."""
+        finely = prepare_in_frame(self.reading, self.transform.frame, finely=True)
+        if finely.transform == self.transform:
+            return self
+        return replace(
+            self,
+            normalized=finely.normalized,
+            transform=finely.transform,
+            extents=finely.extents,
+            _drawn={},
+        )
+
     def config(self, options: CompressOptions, latent: int | None = None) -> FitConfig:
         """Configure a fit, for this shape's flat area and mirror planes, and with its cells."""
         config = make_config(options, partial(plan_for_shape, flat_share=self.flat_share), latent)
@@ -115,12 +136,13 @@ class PreparedShape(Signal[ShapeCode]):
 
     def code(self, config: FitConfig, latent: ParameterGroup, biases: ParameterGroup) -> ShapeCode:
         """Everything that the file of a fit says."""
+        shape = self.placed(config)
         return ShapeCode(
             architecture=config.architecture,
             dense_projection=config.projection == "dense",
             seed=config.seed,
-            transform=self.transform,
-            extents=self.extents,
+            transform=shape.transform,
+            extents=shape.extents,
             latent=latent,
             biases=biases,
             extras=self.extras,
@@ -138,7 +160,8 @@ class PreparedShape(Signal[ShapeCode]):
     ) -> OccupancySamples | None:
         """Sample where a file has something that the mesh has nowhere near, or the reverse."""
         field = OccupancyField(parse(data, Limits.of_format()), device)
-        return self._stray_sampler.sample(field, config.seed, thorough=thorough)
+        sampler = self.placed(config)._stray_sampler
+        return sampler.sample(field, config.seed, thorough=thorough)
 
     @cached_property
     def _stray_sampler(self) -> StraySampler:
@@ -182,7 +205,8 @@ class PreparedShape(Signal[ShapeCode]):
         """Leave to the networks only what mirror planes do not tell, and cut space into cells."""
         architecture = replace(config.architecture, mirrored=self.mirrored if mirror else ())
         if config.levels:
-            partition = self._partition(architecture.mirrored, config.levels)
+            shape = self.placed(config)
+            partition = shape._partition(architecture.mirrored, config.levels)
             architecture = replace(architecture, partition=partition)
         return replace(config, architecture=architecture)
 
@@ -206,6 +230,9 @@ class PreparedShape(Signal[ShapeCode]):
         ConfigError
             If none of them is inside.
         """
+        shape = self.placed(config)
+        if shape is not self:
+            return shape.sample(config)
         key = (config.pool_size, config.surface_sampling, config.seed)
         if key in self._drawn:
             return self._drawn[key]

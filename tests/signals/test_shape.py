@@ -119,6 +119,28 @@ def test_a_shape_lies_where_few_bytes_say_it_does(box):
     np.testing.assert_allclose(world, lone.mesh.vertices, atol=1e-12)
 
 
+def test_with_cells_a_shape_lies_where_more_bytes_say_it_does(box):
+    corner = box.copy()
+    corner.vertices[0] *= 0.7
+    shape = prepare(corner.apply_translation((0.013, 0.02, 0.03)))
+    one, cells = (
+        shape.adapt(replace(shape_config(latent=400, levels=n), pool_size=4096)) for n in (0, 2)
+    )
+    assert shape.placed(one) is shape
+    finely = shape.placed(cells)
+    assert np.abs(finely.middle).max() < 2e-5 < np.abs(shape.middle).max()
+    assert [empty_code(each, shape).transform.form for each in (one, cells)] == [0, 1]
+    # What is sampled lies where the file says.
+    for config in (one, cells):
+        code, samples = empty_code(config, shape), shape.sample(config)
+        world = code.transform.to_world(samples.points)
+        placed = shape.placed(config)
+        assert (placed.extents, placed.transform) == (code.extents, code.transform)
+        known = placed.inside(code.transform.to_normalized(world))
+        assert (known == (samples.inside > 0.5)).mean() > 0.99
+        assert samples is shape.sample(config)
+
+
 def in_random_axes(mesh, seed, offset=0.0, scale=1.0):
     """The mesh turned, scaled and moved."""
     matrix = np.eye(4)
