@@ -3,11 +3,12 @@
 **The code's hash.** Rows are comparable if the same code made them, whatever was done meanwhile to
 pages, tests and commands. So a row carries a hash of the sources that its numbers depend on, and
 comments, docstrings and layout are not part of it: words may change without voiding hours of
-measurements. There are three. `codec` is the package without what only shows or collects results
-(`SHOWN`). `peers` is what other methods are encoded and judged with. Learned peers borrow the
-codec's trainer, but stand for methods that do not change with it; the commit says which trainer it
-was. `web` is the decoder in JavaScript. The scripts that measure are in no hash but that of the
-peers: whoever changes what a column means names the column anew.
+measurements. There are four. `codec` is the package without what only shows or collects results
+(`SHOWN`). `images` is that without what only shapes need (`OF_SHAPES`). `peers` is what other
+methods are encoded and judged with. Learned peers borrow the codec's trainer, but stand for methods
+that do not change with it; the commit says which trainer it was. `web` is the decoder in
+JavaScript. The scripts that measure are in no hash but that of the peers: whoever changes what a
+column means names the column anew.
 """
 
 from __future__ import annotations
@@ -41,6 +42,20 @@ SHOWN = {
     "view",
 }
 
+# What an image does not need: loading them or not, its files and their quality are the same.
+OF_SHAPES = (
+    "evaluation/",
+    "field.py",
+    "field_lattice.py",
+    "geometry/",
+    "operations/",
+    "signals/grid.py",
+    "signals/shape.py",
+    "signals/shape_plan.py",
+    "signals/strays.py",
+    "volumes/",
+)
+
 # What check_gpu.py leaves for a machine that has a copy without a repository.
 COMMIT_FILE = ROOT / "build" / "gpu" / "commit"
 
@@ -64,6 +79,8 @@ def part_of(table: str, row: Mapping[str, object]) -> str:
     """Name the part of the code that a row's numbers depend on."""
     if table.startswith("web"):
         return "web"
+    if table == "kodak" or table.startswith("image-"):
+        return "images"
     return "codec" if row.get("method", "codec") == "codec" else "peers"
 
 
@@ -95,6 +112,11 @@ def sources(part: str) -> Iterator[tuple[str, Path]]:
     import doh3d
 
     package = Path(doh3d.__file__).parent
+    if part == "images":
+        for name, path in sources("codec"):
+            if not name.startswith(OF_SHAPES) or name == "evaluation/image.py":
+                yield name, path
+        return
     if part == "codec":
         chosen = [
             path for path in sorted(package.iterdir()) if path.name not in {*SHOWN, "__pycache__"}
@@ -105,7 +127,7 @@ def sources(part: str) -> Iterator[tuple[str, Path]]:
     elif part == "web":
         chosen = [ROOT / "web" / "src"]
     else:
-        raise ValueError(f"part is {part!r}; it must be codec, peers or web")
+        raise ValueError(f"part is {part!r}; it must be codec, images, peers or web")
     for path in chosen:
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file() and "__pycache__" not in file.parts:

@@ -69,11 +69,21 @@ def test_the_codec_is_the_package_without_what_only_shows():
     assert not any("pycache" in name for name in names)
 
 
+def test_images_do_not_depend_on_what_only_shapes_need():
+    names = {name for name, _ in provenance.sources("images")}
+    assert {"signals/image.py", "evaluation/image.py", "fitting/fit.py", "images/field.py"} <= names
+    assert not any(name.startswith(("geometry", "operations", "signals/shape")) for name in names)
+    codec = [name for name, _ in provenance.sources("codec")]
+    for chosen in provenance.OF_SHAPES:
+        assert any(name.startswith(chosen) for name in codec), chosen
+    assert provenance.part_of("kodak", {}) == provenance.part_of("image-sizes", {}) == "images"
+
+
 def test_peers_do_not_depend_on_fitting():
     names = {name for name, _ in provenance.sources("peers")}
     assert {"decimation.py", "evaluation/draco.py", "geometry/occupancy.py"} <= names
     assert not any(name.startswith(("fitting", "codec")) for name in names)
-    with pytest.raises(ValueError, match=r"part is 'all'; it must be codec, peers or web"):
+    with pytest.raises(ValueError, match=r"part is 'all'; it must be codec, images, peers or web"):
         next(provenance.sources("all"))
 
 
