@@ -69,7 +69,10 @@ class CompressOptions:
 
     max_bytes: Annotated[
         int | None,
-        Told("Largest size of the file in bytes, 300 to 64000; at least 95% of them are used."),
+        Told(
+            "Largest size of the file in bytes, 300 to 64000; at least 95% of them are used, "
+            "unless fewer do better."
+        ),
     ] = None
     bpp: Annotated[
         float | None, Told("The same in bits a pixel.", default="0.15", only="image")

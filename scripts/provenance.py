@@ -37,6 +37,7 @@ SHOWN = {
     "console.py",
     "dataset",
     "interop",
+    "interrupts.py",
     "open3d_import.py",
     "sweep",
     "view",

@@ -88,11 +88,11 @@ def fits_to_bytes(
     config_for_latent: ConfigForLatent,
     device: torch.device,
 ) -> Fits[Encoded]:
-    """Fit a file of at most `max_bytes` and at least 95% of that.
+    """Fit a file of at most `max_bytes`, and at least 95% of that unless a shorter one errs less.
 
     The plan predicts the latent's length; the step size, chosen when rounding sets in, brings
     the file to the byte count. Only where that does not do is the fit repeated; one that has to be
-    cut to its size, once, and the better of the two is kept.
+    cut to its size, once, and then the best of all files is kept.
 
     Raises
     ------
@@ -100,26 +100,27 @@ def fits_to_bytes(
         If four fits miss; the size of a fit varies by a few percent, so this is not expected.
     """
     latent = signal.latent_for_bytes(max_bytes)
+    # Every file within the size, and what each fit came to.
+    made: list[Encoded] = []
     sizes: list[str] = []
-    cut: Encoded | None = None
+    was_cut = False
     asked = 1.0
     for _ in range(_MAX_SIZE_FITS):
         config = config_for_latent(latent)
         payload_bits = asked * payload_bits_for(signal, config, max_bytes)
         result = yield from fits_of(signal, config, device, payload_bits)
         data, excess = encode_within(result, config, signal, max_bytes)
+        if data is not None:
+            made.append(Encoded(data, config))
+        if was_cut:
+            break
         if data is not None and _is_used(data, max_bytes):
-            encoded = Encoded(data, config)
-            if cut is not None:
-                return _better(cut, encoded, signal, device)
             if excess <= 0:
-                return encoded
-            cut = encoded
+                return made[-1]
+            was_cut = True
             asked *= _ASKED_AFTER_A_CUT / (1 + excess)
             _log.info("the file came out %.1f%% too large; fitting again", 100 * excess)
             continue
-        if cut is not None:
-            return cut
         if data is None:
             # Even the coarsest step was too large.
             latent = round(0.92 * latent)
@@ -129,8 +130,9 @@ def fits_to_bytes(
             latent = round(latent * max_bytes / len(data))
         sizes.append(f"over {max_bytes}" if data is None else str(len(data)))
         _log.info("the file took %s bytes; fitting %d latents instead", sizes[-1], latent)
-    if cut is not None:
-        return cut
+    if was_cut:
+        # A cut may cost more than a tenth of the bytes would bring.
+        return _best(made, signal, device)
     raise Doh3dError(f"no fit came to within 5% of {max_bytes} bytes: {', '.join(sizes)}")
 
 
@@ -153,11 +155,11 @@ def fit_to_bytes(
     )
 
 
-def _better(
-    one: Encoded, other: Encoded, signal: Signal[SignalCode], device: torch.device
-) -> Encoded:
-    """Of two files of a signal, the one that errs less; the first where they err alike."""
-    return min((one, other), key=lambda each: signal.error(each.data, each.config, device))
+def _best(made: list[Encoded], signal: Signal[SignalCode], device: torch.device) -> Encoded:
+    """Of a signal's files the one that errs least; the last of them where they err alike."""
+    if len(made) == 1:
+        return made[0]
+    return min(reversed(made), key=lambda each: signal.error(each.data, each.config, device))
 
 
 def payload_bits_for(signal: Signal[SignalCode], config: FitConfig, max_bytes: int) -> float:

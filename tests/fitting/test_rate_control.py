@@ -140,10 +140,13 @@ class Whatever:
         ([1010, 1020], {1000: 0.1}, 1000),
         # A second one that is worse does not go over the first.
         ([1010, 985], {1000: 0.1, 985: 0.2}, 1000),
-        # The second is no file at all: the first is better than none.
-        ([1010, 900], {}, 1000),
-        # And so is the last of all, where those before fell short.
-        ([900, 900, 900, 1010], {}, 1000),
+        # The second falls short, and is worse; or better, since a cut may cost much.
+        ([1010, 900], {1000: 0.1, 900: 0.2}, 1000),
+        ([1010, 900], {1000: 0.2, 900: 0.1}, 900),
+        # And so may be one before.
+        ([910, 1010, 900], {910: 0.1, 1000: 0.3, 900: 0.2}, 910),
+        # The last of all is cut, where those before fell short.
+        ([900, 900, 900, 1010], {1000: 0.1, 900: 0.2}, 1000),
     ],
 )
 def test_a_fit_that_would_have_to_be_cut_is_repeated_once(monkeypatch, sizes, errors, result):
