@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from doh3d.errors import ConfigError
+from doh3d.errors import ConfigError, VolumeError
 
 if TYPE_CHECKING:
     from doh3d.field import OccupancyField
@@ -78,7 +78,12 @@ class GridChoice:
             [side * (row == column) for column in range(3)] + [low[row] + side / 2]
             for row in range(3)
         ]
-        return VoxelLattice.of(shape, [*affine, [0.0, 0.0, 0.0, 1.0]])
+        try:
+            return VoxelLattice.of(shape, [*affine, [0.0, 0.0, 0.0, 1.0]])
+        except VolumeError as error:
+            given = "--spacing" if self.resolution is None else "--resolution"
+            needed = "larger" if self.resolution is None else "smaller"
+            raise ConfigError(f"{error}; a {needed} {given} is needed") from error
 
 
 def write_grid(
