@@ -97,6 +97,10 @@ def test_several_files_are_one_label_map(run, ball_file, tmp_path):
             "; a larger --spacing is needed",
         ),
         (("decompress", "{doh}", "-o", "x.nii", "--resolution", 1024), "; a smaller --resolution"),
+        (
+            ("decompress", "{doh}", "-o", "x.nii", "--spacing", 5e-324),
+            "--spacing is 4.94066e-324; a",
+        ),
         (("decompress", "{doh}", "-o", "x.nii", "--spacing", 900), "no voxel of that grid"),
         (("decompress", "{doh}", "-o", "x.binvox"), "volumes are written as"),
         (("decompress", "{doh}", "-o", "x.nii", "--normals"), "--normals is for a mesh"),

@@ -48,7 +48,7 @@ class GridChoice:
     def lattice(self, fields: Sequence[OccupancyField], names: Sequence[Path]) -> VoxelLattice:
         """Find the lattice for fields, whose files are named in messages."""
         from doh3d.geometry.lattice import check_resolution
-        from doh3d.geometry.voxels import VoxelLattice
+        from doh3d.geometry.voxels import MOST_VOXELS, VoxelLattice
         from doh3d.volumes.files import read_lattice
 
         if self.like is not None:
@@ -71,6 +71,12 @@ class GridChoice:
         else:
             assert self.spacing is not None
             side = self.spacing
+            # A message that counts them would be as long as their number.
+            if longest / side > MOST_VOXELS:
+                raise ConfigError(
+                    f"--spacing is {side:g}; a larger one is needed, where the domain is "
+                    f"{longest:g} long"
+                )
         shape = tuple(
             max(1, math.ceil((b - a) / side - 1e-9)) for a, b in zip(low, high, strict=True)
         )
