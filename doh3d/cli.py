@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -92,14 +94,22 @@ def main() -> None:
             # Typer returns the status of an Exit rather than raising it.
             # The name, so that `python -m doh3d` completes and explains itself as `doh3d` does.
             status = app(standalone_mode=False, prog_name="doh3d")
+            # What was printed may wait until now; at Python's own end it would fail in its words.
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except TargetError as error:
         _fail(str(error), status=3)
     except Doh3dError as error:
         _fail(as_options(str(error), app))
     except BrokenPipeError:
-        # The reader of a pipe has had enough.
-        sys.stderr.close()
-        sys.exit(0)
+        # The reader of a pipe has had enough. Typer exits like that where it sees it first.
+        _give_up_output()
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        _give_up_output()
+        _fail(f"{error.filename or 'the output'} cannot be written: {os.strerror(error.errno)}")
     except Exception as error:
         if not is_usage_error(error):
             raise
@@ -109,6 +119,12 @@ def main() -> None:
             sys.exit(2)
         _fail(message)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _give_up_output() -> None:
+    """Write nothing more to standard output, at Python's end neither."""
+    with suppress(OSError, AttributeError):
+        sys.stdout.close()
 
 
 def _fail(message: str, *, status: int = 2) -> None:

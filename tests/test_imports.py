@@ -291,6 +291,48 @@ print(enabled, gc.isenabled(), gc.get_freeze_count() > 10_000, len(gc.get_object
     assert result.stdout.split() == ["False", "True", "True", "True"]
 
 
+def test_where_nobody_collects_garbage_nobody_does_after_loading():
+    # Once in another process, since what is loaded here would be frozen.
+    code = """
+import gc
+from doh3d.commands.loading import loading
+gc.disable()
+with loading():
+    pass
+print(gc.isenabled())
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.split() == ["False"]
+
+
+def test_eval_loads_torch_where_nobody_looks_for_garbage(torus_files):
+    code = """
+import sys
+from doh3d import cli
+from doh3d.commands import evaluate
+
+class Loading:
+    def __enter__(self):
+        print("torch" in sys.modules)
+    def __exit__(self, *_):
+        print("torch" in sys.modules)
+
+evaluate.loading = Loading
+cli.main()
+"""
+    mesh, file = torus_files
+    options = ["--points", "256", "--resolution", "16"]
+    result = subprocess.run(
+        [sys.executable, "-c", code, "eval", str(file), "-r", str(mesh), *options],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stdout.split()[:2] == ["False", "True"]
+
+
 def test_what_a_command_loads_goes_when_it_ends():
     code = """
 import numpy as np

@@ -148,6 +148,63 @@ def test_an_error_that_an_interruption_brought_about_is_no_error():
     assert process.stderr == "doh3d: interrupted\n"
 
 
+IMPORTING = """
+import sys
+from doh3d.interrupts import exit_on_signals
+
+sys.path.insert(0, sys.argv[1])
+with exit_on_signals():
+    import library
+    print("on")
+    library.work()
+    print("done")
+"""
+LIBRARY = """
+# As trimesh imports SciPy.
+try:
+    import optional
+except BaseException:
+    optional = None
+
+def work():
+    try:
+        for _ in range(100):
+            time.sleep(0.1)
+    finally:
+        print("with" if optional else "without")
+
+import time
+"""
+OPTIONAL = """
+import os, signal, sys
+os.kill(os.getpid(), int(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_import_that_is_under_way_ends_first(tmp_path, number):
+    (tmp_path / "library.py").write_text(LIBRARY)
+    (tmp_path / "optional.py").write_text(OPTIONAL)
+    process = python(IMPORTING, tmp_path, int(number))
+    assert (process.returncode, process.stdout) == (128 + number, "on\nwith\n")
+    assert process.stderr == "doh3d: interrupted\n"
+    # A second one does not wait, nor does one where all of the program runs in an import.
+    (tmp_path / "optional.py").write_text(2 * OPTIONAL)
+    assert python(IMPORTING, tmp_path, int(number)).returncode == -number
+    (tmp_path / "program.py").write_text(SELF_SIGNALLED)
+    start = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import program"
+    process = python(start, int(number), "SIG_DFL", 0)
+    assert (process.returncode, process.stdout) == (128 + number, "unwound\n")
+
+
+def test_an_interruption_that_nobody_heeds_is_told_by_the_status():
+    process = python(
+        SWALLOWED.replace('raise TypeError("half of a library")', "print('to the end')")
+    )
+    assert (process.returncode, process.stdout) == (143, "swallowed\nto the end\n")
+    assert process.stderr == "doh3d: interrupted\n"
+
+
 def test_handlers_are_given_back_and_errors_pass():
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     with exit_on_signals():

@@ -29,9 +29,10 @@ EXAMPLES = (
 )
 
 
-# Options that only one kind of reference has.
+# Options that only one kind of reference has, and one that only files have.
 _OF_MESHES = ("protocol", "grid", "points", "surface", "resolution", "seed")
 _OF_GRIDS = ("label", "threshold")
+_OF_FILES = ("resolution",)
 
 
 def evaluate(
@@ -71,16 +72,23 @@ def evaluate(
     of nearly the mesh itself, not of what would be as good as the .doh file. It needs the extra
     `peers`.
     """
+    from doh3d.files import is_doh_file
     from doh3d.volumes.files import volume_ending
 
-    is_grid = volume_ending(reference) is not None
-    _refuse_others_options(context, reference, is_grid)
-    if is_grid:
+    if volume_ending(reference) is not None:
+        _refuse(context, _OF_MESHES, f"meshes; {reference} is a voxel grid")
         _evaluate_grid(shape, reference, label, threshold, device, allow_large, as_json)
         return
+    _refuse(context, _OF_GRIDS, f"voxel grids; {reference} is none")
+    is_file = is_doh_file(shape)
+    if not is_file and shape.is_file():
+        _refuse(context, _OF_FILES, f".doh files; {shape} is none")
     with spinner("measuring"):
         with loading():
             measure = doh3d.evaluate
+            if is_file:
+                # Loads torch, which decodes it.
+                doh3d.load  # noqa: B018
         result = measure(
             shape,
             reference,
@@ -109,13 +117,12 @@ def evaluate(
         print_tables(f"{shape} against {reference}", sections)
 
 
-def _refuse_others_options(context: typer.Context, reference: Path, is_grid: bool) -> None:
-    """Raise ConfigError where an option was given that means nothing of this reference."""
-    for name in _OF_MESHES if is_grid else _OF_GRIDS:
+def _refuse(context: typer.Context, options: tuple[str, ...], what: str) -> None:
+    """Raise ConfigError where one of these options was given, which are for something else."""
+    for name in options:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
-            others, own = ("meshes", "a voxel grid") if is_grid else ("voxel grids", "none")
-            raise ConfigError(f"--{name} is for {others}; {reference} is {own}")
+            raise ConfigError(f"--{name} is for {what}")
 
 
 def _evaluate_grid(

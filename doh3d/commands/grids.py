@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from doh3d.errors import ConfigError
+from doh3d.errors import ConfigError, VolumeError
 
 if TYPE_CHECKING:
     from doh3d.field import OccupancyField
@@ -48,7 +48,7 @@ class GridChoice:
     def lattice(self, fields: Sequence[OccupancyField], names: Sequence[Path]) -> VoxelLattice:
         """Find the lattice for fields, whose files are named in messages."""
         from doh3d.geometry.lattice import check_resolution
-        from doh3d.geometry.voxels import VoxelLattice
+        from doh3d.geometry.voxels import MOST_VOXELS, VoxelLattice
         from doh3d.volumes.files import read_lattice
 
         if self.like is not None:
@@ -71,6 +71,12 @@ class GridChoice:
         else:
             assert self.spacing is not None
             side = self.spacing
+            # A message that counts them would be as long as their number.
+            if longest / side > MOST_VOXELS:
+                raise ConfigError(
+                    f"--spacing is {side:g}; a larger one is needed, where the domain is "
+                    f"{longest:g} long"
+                )
         shape = tuple(
             max(1, math.ceil((b - a) / side - 1e-9)) for a, b in zip(low, high, strict=True)
         )
@@ -78,7 +84,12 @@ class GridChoice:
             [side * (row == column) for column in range(3)] + [low[row] + side / 2]
             for row in range(3)
         ]
-        return VoxelLattice.of(shape, [*affine, [0.0, 0.0, 0.0, 1.0]])
+        try:
+            return VoxelLattice.of(shape, [*affine, [0.0, 0.0, 0.0, 1.0]])
+        except VolumeError as error:
+            given = "--spacing" if self.resolution is None else "--resolution"
+            needed = "larger" if self.resolution is None else "smaller"
+            raise ConfigError(f"{error}; a {needed} {given} is needed") from error
 
 
 def write_grid(

@@ -15,6 +15,7 @@ def loading() -> Iterator[None]:
     They make hundreds of thousands of objects, which stay until the command ends: to look through
     them again and again takes a fifth of the time that they load in.
     """
+    collected = gc.isenabled()
     gc.disable()
     try:
         yield
@@ -25,4 +26,5 @@ def loading() -> Iterator[None]:
             # Some modules keep an exception from their loading, and with it the variables of who
             # loaded them. All must be free to go at the end, or libigl complains of what is left.
             atexit.register(gc.unfreeze)
-        gc.enable()
+        if collected:
+            gc.enable()

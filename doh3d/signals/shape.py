@@ -113,14 +113,18 @@ class PreparedShape(Signal[ShapeCode]):
 
         A finer centre takes three bytes more. With cells it takes 1 to 3% off the error.
         """
-        return self._placed_finely if config.levels else self
+        finely = self._placed_finely if config.levels else None
+        return self if finely is None else finely
 
     @cached_property
-    def _placed_finely(self) -> PreparedShape:
-        """The shape by a transform that is rounded finely."""
+    def _placed_finely(self) -> PreparedShape | None:
+        """The shape by a transform that is rounded finely; None where it is this one.
+
+        It would hold itself, and stay until somebody looks for garbage.
+        """
         finely = prepare_in_frame(self.reading, self.transform.frame, finely=True)
         if finely.transform == self.transform:
-            return self
+            return None
         return replace(
             self,
             normalized=finely.normalized,

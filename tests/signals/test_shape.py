@@ -1,3 +1,5 @@
+import gc
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -139,6 +141,21 @@ def test_with_cells_a_shape_lies_where_more_bytes_say_it_does(box):
         known = placed.inside(code.transform.to_normalized(world))
         assert (known == (samples.inside > 0.5)).mean() > 0.99
         assert samples is shape.sample(config)
+
+
+def test_a_shape_goes_with_its_last_holder(box):
+    shape = prepare(box)
+    config = replace(shape.adapt(shape_config(latent=400, levels=2)), pool_size=4096)
+    shape.sample(config)
+    # It lies finely already.
+    assert shape.placed(config) is shape
+    left = weakref.ref(shape)
+    gc.disable()
+    try:
+        del shape
+        assert left() is None
+    finally:
+        gc.enable()
 
 
 def in_random_axes(mesh, seed, offset=0.0, scale=1.0):
