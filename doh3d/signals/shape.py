@@ -234,9 +234,10 @@ class PreparedShape(Signal[ShapeCode]):
         ConfigError
             If none of them is inside.
         """
-        shape = self.placed(config)
-        if shape is not self:
-            return shape.sample(config)
+        return self.placed(config)._sampled(config)
+
+    def _sampled(self, config: FitConfig) -> OccupancySamples:
+        """Draw them where the shape lies, or take those drawn last."""
         key = (config.pool_size, config.surface_sampling, config.seed)
         if key in self._drawn:
             return self._drawn[key]
