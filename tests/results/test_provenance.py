@@ -92,6 +92,19 @@ def test_what_is_shown_is_there():
     assert all((package / name).exists() for name in provenance.SHOWN)
 
 
+def test_rows_of_code_that_is_known_to_be_alike_are_present(monkeypatch):
+    present = provenance.code("codec")
+    row = {"method": "codec", "code": "0123abcd"}
+    assert provenance.is_present("rd", row | {"code": present})
+    assert not provenance.is_present("rd", row)
+    monkeypatch.setattr(provenance, "ALIKE", {present: ("0123abcd",)})
+    assert provenance.is_present("rd", row)
+    # The next change of the code ends it.
+    monkeypatch.setattr(provenance, "ALIKE", {"another": ("0123abcd",)})
+    assert not provenance.is_present("rd", row)
+    assert not provenance.is_present("rd", row | {"code": ""})
+
+
 def test_one_module_says_where_rows_are_from():
     dated = [path.name for path in SCRIPTS.rglob("*.py") if ".today()" in path.read_text()]
     assert dated == ["provenance.py"]
