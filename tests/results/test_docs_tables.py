@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ pytest.importorskip("bjontegaard")
 import docs_tables
 import doh3d
 from docs_tables import markdown, rewritten, unnamed
+from doh3d.evaluation.rate_distortion import RatePoint
+from pages import shapes
 from pages.registry import NUMBERS, TABLES, Results
 
 ROOT = Path(__file__).parents[2]
@@ -106,6 +109,24 @@ def test_lines_have_as_many_cells_as_the_head():
     assert markdown([["a", ""], ["1", "2"]]) == ["| a | |", "|---|---|", "| 1 | 2 |"]
     with pytest.raises(ValueError, match="more or fewer cells"):
         markdown([["a", "b"], ["1"]])
+
+
+def test_a_peer_that_is_worse_everywhere_has_no_bd_rate(monkeypatch):
+    points = [RatePoint(500 * n, 0.9 + 0.02 * n) for n in (1, 2, 3, 4)]
+    better = [RatePoint(point.bytes, 0.99 + point.iou / 200) for point in points]
+    found = {
+        "spot": {
+            "coin": points,
+            "codec": [replace(point, iou=point.iou + 0.01) for point in points],
+        },
+        "fandisk": {"coin": points, "codec": better},
+    }
+    monkeypatch.setattr(shapes, "curves_of", lambda results, preset: found)
+    assert list(shapes.bd_rates(None, "coin", "fast")) == ["spot"]
+    # A codec that is worse everywhere is not left out.
+    found["fandisk"] = {"coin": better, "codec": points}
+    with pytest.raises(LookupError, match="fandisk has no BD-rate against coin"):
+        shapes.bd_rates(None, "coin", "fast")
 
 
 def test_tables_of_more_than_one_code_are_listed(results, monkeypatch):
