@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 import doh3d
+from doh3d.commands.ahead import ahead
 from doh3d.commands.loading import loading
 from doh3d.commands.options import (
     CheckpointOption,
@@ -90,6 +91,8 @@ def compress(
         prepared = prepare_source(
             mesh, label=label, threshold=threshold, names=table, exact=options.exact
         )
+        # It needs nothing of the fit, whose steps leave the second core half idle.
+        ahead(lambda: prepared.reading.survey)
         shape = fit(
             prepared,
             **options.of_kind("shape"),
