@@ -21,7 +21,8 @@ def test_work_is_done_beside_what_is_done_now():
     for thread in threading.enumerate():
         if thread is not threading.main_thread() and not thread.daemon:
             thread.join(30)
-    assert found != [threading.main_thread()] and len(found) == 1
+    assert found != [threading.main_thread()]
+    assert len(found) == 1
 
 
 def test_an_error_is_left_to_whoever_asks(monkeypatch):
