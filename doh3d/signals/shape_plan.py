@@ -71,9 +71,12 @@ _FLAT_STEPS, _FLAT_BATCHES = [1.6, 1.6, 1.5, 1.7, 1.6], [1.0, 1.0, 1.0, 0.6, 0.6
 _BITS = 6
 
 # About the share by which a step changes the weights, at the schedule's peak; each cell's samples
-# are fewer, and their gradient scatters more. What is flat has one rate: networks of so few weights
-# burst at a higher one, and its cells come further than at a lower.
-_LEARNING_RATE, _LEARNING_RATE_OF_CELLS, _LEARNING_RATE_OF_FLAT = 0.6, 0.36, 0.45
+# are fewer, and their gradient scatters more.
+_LEARNING_RATE, _LEARNING_RATE_OF_CELLS = 0.6, 0.36
+
+# What is flat has one rate: networks of so few weights burst at a higher one, and its cells come
+# further than at a lower. Fits of few steps gain more by longer steps than bursts cost them.
+_LEARNING_RATE_OF_FLAT, _LEARNING_RATE_OF_FLAT_IN_SHORT, _SHORT = 0.45, 0.6, 2000
 
 # A better shape errs in a thinner layer around the surface.
 _STD_LATENTS, _STDS = [math.log(600), math.log(1500), math.log(8000)], [0.02, 0.011, 0.005]
@@ -104,7 +107,7 @@ def plan_for_shape(
 
     With `levels` the cells are 2^levels, and have as many weights together as the plan's own.
     What is flat, see `doh3d.geometry.flatness.flat_share`, has fewer weights, more steps, and a
-    learning rate of its own.
+    learning rate of its own, which is higher where the preset has few steps.
     """
     position = math.log(latent)
     log_weights = np.interp(position, _LOG_LATENTS, [math.log(row[1]) for row in _PLAN])
@@ -130,7 +133,8 @@ def plan_for_shape(
     width = (math.hypot(features + 1, math.sqrt(8 * weights / 2**levels)) - features - 1) / 4
     learning_rate = _LEARNING_RATE_OF_CELLS if levels else _LEARNING_RATE
     if flat_share >= _PARTLY_FLAT:
-        learning_rate = _LEARNING_RATE_OF_FLAT
+        is_short = PRESETS[preset].steps < _SHORT
+        learning_rate = _LEARNING_RATE_OF_FLAT_IN_SHORT if is_short else _LEARNING_RATE_OF_FLAT
     growth = latent / _RATE_WEIGHT_LATENT
     return Plan(
         architecture=Architecture(

@@ -41,6 +41,10 @@ def test_what_is_flat_has_one_learning_rate_between_those_of_a_network_and_of_ce
     flat = {plan_for_shape(latent, flat_share=share).learning_rate for latent in (1828, 10_314)}
     (rate,) = flat
     assert curved[0] > rate > curved[1]
+    # With few steps it is that of a network that is not flat.
+    short = {plan_for_shape(n, "fast", flat_share=share).learning_rate for n in (1828, 10_314)}
+    assert short == {curved[0]}
+    assert plan_for_shape(1828, "best", flat_share=share).learning_rate == rate
 
 
 def test_a_flat_surface_has_one_network_up_to_a_longer_latent():
