@@ -61,8 +61,8 @@ OF_SHAPES = (
 # change voids them. Whoever adds one has compared files of each kind, byte by byte, and says so.
 ALIKE: dict[str, tuple[str, ...]] = {
     # First a prepared shape no longer held itself: files with `fast` of six meshes, from 500 to
-    # 16,000 bytes, mirrored, with cells and with one network, and of an image. Then the learning rate
-    # of flat parts with `fast` changed, of which no earlier rows were kept.
+    # 16,000 bytes, mirrored, with cells and with one network, and of an image. Then the learning
+    # rate of flat parts with `fast` changed, of which no earlier rows were kept.
     "f17826ae": ("019aa389", "5919c1a0"),
 }
 
