@@ -284,8 +284,10 @@ def test_every_column_is_documented(row_type):
     for field in arrow_schema(row_type):
         assert f"`{field.name}`" in text
     if row_type is ShapeRow:
-        lines = re.findall(r"^\| `(\w+)`( \*)? \| ([^|]+) \|", text, flags=re.MULTILINE)
-        table = [(name, bool(star), kind) for name, star, kind in lines][
+        cells = re.findall(r"^\| (`\w+`[^|]*) \|", text, flags=re.MULTILINE)
+        columns = re.findall(r"`(\w+)`( \*)?(?: \(([^)]+)\))?", ", ".join(cells))
+        # A column is of strings unless the page says otherwise.
+        table = [(name, bool(star), kind or "string") for name, star, kind in columns][
             : len(arrow_schema(ShapeRow))
         ]
         types = {"timestamp[ms, tz=UTC]": "timestamp[ms, UTC]"}

@@ -256,7 +256,8 @@ def test_sizes_are_met_together_and_where_they_are_missed_again_together(
     groups.clear()
     again = fit_shapes(shapes, SMALL, mirror=False, max_bytes=300)
     assert groups == [(3, ()), (2, ())]
-    assert all(285 <= len(shape.data) <= 300 for shape in again)
+    # Asked for less, they may fall short, and err less all the same.
+    assert all(270 <= len(shape.data) <= 300 for shape in again)
     assert again[1].data == found[1].data
     assert again[1].together == 3
 
