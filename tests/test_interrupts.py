@@ -149,9 +149,11 @@ def test_an_error_that_an_interruption_brought_about_is_no_error():
 
 
 IMPORTING = """
-import sys
+import signal, sys
 from doh3d.interrupts import exit_on_signals
 
+# Background jobs of a shell begin with it ignored.
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 sys.path.insert(0, sys.argv[1])
 with exit_on_signals():
     import library
