@@ -116,7 +116,9 @@ def test_a_name_that_says_something_else_costs_a_word(tmp_path, torus_file, capl
     assert not caplog.records
 
 
-def test_an_output_without_a_name_lies_beside_the_input(run, tmp_path, torus_file, monkeypatch):
+def test_an_output_without_a_name_lies_beside_the_input(
+    run, tmp_path, torus_file, no_peers, monkeypatch
+):
     from PIL import Image
 
     from doh3d.signals import shape_plan

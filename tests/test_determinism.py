@@ -28,7 +28,7 @@ from doh3d.api.compress import compress
 
 torch.set_num_threads(int(sys.argv[3]))
 # Batches that are shared out in pieces.
-shape_plan.PRESETS["fast"] = shape_plan.Preset(steps=20, batch_size=16_384, pool_size=20_000)
+shape_plan.PRESETS["fast"] = shape_plan.Preset(steps=8, batch_size=16_384, pool_size=20_000)
 compress(sys.argv[1], preset="fast", latent=150, width=12, depth=2, device="cpu").save(sys.argv[2])
 """
 
@@ -77,6 +77,7 @@ def assert_same_field(logits, others, share=LOGIT_TOLERANCE):
     assert decided.any()
 
 
+@pytest.mark.slow
 def test_bytes_do_not_depend_on_how_many_threads_there_are(tmp_path):
     mesh = trimesh.creation.torus(0.65, 0.25, major_sections=24, minor_sections=12)
     mesh.export(tmp_path / "torus.ply")
@@ -110,7 +111,7 @@ def test_logits_keep_to_the_tolerance_over_threads_and_matmul_settings(
         assert_same_field(logits, others, share)
 
 
-@pytest.mark.parametrize("level", ["default", "avx2"])
+@pytest.mark.parametrize("level", ["default", pytest.param("avx2", marks=pytest.mark.slow)])
 def test_logits_keep_to_the_tolerance_over_vector_instructions(golden_files, level):
     python(DECODE, *golden_files, ATEN_CPU_CAPABILITY=level)
     for file, logits in golden_files.items():

@@ -15,7 +15,7 @@ LEGACY = "torch.set_float32_matmul_precision('medium')"
 SETTINGS = [
     LEGACY,
     pytest.param("torch.backends.cuda.matmul.fp32_precision = 'tf32'", marks=pytest.mark.slow),
-    "torch.backends.mkldnn.matmul.fp32_precision = 'bf16'",
+    pytest.param("torch.backends.mkldnn.matmul.fp32_precision = 'bf16'", marks=pytest.mark.slow),
     pytest.param("torch.backends.fp32_precision = 'tf32'", marks=pytest.mark.slow),
 ]
 

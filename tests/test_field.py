@@ -320,6 +320,7 @@ def test_weights_do_not_depend_on_threads_or_matmul_settings(dense):
     assert len(digests) == 1
 
 
+@pytest.mark.slow
 def test_weights_do_not_depend_on_the_processors_vector_instructions(tmp_path):
     path = tmp_path / "a.doh"
     path.write_bytes(serialize(random_code(n=1000)))

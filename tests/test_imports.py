@@ -307,6 +307,7 @@ print(gc.isenabled())
     assert result.stdout.split() == ["False"]
 
 
+@pytest.mark.slow
 def test_eval_loads_torch_where_nobody_looks_for_garbage(torus_files):
     code = """
 import sys
@@ -333,6 +334,7 @@ cli.main()
     assert result.stdout.split()[:2] == ["False", "True"]
 
 
+@pytest.mark.slow
 def test_what_a_command_loads_goes_when_it_ends():
     code = """
 import numpy as np

@@ -81,7 +81,7 @@ def undisturbed(tmp_path_factory):
     [
         (signal.SIGINT, 130, "doh3d: interrupted\n"),
         pytest.param(signal.SIGTERM, 143, "doh3d: interrupted\n", marks=pytest.mark.slow),
-        (signal.SIGKILL, -9, ""),
+        pytest.param(signal.SIGKILL, -9, "", marks=pytest.mark.slow),
     ],
 )
 def test_a_stopped_command_leaves_the_old_file_and_goes_on_when_run_again(

@@ -49,6 +49,7 @@ def test_one_number_is_the_side_of_each_shape(run, tmp_path, torus_files):
     assert out.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("require_driver")
 def test_render_prints_nothing_else(tmp_path, torus_files):
     mesh, code = torus_files

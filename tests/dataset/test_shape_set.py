@@ -252,6 +252,7 @@ def test_evaluation_takes_references_by_id(dataset, tmp_path, run):
     assert json.loads(said)["datasets"][0]["not_measured"] == 0
 
 
+@pytest.mark.slow
 def test_configurations_are_rows_of_one_table(dataset, tmp_path, run):
     quick = ["--points", 512, "--resolution", 32]
     options = ["--preset", "fast", "--latent", 60, "--width", 8, "--depth", 1, "--device", "cpu"]

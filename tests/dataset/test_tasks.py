@@ -109,6 +109,7 @@ def test_a_group_of_failures_is_no_failure_of_the_task(meshes):
     assert [row.error_kind for row in rows.values()] == ["mesh", "unreadable"]
 
 
+@pytest.mark.slow
 def test_what_breaks_the_fit_of_many_breaks_no_shape(meshes, monkeypatch):
     def broken(*_, **__):
         raise MemoryError("too many")

@@ -60,6 +60,7 @@ def test_what_is_found_has_the_quality_at_that_size(peers, sphere):
     assert cheaper_triangles(mesh, as_good_as(mesh, 0.95), found.bytes + 10) is None
 
 
+@pytest.mark.slow
 def test_the_same_file_is_told_the_same(peers, torus):
     first, second = (cheaper_triangles(torus, as_good_as(torus, 0.9), 1500) for _ in range(2))
     assert first is not None
@@ -102,7 +103,9 @@ def test_without_the_peers_nothing_is_said(sphere, monkeypatch, package):
     assert cheaper_triangles(sphere, as_good_as(sphere, 0.9), 1500) is None
 
 
-@pytest.mark.parametrize("package", ["open3d", "meshoptimizer"])
+@pytest.mark.parametrize(
+    "package", ["open3d", pytest.param("meshoptimizer", marks=pytest.mark.slow)]
+)
 def test_flat_parts_of_slivers_need_only_one_of_two(peers, require_open3d, monkeypatch, package):
     pytest.importorskip("meshoptimizer")
     monkeypatch.setitem(sys.modules, package, None)

@@ -171,6 +171,7 @@ def test_what_a_fit_goes_back_to_is_all_that_steps_change(kind):
         np.testing.assert_array_equal(values, ends[1][name], err_msg=name)
 
 
+@pytest.mark.slow
 def test_a_fit_taken_up_before_or_after_a_burst_ends_the_same(torn, monkeypatch, tmp_path):
     monkeypatch.setattr("doh3d.fitting.checkpoint.SAVE_SECONDS", 0.0)
     monkeypatch.setattr("doh3d.fitting.checkpoint.SAVE_SHARE", float("inf"))
@@ -196,6 +197,7 @@ def test_a_fit_taken_up_before_or_after_a_burst_ends_the_same(torn, monkeypatch,
     np.testing.assert_array_equal(result.biases, undisturbed.biases)
 
 
+@pytest.mark.slow
 def test_of_two_signals_one_that_bursts_costs_the_other_nothing(torn):
     pools = [ball_samples(0.6), ball_samples(0.8)]
     # So short a fit has a burst of its own with some seeds.
@@ -219,6 +221,7 @@ def test_a_fit_that_rounding_spoils_is_repeated_at_a_lower_rate(torn, caplog):
     assert "use more bits" not in caplog.text
 
 
+@pytest.mark.slow
 def test_a_fit_that_rounding_spoils_at_every_rate_says_so(torn, caplog):
     torn(480, 560, times=500)
     result = fit_latent(ball_samples(), SMALL, device=CPU)

@@ -344,6 +344,7 @@ def configured(monkeypatch):
     return with_config
 
 
+@pytest.mark.slow
 def test_many_shapes_in_cells_are_fitted_together_each_to_its_size(compress_with, configured):
     # Seeds 1 to 3 differ by 0.005 at most; of seed 0 one fit alone comes out far better.
     configured(dataclasses.replace(SMALL, bits=8, seed=2))

@@ -152,6 +152,7 @@ def test_a_size_is_met_with_the_same_bytes(torus, tmp_path):
     assert shape.data == undisturbed.data
 
 
+@pytest.mark.slow
 def test_a_search_takes_its_finished_fits_from_the_checkpoint(torus, tmp_path, quick_search):
     options = {"min_iou": 0.9, "preset": "fast", "device": "cpu"}
     undisturbed = compress(torus, **options)

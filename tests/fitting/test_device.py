@@ -87,6 +87,9 @@ KINDS = {
     "sine": {"architecture": Architecture(width=8, depth=2, octaves=0, activation="sine", omega=6)},
 }
 
+# Each changes one part of the plain fit's steps.
+LIKE_PLAIN = [kind for kind in KINDS if kind not in ("plain", "dense")]
+
 
 def without_values(signals, levels, options):
     """An optimisation of balls, whose cells lie elsewhere for each; asked for sizes."""
@@ -109,8 +112,11 @@ def without_values(signals, levels, options):
 
 @pytest.mark.parametrize(
     ("signals", "levels", "options"),
-    [*((1, 0, options) for options in KINDS.values()), (2, 1, {})],
-    ids=[*KINDS, "many in cells"],
+    [
+        *(pytest.param(1, 0, KINDS[kind], id=kind) for kind in ("plain", "dense")),
+        *(pytest.param(1, 0, KINDS[kind], id=kind, marks=pytest.mark.slow) for kind in LIKE_PLAIN),
+        pytest.param(2, 1, {}, id="many in cells"),
+    ],
 )
 def test_between_two_reports_nothing_is_read_back(monkeypatch, signals, levels, options):
     # As short as a fit can be that has all that happens in one.

@@ -120,6 +120,7 @@ def test_bits_asked_for_are_met_by_the_step_trained_with(share):
     assert 0.94 * asked < payload_bits(met, SMALL) < 1.03 * asked
 
 
+@pytest.mark.slow
 def test_numbers_that_shrink_while_they_are_rounded_still_take_the_bits_asked_for():
     # The ball is so easy that the rate term wins: without the rate controller the file would take
     # 88% of the bits.

@@ -127,6 +127,7 @@ def test_gradients_of_many_networks_equal_autograd(monkeypatch, activation, at_o
         torch.testing.assert_close(found.biases, biases.grad)
 
 
+@pytest.mark.slow
 def test_each_shape_is_as_good_as_alone(fit_shapes, compress_with):
     meshes = [pear(bend) for bend in (0.1, 0.15, 0.2)]
     shapes = [prepare(mesh) for mesh in meshes]
@@ -233,6 +234,7 @@ def test_a_shape_that_cannot_be_fitted_costs_the_others_nothing(fit_shapes, monk
     assert [len(found[k].data) > 0 for k in (0, 2)] == [True, True]
 
 
+@pytest.mark.slow
 def test_sizes_are_met_together_and_where_they_are_missed_again_together(
     fit_shapes, groups, monkeypatch
 ):

@@ -3,7 +3,15 @@ import pytest
 import trimesh
 from scipy.spatial.transform import Rotation
 
+from doh3d.geometry import symmetry
 from doh3d.geometry.symmetry import Moments, mirrored_axes
+
+
+@pytest.fixture(autouse=True)
+def usual_trials(few_trials, monkeypatch):
+    """As many points as in use."""
+    for name, usual in few_trials.items():
+        monkeypatch.setattr(symmetry, name, usual)
 
 
 def moments(mesh):

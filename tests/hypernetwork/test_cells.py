@@ -93,6 +93,7 @@ def test_values_are_means_of_the_networks_by_their_weights(partition, seed):
     torch.testing.assert_close(found, values / sums, rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 @given(partition=partitions(), seed=st.integers(0, 2**32 - 1))
 @settings(deadline=None)
 def test_points_in_no_band_have_their_own_network_alone_to_the_bit(partition, seed):

@@ -50,6 +50,7 @@ def test_blocks_of_a_lattice_have_the_signs_of_the_logits(bunnylike, levels, lea
     assert least < (found != 0).mean() < 1
 
 
+@pytest.mark.slow
 def test_blocks_bounded_a_few_at_a_time_are_the_same(bunnylike, monkeypatch):
     network = bunnylike(2).network
     whole = SignedBlocks(network)

@@ -117,6 +117,7 @@ def test_a_domain_that_is_full_is_a_box(full):
     np.testing.assert_allclose(outside.normals, np.sign(away))
 
 
+@pytest.mark.slow
 def test_rays_of_cells_agree_with_the_mesh(bunnylike, require_open3d):
     import open3d
 

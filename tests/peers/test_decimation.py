@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import sys
 from itertools import pairwise
 
@@ -12,6 +13,7 @@ from doh3d.errors import ConfigError
 from doh3d.evaluation.draco import decode_draco, encode_draco
 from doh3d.evaluation.evaluate import mesh_iou
 from doh3d.evaluation.simplification import SIMPLIFIERS, simplify
+from doh3d.evaluation.surface import surface_metrics
 from peers.decimation import decimation_rows
 
 POINTS = 2**15
@@ -34,9 +36,12 @@ def simplifier(request):
 
 
 @pytest.fixture
-def peers():
+def peers(monkeypatch):
     for package in ("DracoPy", "fast_simplification"):
         pytest.importorskip(package)
+    # Most of a row's time goes by on its surface.
+    few = functools.partial(surface_metrics, samples=5000)
+    monkeypatch.setattr("peers.decimation.surface_metrics", few)
 
 
 def test_few_faces_keep_the_shape(sphere, simplifier):

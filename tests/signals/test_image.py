@@ -63,6 +63,7 @@ def test_one_colour_is_kept():
     assert psnr(pixels, compressed.field("cpu").pixels()) > 30
 
 
+@pytest.mark.slow
 def test_quality_is_reached_or_the_best_file_given(monkeypatch):
     pixels = smooth()
     compressed = compress_image(pixels, min_psnr=24, preset="fast", device="cpu")

@@ -92,6 +92,7 @@ def test_originals_are_found_with_reference(results, torus_folder, tmp_path):
     assert "or another mesh" in other.notes[0]
 
 
+@pytest.mark.slow
 def test_a_collection_of_thousands_stays_bounded(tmp_path, torus_folder, shape_row, write_dataset):
     pytest.importorskip("open3d")
     data = (torus_folder / "60.doh").read_bytes()

@@ -121,6 +121,7 @@ def test_letters_come_from_the_font_that_has_them(hare, tmp_path):
     assert (written(tmp_path, "H兔H") == written(tmp_path, "HHH")).all()
 
 
+@pytest.mark.slow
 def test_captions_take_the_same_fonts(hare):
     from doh3d.view.picture import Layout
 
