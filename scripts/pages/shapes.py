@@ -9,7 +9,7 @@ from compare_necgs import report as compare_necgs
 from doh3d.evaluation.rate_distortion import RatePoint
 from pages.registry import Line, Results, mean, number, percent, size, table
 from peers.rate_distortion import error_point, interpolate_bytes
-from rd_report import CAD, ORGANIC, Curves, compared, curves, kind_of
+from rd_report import CAD, MEASURES, ORGANIC, Curves, compared, curves, kind_of
 
 WORDS = "none one two three four five six seven eight".split()  # noqa: SIM905
 SIZES = (500, 1200, 3000, 7000, 16_000)
@@ -61,21 +61,24 @@ def shapes(results: Results) -> Iterator[Line]:
 
 
 @functools.lru_cache(maxsize=8)
-def curves_of(results: Results, preset: str) -> Curves:
+def curves_of(results: Results, preset: str, measure: str = "IoU") -> Curves:
     """All curves of one preset; decimation knows none."""
-    return curves([row for row in results.rows("rd") if row["preset"] in (preset, "")])
+    rows = [row for row in results.rows("rd") if row["preset"] in (preset, "")]
+    # Learned peers and earlier rows have no surfaces.
+    known = [row for row in rows if measure == "IoU" or row["chamfer"]]
+    return curves(known, MEASURES[measure])
 
 
-def bd_rates(results: Results, peer: str, preset: str) -> dict[str, float]:
+def bd_rates(results: Results, peer: str, preset: str, measure: str = "IoU") -> dict[str, float]:
     """BD-rate in percent against a peer, by mesh.
 
     Meshes of which the codec's worst file is better than the peer's best have none, and are left
     out, to the peer's advantage.
     """
     rates = {}
-    for mesh, found in curves_of(results, preset).items():
+    for mesh, found in curves_of(results, preset, measure).items():
         if peer in found and "codec" in found:
-            rate, reason = compared(found[peer], found["codec"], "IoU")
+            rate, reason = compared(found[peer], found["codec"], measure)
             if rate is None:
                 ious = [[point.iou for point in found[each]] for each in (peer, "codec")]
                 if max(ious[0]) < min(ious[1]):
@@ -109,6 +112,21 @@ def bd_rate_table(results: Results) -> Iterator[Line]:
             compared_with = len(there) if of == "all" else there.count(of)
             cells.append(cell if compared_with == count else f"{cell} ({compared_with} meshes)")
         yield [PEERS[peer], f"`{preset}`", *cells]
+
+
+@table("bd-measures")
+def bd_measures(results: Results) -> Iterator[Line]:
+    """Mean BD-rates of `default` against Draco by each measure; those behind are bold."""
+    yield ["quality by", "eight organic meshes", "four mechanical parts", "all twelve"]
+    for measure in MEASURES:
+        rates = bd_rates(results, "draco", "default", measure)
+        if len(rates) != len(ORGANIC) + len(CAD):
+            raise LookupError(f"by {measure} there are BD-rates of {len(rates)} meshes only")
+        organic = [rate for mesh, rate in rates.items() if mesh in ORGANIC]
+        cad = [rate for mesh, rate in rates.items() if mesh in CAD]
+        cells = [percent(mean(each)).rstrip("%") for each in (organic, cad, organic + cad)]
+        name = measure.removeprefix("1 - ")
+        yield [name, *(f"**{cell}**" if cell.startswith("+") else cell for cell in cells)]
 
 
 @number("saving")

@@ -121,12 +121,25 @@ def test_a_peer_that_is_worse_everywhere_has_no_bd_rate(monkeypatch):
         },
         "fandisk": {"coin": points, "codec": better},
     }
-    monkeypatch.setattr(shapes, "curves_of", lambda results, preset: found)
+    monkeypatch.setattr(shapes, "curves_of", lambda results, preset, measure: found)
     assert list(shapes.bd_rates(None, "coin", "fast")) == ["spot"]
     # A codec that is worse everywhere is not left out.
     found["fandisk"] = {"coin": better, "codec": points}
     with pytest.raises(LookupError, match="fandisk has no BD-rate against coin"):
         shapes.bd_rates(None, "coin", "fast")
+
+
+def test_measures_are_compared_on_all_meshes_or_not_at_all(monkeypatch):
+    points = [RatePoint(500 * n, 0.9 + 0.02 * n) for n in (1, 2, 3, 4)]
+    half = [replace(point, bytes=point.bytes // 2) for point in points]
+    known = {mesh: {"draco": points, "codec": half} for mesh in shapes.ORGANIC | shapes.CAD}
+    monkeypatch.setattr(shapes, "curves_of", lambda results, preset, measure: known)
+    _, *lines = shapes.bd_measures(None)
+    assert [name for name, *_ in lines] == ["IoU", "Chamfer distance", "normal consistency"]
+    assert {cell for _, *cells in lines for cell in cells} == {"-50"}
+    del known["spot"]
+    with pytest.raises(LookupError, match="by IoU there are BD-rates of 11 meshes only"):
+        list(shapes.bd_measures(None))
 
 
 def test_tables_of_more_than_one_code_are_listed(results, monkeypatch):
