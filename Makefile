@@ -35,13 +35,15 @@ install: $(STAMP)  ## create .venv with doh3d, its extras and the tools
 venv: $(STAMP)  ## the same as install
 
 # Remade when a pinned version or the project's description changes. The stamp comes last, so
-# that an installation that was cut short is taken up again.
+# that an installation that was cut short is taken up again. In pip's usual editable mode a folder
+# called doh3d in the working directory, as beside a checkout, would hide the package.
 $(STAMP): pyproject.toml constraints.txt scripts/system_packages.sh
 	@test -n "$(PYTHON)" || { echo "doh3d: no Python 3.11 to 3.13 found; install one, or say make PYTHON=/path/to/python" >&2; exit 1; }
 	@scripts/system_packages.sh $(PYTHON)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "doh3d: installing into $(VENV) (about 2 GB, some minutes the first time)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
+	@echo "doh3d: installing into $(VENV) (about 3 GB, some minutes the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		--config-settings editable_mode=compat -e '.[$(EXTRAS)]'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'meshoptimizer>=0.2.30a0' 2>/dev/null \
 		|| echo "doh3d: meshoptimizer cannot be built here; the benchmark and its tests do without"
 	@touch $@

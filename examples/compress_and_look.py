@@ -2,7 +2,7 @@
 
 usage: python examples/compress_and_look.py MESH [PICTURE.png]
 
-Needs the extra `view`. Writes MESH's .doh file and the picture beside each other.
+Needs the extra `view`. Writes the picture, shape.png unless named, and the .doh file beside it.
 """
 
 from __future__ import annotations

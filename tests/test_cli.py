@@ -116,6 +116,34 @@ def test_a_name_that_says_something_else_costs_a_word(tmp_path, torus_file, capl
     assert not caplog.records
 
 
+@pytest.mark.parametrize("name", ["a.ply", "a.STL", "a.nii.gz", "a.jpg", "a.npy"])
+def test_a_file_is_not_named_as_what_it_is_not(run, tmp_path, torus_file, name):
+    for force in ([], ["--force"]):
+        status, out, err = run("compress", torus_file[0], "-o", tmp_path / name, *force)
+        assert (status, out) == (2, "")
+        named = f"{tmp_path / name}: a .doh file would have this name; let it end in .doh"
+        assert err == f"doh3d: error: {named}\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("nowhere/a.ply", "nowhere/a.ply: no such file"),
+        ("a.step", "a.step: extension .step is not a mesh format"),
+        (".", ".: is a directory; a mesh file is needed"),
+    ],
+)
+def test_what_is_no_mesh_is_told_before_where_its_file_would_lie(
+    run, tmp_path, monkeypatch, source, said
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.step").write_text("ISO-10303-21;")
+    (tmp_path / "a.doh").write_bytes(b"old")
+    status, out, err = run("compress", source)
+    assert (status, out) == (2, "")
+    assert err.startswith(f"doh3d: error: {said}")
+
+
 def test_an_output_without_a_name_lies_beside_the_input(
     run, tmp_path, torus_file, no_peers, monkeypatch
 ):
@@ -177,7 +205,7 @@ def test_an_output_is_never_the_input(run, tmp_path, torus_file, force):
         (["decompress", "a.ply"], f"a.ply: ends in .ply {own}"),
         (["decompress", "a.ply", "-o", "a.ply"], f"a.ply: {itself}"),
         (["decompress", "c.doh", "-o", "a.ply"], f"a.ply: {itself}"),
-        (["compress", "b.doh"], f"b.doh: ends in .doh {own}"),
+        (["compress", "b.doh"], "b.doh: is a .doh file, not a mesh; decompress it first"),
         (["compress", tmp_path, "-o", "x.doh"], "is a directory"),
         (["compress", "."], "is a directory"),
         (["image", "compress", "b.doh"], f"b.doh: ends in .doh {own}"),

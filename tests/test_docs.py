@@ -54,6 +54,15 @@ def test_pages_need_no_network(site):
         assert not re.search(r"(?:@import|url\()\s*['\"]?https?:", sheet.read_text()), sheet.name
 
 
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_examples_are_blocks_of_code(page):
+    # At the beginning of a line Markdown takes the prompt for three quotations.
+    assert not re.search(r"^>>>", page.read_text(), re.MULTILINE)
+
+
 def test_every_place_has_its_page():
     pytest.importorskip("sphinx")
     spec = importlib.util.spec_from_file_location("build_docs", ROOT / "scripts/build_docs.py")

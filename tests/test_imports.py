@@ -263,6 +263,7 @@ main()
 def test_what_takes_seconds_to_load_is_loaded_with_a_sign_of_it(command, tmp_path):
     for name in ("a.ply", "a.doh", "a.png"):
         (tmp_path / name).touch()
+    (tmp_path / "a.ply").write_text("ply")
     result = subprocess.run(
         [sys.executable, "-c", FIRST_SIGN, *command.split()],
         cwd=tmp_path,

@@ -151,13 +151,23 @@ def check_checkpoint(checkpoint: Path | None, output: Path) -> None:
         raise ConfigError(f"{checkpoint}: is the output; name another file for the checkpoint")
 
 
+def _is_foreign(output: Path) -> bool:
+    """Whether the name is that of a mesh, an image or a voxel grid."""
+    from doh3d.geometry.formats import SUPPORTED
+    from doh3d.volumes.files import volume_ending
+
+    images = (".png", ".webp", ".jpg", ".jpeg")
+    return output.suffix.lower() in (*SUPPORTED, *images) or volume_ending(output) is not None
+
+
 def output_for(source: Path, output: Path | None, suffix: str, *, force: bool) -> Path:
     """Return the file to write: `output`, or the source's name with another ending beside it.
 
     Raises
     ------
     ConfigError
-        If it is the source itself; or, `output` not being given, it is there and `force` is not.
+        If it is the source itself; if a .doh file would have the name of a mesh, an image or a
+        grid; or, `output` not being given, it is there and `force` is not.
     """
     if output is None:
         # What has no name is no file, as whoever reads it will say.
@@ -175,6 +185,8 @@ def output_for(source: Path, output: Path | None, suffix: str, *, force: bool) -
             )
     if source.exists() and output.exists() and output.samefile(source):
         raise ConfigError(f"{output}: is the input itself; name another file to write")
+    if suffix == ".doh" and _is_foreign(output):
+        raise ConfigError(f"{output}: a .doh file would have this name; let it end in .doh")
     if suffix == ".doh" and output.suffix.lower() not in ("", suffix):
         _log.warning("%s will hold a .doh file, whatever its name says", output)
     return output

@@ -16,6 +16,7 @@ from doh3d.codec.shape_code import ShapeCode
 from doh3d.errors import Doh3dError
 from doh3d.view.grids import code_line
 from doh3d.view.report_content import Level, Subject, is_file_of, spread
+from doh3d.view.shading import Surface
 from doh3d.volumes.files import split_label
 
 if TYPE_CHECKING:
@@ -25,8 +26,11 @@ if TYPE_CHECKING:
 # 10 MB.
 _MESH_BYTES = 2_000_000
 _FILE_BYTES = 2_000_000
-# Of a face and the half vertex that comes with it, in base64.
-_BYTES_A_FACE = (6 + 3) * 4 / 3
+# Of a face and the half vertex that comes with it; and in base64.
+_PACKED_FACE = 6 + 3
+_BYTES_A_FACE = _PACKED_FACE * 4 / 3
+# Where each face has three vertices of its own, as between edges, so many fewer take as much.
+_FACES_BETWEEN_EDGES = _PACKED_FACE / (6 + 18)
 _MOST_FACES = 20_000
 _LEAST_FACES = 500
 # Files of all shapes together.
@@ -208,6 +212,9 @@ def pack(
 ) -> dict[str, str]:
     """Simplify a mesh and write it as int16 places and uint16 corners, in base64.
 
+    The page takes the mean of a vertex's faces for its normal, so that each face at a sharp edge
+    gets vertices of its own.
+
     Parameters
     ----------
     mesh : trimesh.Trimesh
@@ -216,8 +223,24 @@ def pack(
     half : float
         What becomes 1, up to the step of 1/32000.
     faces : int
-        About how many to keep, at most 20,000.
+        About how many to keep, at most 20,000; fewer where there are many edges.
     """
+    surface = _simplified(mesh, faces, half)
+    if _packed_bytes(surface) > 1.5 * _PACKED_FACE * faces:
+        surface = _simplified(mesh, int(_FACES_BETWEEN_EDGES * faces), half)
+    places = np.clip((surface.vertices - centre) / half, -1.02, 1.02) * (_STEPS / 1.02)
+    used, corners = np.unique(surface.faces, return_inverse=True)
+    return {
+        "places": _base64(np.round(places[used]).astype("<i2")),
+        "corners": _base64(corners.reshape(-1, 3).astype("<u2")),
+    }
+
+
+def _packed_bytes(surface: Surface) -> int:
+    return 6 * len(np.unique(surface.faces)) + 6 * len(surface.faces)
+
+
+def _simplified(mesh: trimesh.Trimesh, faces: int, half: float) -> Surface:
     from doh3d.evaluation.simplification import simplify
 
     simpler = simplify(mesh, faces, "open3d_qem")
@@ -228,12 +251,7 @@ def pack(
     while len(corners) > 1.5 * faces and cells >= 4:
         places, corners = _on_grid(places, corners, half / cells)
         cells //= 2
-    places = np.clip((places - centre) / half, -1.02, 1.02) * (_STEPS / 1.02)
-    used, corners = np.unique(corners, return_inverse=True)
-    return {
-        "places": _base64(np.round(places[used]).astype("<i2")),
-        "corners": _base64(corners.reshape(-1, 3).astype("<u2")),
-    }
+    return Surface.of(places, corners)
 
 
 def _on_grid(

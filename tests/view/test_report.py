@@ -262,6 +262,19 @@ def test_packed_meshes_are_small_and_in_their_places():
     np.testing.assert_allclose(np.linalg.norm(places, axis=1), 1, atol=0.01)
 
 
+def test_each_packed_face_between_edges_has_its_own_vertices():
+    packed = pack(trimesh.creation.box((2, 2, 1)), np.zeros(3), 1.0, 500)
+    corners = np.frombuffer(base64.b64decode(packed["corners"]), "<u2")
+    # So that the mean of a vertex's faces is its face's normal.
+    assert sorted(corners) == list(range(36))
+    # A burr, all edges, is no larger in the page than what is smooth.
+    burr = trimesh.creation.icosphere(subdivisions=4)
+    burr.vertices *= np.random.default_rng(0).uniform(0.5, 1, (len(burr.vertices), 1))
+    packed = pack(burr, np.zeros(3), 1.0, 1000)
+    assert sum(map(len, packed.values())) < 1.5 * 1000 * (6 + 3) * 4 / 3
+    assert len(packed["corners"]) > 300 * 6 * 4 / 3
+
+
 def test_what_cannot_be_simplified_is_made_coarser():
     generator = np.random.Generator(np.random.PCG64(0))
     specks = [trimesh.creation.icosphere(0, 0.01) for _ in range(600)]
