@@ -68,6 +68,9 @@ def evaluate(
     Against a voxel grid: Dice, IoU, 95% Hausdorff and mean surface distance at the voxels' centres,
     in the grid's units. Of a label map it is the label that the file says, unless --label is given.
 
+    The surface's chamfer_l1 is the mean distance between the surfaces, in half the reference's
+    longest side: 0 is best. f_score and normal_consistency are best at 1. docs/results.md has more.
+
     draco_bytes is the size of the whole reference in Draco, at 11 bits a coordinate and level 10:
     of nearly the mesh itself, not of what would be as good as the .doh file. It needs the extra
     `peers`.
