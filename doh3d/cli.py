@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import io
 import os
 import sys
@@ -79,6 +80,11 @@ app.command("batch-export", epilog=batch_export.EXAMPLES)(batch_export.batch_exp
 app.command("batch-eval", epilog=batch_eval.EXAMPLES)(batch_eval.batch_eval)
 app.command("sweep", epilog=sweep.EXAMPLES)(sweep.sweep)
 app.command("report", epilog=report.EXAMPLES)(report.report)
+
+# Typer shows the lines of a docstring as they are, and the screen would break them once more.
+for _command in (*app.registered_commands, *image.app.registered_commands):
+    _paragraphs = inspect.cleandoc(_command.callback.__doc__ or "").split("\n\n")
+    _command.help = "\n\n".join(" ".join(each.split()) for each in _paragraphs)
 
 
 def main() -> None:

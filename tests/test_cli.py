@@ -1,3 +1,4 @@
+import itertools
 import json
 import os
 import re
@@ -225,6 +226,19 @@ def test_a_named_output_is_written_over(run, tmp_path, torus_file):
     command = ["decompress", torus_file[1], "-o", tmp_path / "back.ply", "--resolution", "16"]
     assert run(*command)[0] == 0
     assert doh3d.load_mesh(tmp_path / "back.ply").is_watertight
+
+
+@pytest.mark.parametrize("command", [["check"], ["compress"], ["image", "compress"]])
+def test_help_is_broken_into_lines_once(run, monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "80")
+    status, out, _ = run(*command, "--help")
+    assert status == 0
+    lines = out[: out.index("╭")].splitlines()
+    # A line ends where the next one's first word would not fit, or with its paragraph.
+    for line, following in itertools.pairwise(lines):
+        first = following.split()[:1]
+        if line.strip() and first and "Usage" not in line:
+            assert len(line.rstrip()) + 1 + len(first[0]) > 78, line
 
 
 @pytest.mark.parametrize("command", [[], ["image"]])
