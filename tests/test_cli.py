@@ -45,6 +45,7 @@ def test_compress_reports_the_written_file(run, tmp_path, torus_file):
     assert os.listdir(tmp_path) == ["a.doh"]
 
 
+@pytest.mark.slow
 def test_names_are_shown_whatever_they_are(tmp_path, torus_file):
     folder = tmp_path / "a["
     folder.mkdir()
@@ -145,6 +146,7 @@ def test_what_is_no_mesh_is_told_before_where_its_file_would_lie(
     assert err.startswith(f"doh3d: error: {said}")
 
 
+@pytest.mark.slow
 def test_an_output_without_a_name_lies_beside_the_input(
     run, tmp_path, torus_file, no_peers, monkeypatch
 ):
@@ -394,6 +396,7 @@ def test_eval_of_a_mesh_against_itself_is_perfect(run, meshes_folder, tmp_path, 
     assert report["point_to_point"] is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("protocol", "f_scores", "unit"), [("occnet", [], 0.2), ("necgs", ["0.005", "0.01"], 1.0)]
 )

@@ -111,7 +111,8 @@ def test_logits_keep_to_the_tolerance_over_threads_and_matmul_settings(
         assert_same_field(logits, others, share)
 
 
-@pytest.mark.parametrize("level", ["default", pytest.param("avx2", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("level", ["default", "avx2"])
 def test_logits_keep_to_the_tolerance_over_vector_instructions(golden_files, level):
     python(DECODE, *golden_files, ATEN_CPU_CAPABILITY=level)
     for file, logits in golden_files.items():

@@ -14,9 +14,9 @@ LEGACY = "torch.set_float32_matmul_precision('medium')"
 # Each takes a process of its own: the new settings cannot be used after the old one.
 SETTINGS = [
     LEGACY,
-    pytest.param("torch.backends.cuda.matmul.fp32_precision = 'tf32'", marks=pytest.mark.slow),
-    pytest.param("torch.backends.mkldnn.matmul.fp32_precision = 'bf16'", marks=pytest.mark.slow),
-    pytest.param("torch.backends.fp32_precision = 'tf32'", marks=pytest.mark.slow),
+    "torch.backends.cuda.matmul.fp32_precision = 'tf32'",
+    "torch.backends.mkldnn.matmul.fp32_precision = 'bf16'",
+    "torch.backends.fp32_precision = 'tf32'",
 ]
 
 
@@ -119,6 +119,7 @@ def plain_digest():
     return digest_under("pass")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_other_programs_settings_neither_break_nor_change_anything(setting, plain_digest):
     assert digest_under(setting) == plain_digest

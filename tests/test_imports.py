@@ -356,6 +356,7 @@ command()
     assert not result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["picture", "viewer", "comparison"])
 def test_what_draws_is_loaded_where_it_draws(module):
     loaded = loaded_after(f"import doh3d.view.{module}")

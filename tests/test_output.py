@@ -86,6 +86,7 @@ def test_batch_commands_in_a_pipe(folder, run):
         assert not has_control_characters(out + err), command
 
 
+@pytest.mark.slow
 def test_the_log_is_quiet_unless_asked(folder, run):
     torus = trimesh.load_mesh("torus.ply")
     torus.faces = np.concatenate([torus.faces, torus.faces[:2]])

@@ -451,6 +451,7 @@ def damaged_files(draw):
     return with_checksum(bytes(body))
 
 
+@pytest.mark.slow
 @given(data=damaged_files())
 @settings(deadline=None, max_examples=200)
 def test_damaged_files_are_judged_alike(reference, data):

@@ -333,6 +333,7 @@ def test_a_stopped_run_loses_what_was_in_flight_and_nothing_else(
     assert len(read(tmp_path / "out")) == 12
 
 
+@pytest.mark.slow
 def test_the_bytes_are_those_of_compress_in_any_order(meshes_folder, tmp_path, quick, this_process):
     from doh3d.dataset.tasks import CompressTask
 

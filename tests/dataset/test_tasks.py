@@ -52,6 +52,7 @@ def alone(path, **options):
     return doh3d.compress(path, **(options or OPTIONS), device="cpu").data
 
 
+@pytest.mark.slow
 def test_a_group_is_fitted_together_but_for_those_that_cannot_be(meshes):
     names = ("pear0.ply", "empty.stl", "sphere.ply", "pear1.ply", "missing.ply", "pear2.ply")
     rows = compressed(meshes, *names)

@@ -103,9 +103,8 @@ def test_without_the_peers_nothing_is_said(sphere, monkeypatch, package):
     assert cheaper_triangles(sphere, as_good_as(sphere, 0.9), 1500) is None
 
 
-@pytest.mark.parametrize(
-    "package", ["open3d", pytest.param("meshoptimizer", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("package", ["open3d", "meshoptimizer"])
 def test_flat_parts_of_slivers_need_only_one_of_two(peers, require_open3d, monkeypatch, package):
     pytest.importorskip("meshoptimizer")
     monkeypatch.setitem(sys.modules, package, None)

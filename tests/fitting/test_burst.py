@@ -211,6 +211,7 @@ def test_of_two_signals_one_that_bursts_costs_the_other_nothing(torn):
     np.testing.assert_array_equal(other.biases, undisturbed[1].biases)
 
 
+@pytest.mark.slow
 def test_a_fit_that_rounding_spoils_is_repeated_at_a_lower_rate(torn, caplog):
     torn(500, 520, lambda optimisation: optimisation.learning_rate == SMALL.learning_rate)
     result = fit_latent(ball_samples(), SMALL, device=CPU)
@@ -229,6 +230,7 @@ def test_a_fit_that_rounding_spoils_at_every_rate_says_so(torn, caplog):
     assert "use more bits" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_burst_amid_which_rounding_begins_is_no_measure_of_its_end(torn, caplog):
     torn(385, 405, lambda optimisation: optimisation.learning_rate == SMALL.learning_rate)
     result = fit_latent(ball_samples(), SMALL, device=CPU)

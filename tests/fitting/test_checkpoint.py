@@ -100,6 +100,7 @@ def test_interrupted_over_and_over_it_ends_with_the_same_bytes(torus, tmp_path, 
     assert [entry.name for entry in tmp_path.iterdir()] == ["torus.doh"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("repeated", [False, True])
 def test_samples_put_where_the_field_strays_are_in_the_checkpoint(
     torus, tmp_path, monkeypatch, repeated

@@ -59,6 +59,7 @@ def run(*searches, config=SMALL):
     return optimisation
 
 
+@pytest.mark.slow
 def test_samples_that_are_put_where_a_field_strays_train_it_away():
     assert inside_in_corner(run()) > 0.3
     steps = []

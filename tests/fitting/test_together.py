@@ -171,6 +171,7 @@ def groups(monkeypatch):
     return seen
 
 
+@pytest.mark.slow
 def test_shapes_of_other_mirror_planes_are_fitted_apart_and_come_back_in_order(fit_shapes, groups):
     bends = (0.0, 0.2, 0.0, 0.15)
     shapes = [prepare(pear(bend)) for bend in bends]
@@ -192,6 +193,7 @@ def test_no_more_samples_are_held_at_once_than_allowed(fit_shapes, groups, monke
     assert groups == [(2, ()), (2, ())]
 
 
+@pytest.mark.slow
 def test_a_shape_that_diverges_is_fitted_alone_and_the_others_are_as_without_it(fit_shapes, caplog):
     shapes = [prepare(pear(bend)) for bend in (0.1, 0.2, 0.3)]
     expected = [shape.data for shape in fit_shapes(shapes, SMALL, mirror=False)]

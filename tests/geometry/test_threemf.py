@@ -109,6 +109,7 @@ def test_many_instances_are_counted_before_they_are_made(tmp_path):
         load_mesh(save(tmp_path, model(objects, '<item objectid="61"/>')))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("filler", ["<!--{}-->", "<a b='{}'/>"])
 def test_archives_that_unfold_to_much_are_refused_early(tmp_path, filler):
     path = save(tmp_path, model(TETRAHEDRON + filler.format(" " * (64 << 20)), ""))

@@ -59,6 +59,7 @@ def points_near_faces(partition, seed, count=400):
     return torch.from_numpy(points.astype(np.float32))
 
 
+@pytest.mark.slow
 @given(partition=partitions(), seed=st.integers(0, 2**32 - 1))
 @settings(deadline=None)
 def test_values_are_continuous_where_cells_meet(partition, seed):

@@ -1,3 +1,5 @@
+import pytest
+
 import compare_necgs
 from compare_necgs import COLUMNS, METRICS, report
 
@@ -23,6 +25,7 @@ def test_means_stand_beside_the_published_figures_of_as_many_bytes():
     assert other[3] == "0.00700"
 
 
+@pytest.mark.slow
 def test_a_second_run_goes_on_where_the_first_stopped(tmp_path, monkeypatch):
     done = []
     (tmp_path / "meshes").mkdir()

@@ -49,6 +49,7 @@ def test_a_small_file_comes_near_the_image(channels):
     assert psnr(pixels, decoded) > 28
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_file():
     options = {"latent": 150, "preset": "fast", "device": "cpu"}
     first = compress_image(smooth(), seed=3, **options)

@@ -205,6 +205,7 @@ def test_a_turned_part_errs_as_the_part_does_and_decodes_where_it_lies():
     assert errors[0] < 1.5 * errors[1]
 
 
+@pytest.mark.slow
 def test_shapes_in_several_frames_are_fitted_together_as_alone(monkeypatch):
     preset = shape_plan.Preset(steps=200, batch_size=1024, pool_size=20_000)
     monkeypatch.setitem(shape_plan.PRESETS, "fast", preset)
