@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from scipy.stats import t as student_t
 
-from pages.registry import Line, Results, Row, mean, size, table
+from pages.registry import Line, Results, Row, mean, number, size, table
 from pages.shapes import error
 
 MESH = "stanford-bunny"
@@ -108,6 +108,16 @@ def turned(results: Results) -> Iterator[Line]:
         along = [_error(row) for row in turns if row["axes"] == "own"]
         missing = ["none found"] * (len(along) - len(framed))
         yield [mesh, _error(flat), ", ".join(framed + missing), ", ".join(along)]
+
+
+@number("turned-errs")
+def turned_errs(results: Results, axes: str) -> str:
+    """By how much turned parts err more than as they lie, geometric mean: "frame" or "own" axes."""
+    rows = results.rows("ablation-turned", preset="fast", max_bytes=1200, seed=0)
+    flat = {row["mesh"]: float(row["error"]) for row in rows if row["turn"] == "0"}
+    turns = [row for row in rows if row["turn"] != "0" and row["axes"] == axes]
+    ratio = math.exp(mean(math.log(float(row["error"]) / flat[row["mesh"]]) for row in turns))
+    return f"{100 * (ratio - 1):.0f}%"
 
 
 def _error(row: Row) -> str:

@@ -11,7 +11,9 @@ from pages.registry import Line, Results, mean, number, percent, size, table
 from peers.rate_distortion import error_point, interpolate_bytes
 from rd_report import CAD, MEASURES, ORGANIC, Curves, compared, curves, kind_of
 
-WORDS = "none one two three four five six seven eight".split()  # noqa: SIM905
+WORDS = """
+none one two three four five six seven eight nine ten eleven twelve
+""".split()  # noqa: SIM905
 SIZES = (500, 1200, 3000, 7000, 16_000)
 README_SIZES = (500, 1200, 16_000)
 PEERS = {
@@ -179,6 +181,30 @@ def iou(results: Results, mesh: str, preset: str, target: str) -> str:
 def error(results: Results, mesh: str, preset: str, target: str) -> str:
     """1 - IoU of the same, in units of 1e-5."""
     return f"{1e5 * (1 - iou_of(results, mesh, preset, target)):.0f}"
+
+
+@number("less-error")
+def less_error(results: Results, preset: str, than: str, target: str, of: str) -> str:
+    """By how much a preset errs less than another at a size: 22%.
+
+    `of` names a mesh; or "count", "least" and "most" tell of all meshes on which it does.
+    """
+    changes = {
+        mesh: _change(results, mesh, preset, than, target)
+        for mesh in (*ORGANIC, *CAD)
+        if of in ("count", "least", "most", mesh)
+    }
+    less = [-change for change in changes.values() if change < 0]
+    if not less:
+        raise LookupError(f"{of}: {preset} does not err less than {than} at {target} bytes")
+    if of == "count":
+        return WORDS[len(less)]
+    return f"{100 * (min(less) if of == 'least' else max(less)):.0f}%"
+
+
+def _change(results: Results, mesh: str, preset: str, than: str, target: str) -> float:
+    errors = [1 - iou_of(results, mesh, each, target) for each in (preset, than)]
+    return errors[0] / errors[1] - 1
 
 
 @number("bytes")

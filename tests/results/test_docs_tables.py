@@ -129,6 +129,18 @@ def test_a_peer_that_is_worse_everywhere_has_no_bd_rate(monkeypatch):
         shapes.bd_rates(None, "coin", "fast")
 
 
+def test_presets_are_compared_where_one_errs_less(monkeypatch):
+    iou = {mesh: {"best": 0.9, "default": 0.8} for mesh in (*shapes.ORGANIC, *shapes.CAD)}
+    iou |= {"lucy": {"best": 0.96, "default": 0.95}, "spot": {"best": 0.98, "default": 0.99}}
+    monkeypatch.setattr(shapes, "iou_of", lambda results, mesh, preset, target: iou[mesh][preset])
+    found = [shapes.less_error(None, "best", "default", "1200", of) for of in ("least", "most")]
+    assert found == ["20%", "50%"]
+    assert shapes.less_error(None, "best", "default", "1200", "lucy") == "20%"
+    assert shapes.less_error(None, "best", "default", "1200", "count") == "eleven"
+    with pytest.raises(LookupError, match="spot: best does not err less than default"):
+        shapes.less_error(None, "best", "default", "1200", "spot")
+
+
 def test_measures_are_compared_on_all_meshes_or_not_at_all(monkeypatch):
     points = [RatePoint(500 * n, 0.9 + 0.02 * n) for n in (1, 2, 3, 4)]
     half = [replace(point, bytes=point.bytes // 2) for point in points]
