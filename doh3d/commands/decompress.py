@@ -16,6 +16,7 @@ from doh3d.commands.options import (
     DeviceOption,
     ForceOption,
     JsonOption,
+    check_doh_files,
     limits_for,
     output_for,
 )
@@ -88,6 +89,7 @@ def decompress(
     from doh3d.geometry.lattice import as_method
     from doh3d.volumes.files import volume_ending
 
+    check_doh_files(files)
     file = files[0]
     output = output_for(file, output, ".ply", force=force)
     started = time.perf_counter()

@@ -17,6 +17,7 @@ from doh3d.commands.options import (
     ForceOption,
     JsonOption,
     check_checkpoint,
+    check_doh_files,
     compress_options,
     limits_for,
     output_for,
@@ -113,6 +114,7 @@ def decompress(
     """Decode a .doh file of an image to pixels."""
     from doh3d.images.files import check_image_output, save_pixels
 
+    check_doh_files([file])
     output = output_for(file, output, ".png", force=force)
     check_image_output(output)
     started = time.perf_counter()

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from doh3d.commands.options import AllowLargeOption, JsonOption, limits_for
+from doh3d.commands.options import AllowLargeOption, JsonOption, check_doh_files, limits_for
 from doh3d.console import print_json, print_tables
 
 EXAMPLES = "Example:  doh3d info bunny.doh --json | jq .sizes"
@@ -21,6 +21,7 @@ def info(
     """Show what a .doh file holds, and the size of every part."""
     from doh3d.codec.inspection import describe_file
 
+    check_doh_files([file])
     report = describe_file(file, limits_for(allow_large))
     if as_json:
         print_json(report)

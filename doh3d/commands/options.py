@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -13,6 +13,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from doh3d.errors import ConfigError
+from doh3d.files import is_doh_file, other_kind
 from doh3d.limits import DEFAULT_LIMITS, Limits
 from doh3d.options import CompressOptions, SignalKind, options_of
 
@@ -158,6 +159,20 @@ def _is_foreign(output: Path) -> bool:
 
     images = (".png", ".webp", ".jpg", ".jpeg")
     return output.suffix.lower() in (*SUPPORTED, *images) or volume_ending(output) is not None
+
+
+def check_doh_files(files: Sequence[Path]) -> None:
+    """Raise ConfigError for a file that has the name of another kind, and holds no .doh file.
+
+    What is missing, or has any other name, is for whoever reads it.
+    """
+    for number, file in enumerate(files):
+        if not _is_foreign(file) or is_doh_file(file) or other_kind(file) is not None:
+            continue
+        if number == 0 and file.exists():
+            raise ConfigError(f"{file}: not a .doh file; such files are made by: compress")
+        if number > 0:
+            raise ConfigError(f"{file}: not a .doh file; a file to write is named with --output")
 
 
 def output_for(source: Path, output: Path | None, suffix: str, *, force: bool) -> Path:
