@@ -102,8 +102,8 @@ class CompressOptions:
         int | None,
         Told(
             "Bits of a latent's range, 2 to 16, before entropy coding; 32 keeps float32.",
-            default="6; 7 in cells, from 2937 numbers on",
-            image_default="6",
+            default="the steps of 6, or of 7 in cells, from 2937 numbers on, and any range",
+            image_default="the steps of 6, and any range",
         ),
     ] = None
     quantizer: Annotated[

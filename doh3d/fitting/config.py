@@ -60,8 +60,11 @@ class FitConfig:
     latent : int
         Numbers in the latent, n.
     bits : int
-        Bits of a latent's range of levels, 2 to 16; 32 keeps float32. Entropy coding then
-        spends fewer.
+        Bits of a latent's range of levels, 2 to 16, by which its step is chosen; 32 keeps float32.
+        Entropy coding then spends fewer.
+    clipped : bool
+        Whether numbers beyond that range are cut off, as who asks for bits expects. Otherwise the
+        range is the widest that a file can have; used by "qat" only.
     quantizer : "qat" or "ptq"
         Quantisation-aware training, or rounding after it.
     architecture : Architecture
@@ -109,6 +112,7 @@ class FitConfig:
 
     latent: int
     bits: int = 7
+    clipped: bool = True
     quantizer: Quantizer = "qat"
     architecture: Architecture = field(default_factory=Architecture)
     levels: int = 0
@@ -181,6 +185,17 @@ class FitConfig:
     def graded_training(self) -> bool:
         """Whether training rounds to graded steps; the largest levels leave no room for them."""
         return self.graded and self.quantization_aware and self.bits <= _MAX_GRADED_BITS
+
+    @property
+    def range_bits(self) -> int:
+        """Bits of the range that the latent's levels keep within.
+
+        The longest numbers of a fit grow to dozens of its steps, and take a finer step to meet a
+        size: what cuts them off undoes what has been learnt, and they get no gradient any more.
+        """
+        if self.clipped or not self.quantization_aware:
+            return self.bits
+        return _MAX_GRADED_BITS if self.graded_training else MAX_BITS
 
     @property
     def training_step_index(self) -> int:

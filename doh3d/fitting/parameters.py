@@ -115,7 +115,7 @@ class Parameters:
     def _rounded(
         self, are_fixed: torch.Tensor, biases_are_fixed: torch.Tensor
     ) -> tuple[Rounded, Rounded]:
-        bits, sizes = self._config.bits, self._sizes
+        bits, sizes = self._config.range_bits, self._sizes
         if not self._config.quantization_aware:
             return Rounded.exact(self.latents), Rounded.exact(self.biases)
         return (

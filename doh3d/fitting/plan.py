@@ -111,6 +111,7 @@ def make_config(
         latent=latent,
         levels=plan.levels,
         bits=plan.bits if options.bits is None else options.bits,
+        clipped=options.bits is not None,
         quantizer=options.quantizer,
         architecture=architecture,
         projection=options.projection,

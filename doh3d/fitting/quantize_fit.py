@@ -49,7 +49,7 @@ def quantize_fit(
             latent_step = best_step_index(result.latent, config.bits)
         latent_step = min(max(latent_step + notches, 0), STEP_COUNT - 1)
         graded = config.graded_training
-        latent = _quantized(result.latent, latent_step, config.bits, graded=graded)
+        latent = _quantized(result.latent, latent_step, config.range_bits, graded=graded)
         biases = _quantized(result.biases, nearest_step_index(config.bias_step), MAX_BITS)
     return signal.code(config, latent, biases)
 

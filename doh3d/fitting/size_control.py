@@ -111,7 +111,7 @@ class SizeControl:
         self._choices = math.ceil(lead * config.steps), math.ceil(start * config.steps)
         self._interval = min(max(1, config.steps // _UPDATES), _LONGEST_INTERVAL)
         graded = config.graded_training
-        self._latent_bits = CodeLength(config.latent, config.bits, graded, device)
+        self._latent_bits = CodeLength(config.latent, config.range_bits, graded, device)
         self._bias_bits = CodeLength(config.architecture.bias_count, MAX_BITS, False, device)
         self._controller = RateController(signals, device)
         self._steps = torch.from_numpy(STEPS).to(device)

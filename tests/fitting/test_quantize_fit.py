@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from doh3d.codec.container import serialize
 from doh3d.codec.entropy import choose_model
@@ -9,10 +10,13 @@ from doh3d.codec.quantization import grade_factors
 from doh3d.codec.shape_code import ShapeCode
 from doh3d.codec.signal_code import ParameterGroup
 from doh3d.fitting.config import FitConfig
-from doh3d.fitting.quantize_fit import encode_within, trimmed
+from doh3d.fitting.parameters import Parameters
+from doh3d.fitting.quantize_fit import encode_within, quantize_fit, trimmed
 from doh3d.fitting.results import FitResult
+from doh3d.fitting.size_control import SizeControl
 from doh3d.geometry.transform import NormalizingTransform
 from doh3d.hypernetwork.architecture import Architecture
+from doh3d.signals.shape import shape_config
 
 COUNT = 1200
 FACTORS = grade_factors(COUNT).astype(np.int64)
@@ -90,3 +94,44 @@ def test_a_fit_that_is_a_little_too_long_keeps_its_step():
     # Coarser steps for all are the last resort.
     assert size_and_excess(int(0.9 * whole))[0] < 0.9 * whole
     assert size_and_excess(100)[0] is None
+
+
+def long_numbers(config):
+    """Parameters and a result whose latent has a number of 100 times the coarsest step, in one."""
+    device = torch.device("cpu")
+    sizes = SizeControl(config, 1, device)
+    parameters = Parameters(config, sizes, 1, device)
+    parameters.latents[0] = -100 * sizes.deltas
+    latent, biases = parameters.numbers()[0]
+    return parameters, FitResult(latent, biases, config.training_step_index, 0.4)
+
+
+@pytest.mark.parametrize("graded", [True, False])
+@pytest.mark.parametrize("clipped", [True, False])
+def test_only_bits_that_are_asked_for_cut_long_numbers_off(graded, clipped):
+    code = graded_code()
+    network = code.architecture
+    config = FitConfig(latent=COUNT, bits=6, clipped=clipped, architecture=network, graded=graded)
+
+    class Signal:
+        def code(self, config, latent, biases):
+            return replace(code, latent=latent, biases=biases)
+
+    parameters, result = long_numbers(config)
+    latents, _ = parameters.all_rounded()
+    longest = 31 if clipped else 100
+    assert latents.levels[0].item() == -longest
+    # What is cut off learns nothing.
+    learnt = latents.gradient(torch.ones(COUNT), 0.0)
+    assert learnt[0].item() == (not clipped)
+    written = quantize_fit(result, config, Signal()).latent.values
+    assert written[0] == -longest * (4 if graded else 1)
+
+
+def test_bits_are_asked_for_or_not():
+    assert shape_config(latent=COUNT, bits=6).range_bits == 6
+    assert shape_config(latent=COUNT, quantizer="ptq").range_bits == 6
+    assert shape_config(latent=COUNT).range_bits == 14
+    assert shape_config(latent=COUNT, bits=6).training_step == (
+        shape_config(latent=COUNT).training_step
+    )
