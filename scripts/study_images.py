@@ -62,7 +62,7 @@ def quantization_variants(preset: str, channels: int) -> Variants:
     found = {}
     base = image_config(latent=QUANTIZED_LATENT, preset=preset, channels=channels)
     for bits in BITS:
-        aware = replace(base, bits=bits)
+        aware = replace(base, bits=bits, clipped=True)
         found[f"in training, {bits} bits"] = aware
         found[f"after training, {bits} bits"] = replace(aware, quantizer="ptq")
         found[f"in training, {bits} bits, no rate term"] = replace(aware, rate_weight=0.0)

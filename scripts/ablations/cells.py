@@ -27,12 +27,14 @@ def variants(arguments):
                 latent=latent,
                 width=4 * max(1, round(width / 4)),
                 levels=levels,
-                bits=plan.bits,
             )
             cells = 2**levels
             name = f"n={latent}, {cells} x {config.architecture.width}"
             found[name] = dataclasses.replace(
-                config, batch_size=plan.batch_size, learning_rate=plan.learning_rate
+                config,
+                bits=plan.bits,
+                batch_size=plan.batch_size,
+                learning_rate=plan.learning_rate,
             )
     return found
 

@@ -161,6 +161,7 @@ def _fit_mlp(
         architecture=architecture,
         latent=architecture.weight_count,
         bits=bits,
+        clipped=True,
         graded=False,
         rounding_start=_MLP_ROUNDING_START,
     )
