@@ -61,6 +61,8 @@ TOLD = ("variant", "bytes", "iou")
 
 # The codec's surface is that of its mesh at the resolution of `doh3d eval`.
 RESOLUTION = 256
+# Latents of up to so many numbers take all of a preset's steps.
+WHOLE_LATENT = 1000
 # The third simplifier is searched by itself: what it beats stays on the front of the other two.
 SEARCHES: tuple[tuple[Simplifier, ...], ...] = (
     ("fast_simplification", "open3d_qem"),
@@ -145,10 +147,18 @@ class MeshBenchmark:
 
     def _peer(self, method: str, size: int) -> None:
         shape, judge = self._shape_and_judge()
-        config = shape_config(preset=self._preset, latent=latent_for_bytes(size))
-        # A flat shape has steps and batches of its own, and so have the peers there.
-        own = shape.config(CompressOptions(preset=self._preset), config.latent)
-        config = replace(config, steps=own.steps, batch_size=own.batch_size)
+        latent = latent_for_bytes(size)
+        # A peer has one network, whatever its size.
+        config = shape_config(preset=self._preset, latent=latent, levels=0)
+        # A flat shape has steps and batches of its own, and so have the peers there. Long latents
+        # have few steps because of the codec's solver and its cells, neither of which peers have.
+        own = shape.config(CompressOptions(preset=self._preset), min(latent, WHOLE_LATENT))
+        config = replace(
+            config,
+            steps=own.steps,
+            batch_size=own.batch_size,
+            pool_size=max(config.pool_size, own.pool_size),
+        )
         fitted = []
         started = time.perf_counter()
         for fit in fit_peer(method, shape, config, size, self._rank, device=self._device):
