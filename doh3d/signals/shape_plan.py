@@ -74,6 +74,9 @@ _BITS = 6
 # are fewer, and their gradient scatters more.
 _LEARNING_RATE, _LEARNING_RATE_OF_CELLS = 0.6, 0.36
 
+# In fits of so many steps a latent at that rate grows for as long as they are free.
+_LONG, _LEARNING_RATE_IN_LONG = 10_000, 0.4
+
 # What is flat has one rate: networks of so few weights burst at a higher one, and its cells come
 # further than at a lower. Fits of few steps gain more by longer steps than bursts cost them.
 _LEARNING_RATE_OF_FLAT, _LEARNING_RATE_OF_FLAT_IN_SHORT, _SHORT = 0.45, 0.6, 2000
@@ -131,10 +134,14 @@ def plan_for_shape(
     features = Architecture(octaves=_OCTAVES).encoded_dim
     # Of w neurons in each layer, 2 w^2 + (features + 1) w weights.
     width = (math.hypot(features + 1, math.sqrt(8 * weights / 2**levels)) - features - 1) / 4
-    learning_rate = _LEARNING_RATE_OF_CELLS if levels else _LEARNING_RATE
+    steps = PRESETS[preset].steps
     if flat_share >= _PARTLY_FLAT:
-        is_short = PRESETS[preset].steps < _SHORT
+        is_short = steps < _SHORT
         learning_rate = _LEARNING_RATE_OF_FLAT_IN_SHORT if is_short else _LEARNING_RATE_OF_FLAT
+    elif levels:
+        learning_rate = _LEARNING_RATE_OF_CELLS
+    else:
+        learning_rate = _LEARNING_RATE_IN_LONG if steps >= _LONG else _LEARNING_RATE
     growth = latent / _RATE_WEIGHT_LATENT
     return Plan(
         architecture=Architecture(

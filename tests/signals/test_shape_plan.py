@@ -63,3 +63,10 @@ def test_a_shape_is_planned_by_its_own_surface(share, mesh):
         plan.effort.steps,
         plan.architecture.width,
     )
+
+
+def test_what_is_curved_takes_shorter_steps_where_there_are_many():
+    rates = [plan_for_shape(1828, name).learning_rate for name in ("fast", "default", "best")]
+    assert rates[2] < rates[1] == rates[0]
+    of_cells = {plan_for_shape(10_314, n).learning_rate for n in ("fast", "default", "best")}
+    assert len(of_cells) == 1
