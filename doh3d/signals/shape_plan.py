@@ -77,8 +77,8 @@ _LEARNING_RATE, _LEARNING_RATE_OF_CELLS = 0.6, 0.36
 # In fits of so many steps a latent at that rate grows for as long as they are free.
 _LONG, _LEARNING_RATE_IN_LONG = 10_000, 0.4
 
-# What is flat has one rate: networks of so few weights burst at a higher one, and its cells come
-# further than at a lower. Fits of few steps gain more by longer steps than bursts cost them.
+# What is flat has one rate: networks of so few weights err more at a higher one, and its cells come
+# further than at a lower. Fits of few steps gain by longer ones.
 _LEARNING_RATE_OF_FLAT, _LEARNING_RATE_OF_FLAT_IN_SHORT, _SHORT = 0.45, 0.6, 2000
 
 # A better shape errs in a thinner layer around the surface.
