@@ -14,7 +14,7 @@ from doh3d.codec.container import serialize
 from doh3d.field import OccupancyField, decode_weights
 from doh3d.hypernetwork.architecture import Architecture
 from doh3d.signals.shape_plan import plan_for_shape
-from speed_references import peak_bytes, query_at_once, random_code
+from speed.references import peak_bytes, query_at_once, random_code
 
 CPU = torch.device("cpu")
 

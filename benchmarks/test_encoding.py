@@ -17,7 +17,7 @@ from doh3d.hypernetwork.projection import make_projection
 from doh3d.signals.shape import prepare, shape_config
 from doh3d.signals.shape_plan import plan_for_shape
 from reference_encoder import ReferenceEncoder, reference_config
-from speed_references import ball_samples, peak_bytes, pebble, sample_directly
+from speed.references import ball_samples, peak_bytes, pebble, sample_directly
 
 CPU = torch.device("cpu")
 NEAR, STD, SOFTNESS = 0.6, 0.01, 0.002

@@ -6,7 +6,7 @@ python -m pytest benchmarks --doh bunny.doh --resolutions 128,256,512
 import pytest
 
 import doh3d
-from speed_references import extract_densely, peak_bytes
+from speed.references import extract_densely, peak_bytes
 
 
 @pytest.fixture
