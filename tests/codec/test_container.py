@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import reference_decoder as reference
 from doh3d.codec.container import overhead_bytes, parse, read_code, section_sizes, serialize
 from doh3d.codec.entropy import Family, SymbolModel
 from doh3d.codec.extras import Extras
@@ -70,7 +71,7 @@ def assert_same(first, second):
 # Sizes.
 
 
-def header_bytes(reference, code):
+def header_bytes(code):
     sizes = section_sizes(code)
     assert sum(sizes.values()) == len(serialize(code))
     fixed = overhead_bytes(code)
@@ -90,8 +91,8 @@ def network(**changes):
 
 
 @pytest.mark.parametrize(("n", "size"), [(128, 25), (16383, 25), (127, 24), (16384, 26)])
-def test_a_standard_shape_takes_25_bytes(reference, n, size):
-    assert header_bytes(reference, standard(n)) == size
+def test_a_standard_shape_takes_25_bytes(n, size):
+    assert header_bytes(standard(n)) == size
 
 
 @pytest.mark.parametrize(
@@ -116,20 +117,20 @@ def test_a_standard_shape_takes_25_bytes(reference, n, size):
     ],
     ids=str,
 )
-def test_each_feature_costs_what_is_documented(reference, changes, more):
+def test_each_feature_costs_what_is_documented(changes, more):
     code = standard(**changes)
-    assert header_bytes(reference, code) == 25 + more
+    assert header_bytes(code) == 25 + more
     assert_same(parse(serialize(code)), code)
 
 
 @pytest.mark.parametrize("levels", range(1, 7))
-def test_cells_cost_a_byte_each_and_one(reference, levels):
+def test_cells_cost_a_byte_each_and_one(levels):
     box = shape_box(codes()["standard"].extents, ())
     cells = Architecture(
         width=1, activation="smooth", partition=balanced_partition(*box, None, levels)
     )
     code = standard(architecture=cells, biases=zeros(cells.bias_count))
-    assert header_bytes(reference, code) == 25 + 1 + 2**levels
+    assert header_bytes(code) == 25 + 1 + 2**levels
     assert_same(parse(serialize(code), Limits.of_format()), code)
 
 
@@ -226,7 +227,7 @@ def flips(data, masks):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_truncation_is_found(reference, traced_peak, name):
+def test_every_truncation_is_found(traced_peak, name):
     data = golden(name)
     for length in range(len(data)):
         with pytest.raises(FormatError):
@@ -404,7 +405,7 @@ BAD_FILES = {
 
 
 @pytest.mark.parametrize("name", BAD_FILES)
-def test_bad_fields_are_named(reference, traced_peak, name):
+def test_bad_fields_are_named(traced_peak, name):
     data, message = BAD_FILES[name]
     with pytest.raises(FormatError, match=message):
         parse(data)
@@ -423,7 +424,7 @@ LATER = "version {} of the .doh format, written by a later release of doh3d; rea
     ("version", "message"),
     [(0, DRAFT), (128, DRAFT), (129, DRAFT), (255, DRAFT), (2, LATER), (127, LATER)],
 )
-def test_other_versions_are_named_with_what_reads_them(reference, version, message):
+def test_other_versions_are_named_with_what_reads_them(version, message):
     # Whatever follows: their checksum may be elsewhere.
     data = golden("hadamard")
     data = data[:VERSION] + bytes([version]) + data[VERSION + 1 :]
@@ -447,7 +448,7 @@ def test_a_file_of_the_draft_is_refused_by_name(tmp_path):
 
 
 @pytest.mark.parametrize("excess", [1, 4, 8, 9])
-def test_nothing_follows_raw_values(reference, excess):
+def test_nothing_follows_raw_values(excess):
     data = with_checksum(golden("raw")[:-4] + bytes([1]) * excess)
     with pytest.raises(ValueError, match="after the raw values"):
         reference.parse(data)
@@ -455,7 +456,7 @@ def test_nothing_follows_raw_values(reference, excess):
         parse(data)
 
 
-def test_largest_dense_projection_is_read(reference):
+def test_largest_dense_projection_is_read():
     # n * P is 2^17 * 2^10.
     code = replace(
         codes()["dense"],

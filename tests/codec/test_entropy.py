@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import reference_decoder as reference
 from doh3d.codec import entropy
 from doh3d.codec.entropy import (
     Family,
@@ -99,7 +100,7 @@ def coarsened(values):
     return [int(v / factor) * factor for v, factor in zip(values, factors, strict=True)]
 
 
-def decoded_by_reference(reference, stream, described):
+def decoded_by_reference(stream, described):
     decoder = reference.RangeDecoder(stream)
     values = [
         reference.decode_group(decoder, model.family, model.parameter, count)
@@ -109,14 +110,14 @@ def decoded_by_reference(reference, stream, described):
     return values
 
 
-def symbols_of(reference, values, model):
+def symbols_of(values, model):
     """(C_k, C_(k+1)) of each symbol, by the document's steps 1 to 3."""
     if model.family in GRADED_FAMILIES:
         count, begin, intervals = len(values), 0, []
         for part, end in enumerate((count - count // 2, count - count // 8, count)):
             of_part = SymbolModel(Family(model.family - 4), model.parameter + 8 * part)
             levels = [v // 2 ** (2 - part) for v in values[begin:end]]
-            intervals += symbols_of(reference, levels, of_part)
+            intervals += symbols_of(levels, of_part)
             begin = end
         return intervals
     if model.family == FIXED_LENGTH:
@@ -137,11 +138,11 @@ def symbols_of(reference, values, model):
     return intervals + [(e * 256, (e + 1) * 256) for e in escapes]
 
 
-def final_interval(reference, coded):
+def final_interval(coded):
     """The interval [lower, lower + width) of 2^bits in which a stream's number must lie."""
     lower, width, size = 0, 2**64 - 1, 64
     for values, model in coded:
-        for start, end in symbols_of(reference, values.tolist(), model):
+        for start, end in symbols_of(values.tolist(), model):
             scale = width // 2**24
             lower, width = lower + scale * start, scale * (end - start)
             if width < 2**32:
@@ -149,9 +150,9 @@ def final_interval(reference, coded):
     return lower, width, size
 
 
-def shortest_length(reference, coded):
+def shortest_length(coded):
     """The least bytes that name a number of the final interval."""
-    lower, width, size = final_interval(reference, coded)
+    lower, width, size = final_interval(coded)
     for length in range(size // 8 + 1):
         unit = 2 ** (size - 8 * length)
         if -(-lower // unit) * unit < lower + width:
@@ -160,47 +161,47 @@ def shortest_length(reference, coded):
 
 
 @pytest.mark.parametrize("name", PINNED)
-def test_streams_are_pinned(reference, name):
+def test_streams_are_pinned(name):
     described, stream = PINNED[name]
     coded = [group(*one) for one in described]
     counts = [(len(values), model) for values, model in coded]
     assert encode_groups(coded).hex() == stream
     levels = [one[0] for one in described]
     assert [v.tolist() for v in decode_groups(bytes.fromhex(stream), counts)] == levels
-    assert decoded_by_reference(reference, bytes.fromhex(stream), counts) == levels
+    assert decoded_by_reference(bytes.fromhex(stream), counts) == levels
 
 
 @given(coded=st.lists(groups(), min_size=1, max_size=2))
 @settings(deadline=None)
-def test_round_trip(reference, coded):
+def test_round_trip(coded):
     stream = encode_groups(coded)
     counts = [(len(values), model) for values, model in coded]
     levels = [values.tolist() for values, _ in coded]
     assert [v.tolist() for v in decode_groups(stream, counts)] == levels
-    assert decoded_by_reference(reference, stream, counts) == levels
+    assert decoded_by_reference(stream, counts) == levels
 
 
 @given(coded=st.lists(groups(), min_size=1, max_size=2))
 @settings(deadline=None)
-def test_streams_are_the_shortest(reference, coded):
+def test_streams_are_the_shortest(coded):
     stream = encode_groups(coded)
-    assert len(stream) == shortest_length(reference, coded)
+    assert len(stream) == shortest_length(coded)
 
 
 @pytest.mark.parametrize("levels", [[-128] * 100, [0, 0] + [-128] * 20], ids=["all", "most"])
-def test_long_runs_of_zeros_are_not_written(reference, levels):
+def test_long_runs_of_zeros_are_not_written(levels):
     coded = [group(levels, FIXED_LENGTH, 8)]
-    assert len(encode_groups(coded)) == shortest_length(reference, coded)
+    assert len(encode_groups(coded)) == shortest_length(coded)
 
 
 @given(coded=groups(max_size=100))
 @settings(deadline=None, max_examples=50)
-def test_information_is_what_the_coder_spends(reference, coded):
+def test_information_is_what_the_coder_spends(coded):
     values, model = coded
     information = code_length_bits(values, model)
-    _, width, size = final_interval(reference, [coded])
+    _, width, size = final_interval([coded])
     # A range of 32 to 64 bits is cut to a multiple of 2^24: up to 1/256 of it is lost.
-    lost = len(symbols_of(reference, values.tolist(), model)) * -np.log2(1 - 1 / 256)
+    lost = len(symbols_of(values.tolist(), model)) * -np.log2(1 - 1 / 256)
     assert information - 1e-9 <= size - np.log2(width) <= information + lost + 1e-9
     assert len(encode_groups([coded])) <= information / 8 + 2
 
@@ -218,7 +219,7 @@ def test_streams_are_as_long_as_their_information(family, scale):
 
 @given(coded=groups(max_size=20), excess=st.integers(1, 9), byte=st.sampled_from([0, 1, 255]))
 @settings(deadline=None)
-def test_streams_end_where_the_decoder_stops_reading(reference, coded, excess, byte):
+def test_streams_end_where_the_decoder_stops_reading(coded, excess, byte):
     values, model = coded
     counts = [(len(values), model)]
     decoder = reference.RangeDecoder(encode_groups([coded]))
@@ -232,9 +233,9 @@ def test_streams_end_where_the_decoder_stops_reading(reference, coded, excess, b
 
 @given(stream=st.binary(max_size=40), model=groups().map(lambda g: g[1]), count=st.integers(1, 9))
 @settings(deadline=None)
-def test_any_bytes_are_judged_as_by_the_reference(reference, stream, model, count):
+def test_any_bytes_are_judged_as_by_the_reference(stream, model, count):
     try:
-        expected = decoded_by_reference(reference, stream, [(count, model)])
+        expected = decoded_by_reference(stream, [(count, model)])
     except ValueError:
         with pytest.raises(FormatError):
             decode_groups(stream, [(count, model)])
@@ -242,7 +243,7 @@ def test_any_bytes_are_judged_as_by_the_reference(reference, stream, model, coun
         assert decode_groups(stream, [(count, model)])[0].tolist() == expected[0]
 
 
-def test_information_of_known_models(reference):
+def test_information_of_known_models():
     values, fixed = group([1, -2, 0], FIXED_LENGTH, 5)
     assert code_length_bits(values, fixed) == 15
     assert code_length_bits(values, SymbolModel(Family.RAW_FLOAT32, 0)) == 96

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
+import reference_decoder as reference
 from doh3d.codec.container import parse, parse_signal, serialize
 from doh3d.codec.entropy import Family, SymbolModel, choose_model
 from doh3d.codec.extras import NO_EXTRAS, Extras
@@ -220,7 +221,7 @@ def assert_same_weights(field, matrices, biases):
 
 @given(code=codes())
 @settings(deadline=None, max_examples=200)
-def test_files_say_the_same_to_both(reference, code):
+def test_files_say_the_same_to_both(code):
     parsed = reference.parse(serialize(code))
     assert_same_content(code, parsed)
     assert_same_content(parse(serialize(code)), parsed)
@@ -228,13 +229,13 @@ def test_files_say_the_same_to_both(reference, code):
 
 @given(code=codes(raw=False))
 @settings(deadline=None, max_examples=100)
-def test_weights_are_the_same_to_the_bit(reference, code):
+def test_weights_are_the_same_to_the_bit(code):
     parsed = reference.parse(serialize(code))
     assert_same_weights(OccupancyField(code, "cpu"), *reference.weights(parsed))
 
 
 @pytest.mark.parametrize("dense", [False, True])
-def test_sums_beyond_float32_round_alike(reference, dense):
+def test_sums_beyond_float32_round_alike(dense):
     # Levels with the signs of the first weight's row, so that its sum exceeds 2^24, where
     # float32 no longer holds every integer.
     seed, count = 65535, 900
@@ -266,7 +267,7 @@ def test_sums_beyond_float32_round_alike(reference, dense):
 
 
 @pytest.mark.parametrize("dense", [False, True])
-def test_weights_made_piece_by_piece_are_the_same(reference, monkeypatch, dense):
+def test_weights_made_piece_by_piece_are_the_same(monkeypatch, dense):
     # As for a large latent, whose weights take more than one piece.
     monkeypatch.setattr(projection, "_DENSE_CHUNK_ENTRIES", 64)
     monkeypatch.setattr(projection, "_EXACT_CHUNK_ENTRIES", 64)
@@ -301,9 +302,7 @@ def unit_step(values):
     raw=st.booleans(),
 )
 @settings(deadline=None, max_examples=100)
-def test_logits_agree(
-    reference, data, architecture, dense, seed, extents, centre, scale, frame, raw
-):
+def test_logits_agree(data, architecture, dense, seed, extents, centre, scale, frame, raw):
     count = architecture.bias_count
     if raw:
         latent = data.draw(raw_groups(1, 30, limit=0.5))
@@ -357,7 +356,7 @@ def assert_close(found, expected):
     extents=st.tuples(*[st.integers(0, 31)] * 3),
 )
 @settings(deadline=None, max_examples=100)
-def test_logits_of_cells_agree(reference, data, architecture, dense, seed, extents):
+def test_logits_of_cells_agree(data, architecture, dense, seed, extents):
     box = shape_box(extents, architecture.mirrored)
     partition = data.draw(partitions(box, st.integers(1, 3), (12, 52)))
     architecture = replace(architecture, partition=partition)
@@ -384,7 +383,7 @@ def test_logits_of_cells_agree(reference, data, architecture, dense, seed, exten
 
 @given(data=st.data(), seed=st.integers(0, 65535), grey=st.booleans())
 @settings(deadline=None, max_examples=60)
-def test_values_of_images_with_cells_agree(reference, data, seed, grey):
+def test_values_of_images_with_cells_agree(data, seed, grey):
     width, height = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 40))
     box = image_box(width, height)
     architecture = Architecture(
@@ -420,7 +419,7 @@ def test_values_of_images_with_cells_agree(reference, data, seed, grey):
 
 @given(levels=st.lists(st.integers(-100, 100), min_size=1, max_size=20), index=st.integers(0, 255))
 @settings(deadline=None)
-def test_step_is_what_level_one_stands_for(reference, levels, index):
+def test_step_is_what_level_one_stands_for(levels, index):
     assert reference.step(index) == STEPS[index]
     group = ParameterGroup(np.array(levels), index, choose_model(np.array(levels)))
     assert group.step == reference.step(index)
@@ -454,7 +453,7 @@ def damaged_files(draw):
 @pytest.mark.slow
 @given(data=damaged_files())
 @settings(deadline=None, max_examples=200)
-def test_damaged_files_are_judged_alike(reference, data):
+def test_damaged_files_are_judged_alike(data):
     try:
         header = reference.parse_header(data)
         assume(max(header["n"], header["bias_count"]) <= SLOW_COUNT)

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+import reference_decoder as reference
 from doh3d.codec.container import parse_signal, serialize
 from doh3d.codec.entropy import Family
 from doh3d.codec.extras import NO_EXTRAS
@@ -50,7 +51,7 @@ def test_golden_files_are_read_and_written_again(name):
 
 
 @pytest.mark.parametrize("name", CODES)
-def test_golden_weights_are_pinned(reference, name):
+def test_golden_weights_are_pinned(name):
     code = parse_signal(golden(name), DEFAULT_LIMITS, SignalCode)
     assert weight_digest(code) == PINNED[name]
     weights = (ImageField if isinstance(code, ImageCode) else OccupancyField)(code, "cpu").weights
@@ -87,7 +88,7 @@ def test_every_feature_has_a_golden_file():
     assert all(vars(fields[0]).values())
 
 
-def test_the_optional_fields_are_read_by_the_reference_too(reference):
+def test_the_optional_fields_are_read_by_the_reference_too():
     extras = CODES["extras"].extras
     assert reference.parse_header(golden("extras"))["fields"] == {
         1: extras.lattice,

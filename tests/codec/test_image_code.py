@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import reference_decoder as reference
 from doh3d.codec.container import (
     overhead_bytes,
     parse,
@@ -120,7 +121,7 @@ def codes(draw):
 
 @given(code=codes())
 @settings(deadline=None, max_examples=60)
-def test_what_is_written_is_read(reference, code):
+def test_what_is_written_is_read(code):
     data = serialize(code)
     read = parse_image(data, Limits.of_format())
     assert replace(read, latent=None, biases=None) == replace(code, latent=None, biases=None)
@@ -135,7 +136,7 @@ def test_what_is_written_is_read(reference, code):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_independent_decoder_gives_the_same_weights_and_pixels(reference, channels):
+def test_the_independent_decoder_gives_the_same_weights_and_pixels(channels):
     architecture = Architecture(
         width=6, depth=2, octaves=3, partition=Partition.whole(2), out_dim=channels
     )
@@ -175,7 +176,7 @@ def test_the_wrong_kind_is_named(tmp_path, meshes_folder):
 
 
 @pytest.mark.parametrize("bit", [1, 2, 3, 4, 5, 7])
-def test_an_image_has_no_features_of_a_shape(reference, bit):
+def test_an_image_has_no_features_of_a_shape(bit):
     features = 0x14 << 7 | 1 << bit
     data = changed(FEATURES, bytes([features & 127 | 128, features >> 7]))
     with pytest.raises(FormatError, match=f"feature {bit} is unknown of an image; it must be 0"):
@@ -229,7 +230,7 @@ def test_the_header_of_an_image_with_cells():
     ],
     ids=["levels 0", "levels 7", "position", "axis", "thin", "cut short", "weights"],
 )
-def test_bad_cells_are_named(reference, data, message):
+def test_bad_cells_are_named(data, message):
     with pytest.raises(FormatError, match=message):
         parse_image(data)
     with pytest.raises(ValueError, match=r"\w"):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-TABLES = Path(__file__).parents[1] / "doh3d" / "codec" / "entropy_tables.npz"
+TABLES = Path(__file__).parents[2] / "doh3d" / "codec" / "entropy_tables.npz"
 
 STEP_MANTISSAS = (8388608, 9147842, 9975792, 10878679, 11863283, 12937002, 14107901, 15384775)
 WORD = 2**32
