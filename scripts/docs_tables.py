@@ -180,7 +180,7 @@ def incomplete(results: Results) -> Iterator[str]:
     from provenance import is_history, is_present
 
     for path in sorted(results.folder.glob("*.tsv")):
-        rows = [row for row in results.some(path.stem) if not is_history(row)]
+        rows = [row for row in results.some(path.stem) if not is_history(path.stem, row)]
         old = Counter(row.get("code") or "none" for row in rows if not is_present(path.stem, row))
         if old:
             codes = ", ".join(f"{count} of {code}" for code, count in sorted(old.items()))

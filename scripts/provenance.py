@@ -103,9 +103,12 @@ def is_present(table: str, row: Mapping[str, str]) -> bool:
     return row.get("code", "") in (present, *ALIKE.get(present, ()))
 
 
-def is_history(row: Mapping[str, str]) -> bool:
-    """Whether the row tells on purpose what earlier code did: its label is not "now"."""
-    return row.get("label", "") not in ("", "now")
+def is_history(table: str, row: Mapping[str, str]) -> bool:
+    """Whether the row tells on purpose what earlier code did: its label is not "now".
+
+    A label of volumes is an organ's number.
+    """
+    return not table.startswith("volumes") and row.get("label", "") not in ("", "now")
 
 
 @functools.cache

@@ -44,6 +44,10 @@ class ResultTable:
     def __init__(
         self, path: Path, columns: Sequence[str], key: Sequence[str], *, device: str = "cpu"
     ) -> None:
+        # Seeds are often part of a key, and stand in the columns for that.
+        taken = set(PROVENANCE[1:]).intersection(columns)
+        if taken:
+            raise ValueError(f"{path}: columns {sorted(taken)} have the provenance's names")
         own = [column for column in columns if column not in PROVENANCE]
         self.columns = [*own, *PROVENANCE]
         self.key = tuple(key)

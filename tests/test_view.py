@@ -49,6 +49,16 @@ def test_one_number_is_the_side_of_each_shape(run, tmp_path, torus_files):
     assert out.count("\n") == 1
 
 
+@pytest.mark.usefixtures("require_open3d")
+def test_many_shapes_share_the_largest_picture(run, tmp_path, torus_files, monkeypatch):
+    monkeypatch.setattr("doh3d.view.picture.MAX_SIDE", 300)
+    _, code = torus_files
+    arguments = ["render", code, code, code, "-o", tmp_path / "a.png", "--resolution", 16]
+    status, out, _ = run(*arguments, "--renderer", "raycast")
+    assert status == 0
+    assert "300 x 100" in out
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("require_driver")
 def test_render_prints_nothing_else(tmp_path, torus_files):

@@ -29,6 +29,9 @@ EXAMPLES = (
     "doh3d render small.doh large.doh bunny.ply -o both.png --heatmap --size 1600x600"
 )
 
+# Pixels of each shape's square unless a size is given.
+_SIDE = 600
+
 
 def render(
     files: Annotated[
@@ -49,9 +52,12 @@ def render(
     ] = None,
     force: ForceOption = False,
     size: Annotated[
-        str,
-        typer.Option(help="WIDTHxHEIGHT of the picture in pixels, or one number for each shape."),
-    ] = "600",
+        str | None,
+        typer.Option(
+            help="WIDTHxHEIGHT of the picture in pixels, or one number for each shape.",
+            show_default=f"{_SIDE}, less for many shapes",
+        ),
+    ] = None,
     heatmap: Annotated[
         bool, typer.Option("--heatmap", help="Colours tell the distance to the original mesh.")
     ] = False,
@@ -77,7 +83,7 @@ def render(
     """Draw .doh files and their original side by side into a PNG; no screen is needed."""
     from doh3d.files import check_output
     from doh3d.view.camera import Camera
-    from doh3d.view.picture import check_renderer, draw_picture
+    from doh3d.view.picture import MAX_SIDE, check_renderer, draw_picture
 
     started = time.perf_counter()
     output = output_for(files[0], output, ".png", force=force)
@@ -90,7 +96,7 @@ def render(
         raise ConfigError("--range is for --heatmap; leave it out, or add that")
     if range_percent is not None and not 0 < range_percent <= 100:
         raise ConfigError(f"range is {range_percent}; it must be more than 0, at most 100 percent")
-    side = _parse_size(size)
+    side = None if size is None else _parse_size(size)
     with spinner("drawing"):
         # Loaded only here, with the spinner to look at: it takes seconds.
         from doh3d.view.comparison import Heat, load_comparison
@@ -100,6 +106,8 @@ def render(
         if heatmap and comparison.reference is None:
             raise ConfigError("--heatmap needs the original mesh; name it beside the .doh files")
         count = len(comparison.reconstructions) + (comparison.reference is not None)
+        if side is None:
+            side = min(_SIDE, MAX_SIDE // count)
         width, height = side if isinstance(side, tuple) else (side * count, side)
         meshes = comparison.extract(resolution)
         heat = None

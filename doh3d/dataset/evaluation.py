@@ -176,7 +176,9 @@ def evaluate_dataset(
         "resolution": task.resolution,
     }
     identity = {"kind": "doh3d measurements", "version": EvaluationRow.COLUMNS_VERSION}
-    store = RowStore(output, EvaluationRow, StoreIdentity(identity | settings))
+    # The command names no folder for measurements: they are part of their dataset.
+    remedy = "move that folder away to measure so"
+    store = RowStore(output, EvaluationRow, StoreIdentity(identity | settings, remedy))
     store.check()
     with Plan() as references:
         if reference is not None:

@@ -44,9 +44,12 @@ class StoreIdentity:
     ----------
     values : dict
         Names and JSON values; where one differs, the rows belong to another dataset.
+    remedy : str
+        What a user may do then.
     """
 
     values: dict[str, Any]
+    remedy: str = "name another folder"
 
     def check(self, path: Path, found: Any) -> None:
         """Raise ConfigError, naming what differs, unless `found` is the same."""
@@ -58,7 +61,7 @@ class StoreIdentity:
                 for values in (theirs, ours)
             ]
             raise ConfigError(
-                f"{path.parent}: holds rows with {shown[0]}, not {shown[1]}; name another folder"
+                f"{path.parent}: holds rows with {shown[0]}, not {shown[1]}; {self.remedy}"
             )
 
 

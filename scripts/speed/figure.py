@@ -40,7 +40,7 @@ def draw(rows: list[Row], path: Path) -> None:
         if case == "projection" and found:
             # The law, through the first point.
             work = [
-                (float(row["weights"]) + 4 * float(row["n"])) * math.log2(float(row["n"]))
+                (float(row["weights"]) + float(row["n"])) * math.log2(float(row["n"]))
                 for row in found
             ]
             scale = float(found[0]["seconds"]) / work[0]
@@ -49,7 +49,7 @@ def draw(rows: list[Row], path: Path) -> None:
                 [scale * amount for amount in work],
                 color="0.5",
                 linestyle="--",
-                label="(P + sum n) log n",
+                label="(P + n) log n",
             )
         panel.set_xscale("log")
         panel.set_yscale("log")

@@ -63,7 +63,7 @@ def measure_projection(latent: int, mesh: Path) -> Values:
     values = projection_seconds("hadamard", latent, architecture.layer_sizes)
     weights = architecture.weight_count
     work = (weights + latent) * math.log2(latent)
-    values["note"] = f"{1e9 * float(values['seconds']) / work:.3f} ns for each of (P + sum n) log n"
+    values["note"] = f"{1e9 * float(values['seconds']) / work:.3f} ns for each of (P + n) log n"
     # A gigabyte of the dense matrix is enough to see it grow.
     if latent * weights <= 2**28:
         dense = projection_seconds("dense", latent, architecture.layer_sizes)

@@ -28,9 +28,14 @@ def ray():
 
 
 @pytest.mark.slow
-def test_results_failures_and_limits_are_those_of_the_local_engine(ray, stubs, tmp_path):
+def test_results_failures_and_limits_are_those_of_the_local_engine(
+    ray, stubs, tmp_path, monkeypatch
+):
+    # A task that asks for no GPU sees none, and takes none from those that do.
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     once = f"die-once {tmp_path / 'died'}"
     jobs = ["a", "die SIGKILL", once, "raise oh no", "sleep 60", "environment OMP_NUM_THREADS"]
+    jobs.append("environment CUDA_VISIBLE_DEVICES")
     engine = RayEngine(workers=2, retries=1, timeout=3)
     with contextlib.closing(engine):
         assert list(engine.run(stubs.act, [])) == []
@@ -39,7 +44,12 @@ def test_results_failures_and_limits_are_those_of_the_local_engine(ray, stubs, t
         assert len(list(engine.run(stubs.act, ["a"]))) == 1
     assert not ray.is_initialized()
     results = {job: found[job].result for job in jobs if found[job].failure is None}
-    assert results == {"a": "A", once: once.upper(), "environment OMP_NUM_THREADS": "1"}
+    assert results == {
+        "a": "A",
+        once: once.upper(),
+        "environment OMP_NUM_THREADS": "1",
+        "environment CUDA_VISIBLE_DEVICES": "",
+    }
     failures = {job: found[job].failure for job in jobs if found[job].failure}
     assert {job: failure.kind for job, failure in failures.items()} == {
         "die SIGKILL": "died",

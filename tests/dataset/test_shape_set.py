@@ -197,7 +197,7 @@ def test_evaluation_measures_as_eval_does_and_only_once(dataset, tmp_path, run, 
     assert "sphere.ply" in said
     status, _, err = run("batch-eval", out, "--points", 512, "--resolution", 32)
     assert status == 2
-    assert "holds rows with points 4096, not points 512; name another folder" in err
+    assert "holds rows with points 4096, not points 512; move that folder away" in err
 
 
 def as_before(folder, row_type, version):

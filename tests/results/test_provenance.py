@@ -105,6 +105,12 @@ def test_rows_of_code_that_is_known_to_be_alike_are_present(monkeypatch):
     assert not provenance.is_present("rd", row | {"code": ""})
 
 
+def test_an_organ_is_no_history():
+    assert provenance.is_history("pieces", {"label": "before"})
+    assert not provenance.is_history("pieces", {"label": "now"})
+    assert not provenance.is_history("volumes", {"label": "5"})
+
+
 def test_one_module_says_where_rows_are_from():
     dated = [path.name for path in SCRIPTS.rglob("*.py") if ".today()" in path.read_text()]
     assert dated == ["provenance.py"]

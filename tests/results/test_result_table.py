@@ -30,6 +30,13 @@ def test_a_row_says_where_it_is_from(table):
     assert row["processor"]
 
 
+def test_columns_of_its_own_have_other_names_than_the_provenance(tmp_path):
+    with pytest.raises(ValueError, match=r"columns \['processor'\] have the provenance's names"):
+        ResultTable(tmp_path / "web.tsv", [*COLUMNS, "processor"], KEY)
+    # Seeds are part of many keys.
+    assert ResultTable(tmp_path / "rd.tsv", ["seed", *COLUMNS], KEY).columns.count("seed") == 1
+
+
 def test_peers_have_a_hash_of_their_own(table):
     row = table.add(mesh="cow", method="draco", bytes=300)
     assert row["code"] == provenance.code("peers") != provenance.code("codec")
