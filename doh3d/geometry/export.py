@@ -97,8 +97,18 @@ def _ply_of_doubles(mesh: trimesh.Trimesh) -> bytes:
     """Write binary PLY with float64 coordinates, which trimesh does not."""
     lines = ["ply", "format binary_little_endian 1.0", f"element vertex {len(mesh.vertices)}"]
     lines += [f"property double {axis}" for axis in "xyz"]
+    columns = [("place", "<f8", 3)]
+    # trimesh's own PLY has normals under the same condition.
+    has_normals = "vertex_normals" in mesh._cache
+    if has_normals:
+        lines += [f"property float n{axis}" for axis in "xyz"]
+        columns.append(("normal", "<f4", 3))
+    vertices = np.empty(len(mesh.vertices), dtype=columns)
+    vertices["place"] = mesh.vertices
+    if has_normals:
+        vertices["normal"] = mesh.vertex_normals
     lines += [f"element face {len(mesh.faces)}", "property list uchar int vertex_indices"]
     rows = np.empty(len(mesh.faces), dtype=[("count", "u1"), ("corners", "<i4", 3)])
     rows["count"], rows["corners"] = 3, mesh.faces
     header = "\n".join([*lines, "end_header", ""]).encode()
-    return header + np.asarray(mesh.vertices).astype("<f8").tobytes() + rows.tobytes()
+    return header + vertices.tobytes() + rows.tobytes()

@@ -28,3 +28,16 @@ def test_place_and_size_survive(tmp_path, caplog, extension, scale, shift):
     tolerance = 1e-4 * mesh.extents.max()
     corners, found = mesh.vertices[mesh.faces], back.vertices[back.faces]
     np.testing.assert_allclose(found, corners, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("shift", [0, 1e9])
+def test_normals_are_written_far_from_the_origin_too(tmp_path, shift):
+    mesh = trimesh.creation.icosphere(subdivisions=2)
+    moved = trimesh.Trimesh(
+        mesh.vertices + shift, mesh.faces, vertex_normals=-mesh.vertices, process=False
+    )
+    save_mesh(moved, tmp_path / "out.ply")
+    back = trimesh.load(tmp_path / "out.ply", process=False)
+    np.testing.assert_array_equal(back.faces, mesh.faces)
+    np.testing.assert_allclose(back.vertices, moved.vertices, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(back.vertex_normals, -mesh.vertices, rtol=0, atol=1e-6)
