@@ -24,8 +24,8 @@ def report(
         Path,
         typer.Argument(
             metavar="DIR",
-            help="A folder of doh3d sweep or doh3d batch, or one that holds several of them, or "
-            "JSON files of doh3d eval --json.",
+            help="A folder of doh3d sweep or doh3d batch, one that holds several of these, or "
+            "one of JSON files of doh3d eval --json.",
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,10 +30,16 @@ _MOST_BYTES = 2**16
 _MOST_GROUPS = 7
 _MOST_SUBJECTS = 8
 
+_OF_GRIDS = {
+    "dice": Column("Dice", 4),
+    "hausdorff_95": Column("95% Hausdorff", 3),
+    "mean_surface_distance": Column("Mean distance", 3),
+}
 _COLUMNS = {
     "bytes": Column("Bytes", 0),
     "iou": Column("IoU", 4),
     **SURFACE_COLUMNS,
+    **_OF_GRIDS,
     "ratio": Column("Times smaller", 0),
     "protocol": Column("Protocol"),
     "points": Column("Points", 0),
@@ -48,8 +55,12 @@ class Evaluated:
 
     @property
     def shape(self) -> str:
-        """The reference's name; the evaluation's own where it does not tell."""
-        return Path(self.values["reference"]).name if "reference" in self.values else self.name
+        """The reference's name, and its label; the evaluation's own where it does not tell."""
+        if "reference" not in self.values:
+            return self.name
+        label = self.values.get("label")
+        # As rows of a collection name it.
+        return Path(self.values["reference"]).name + ("" if label is None else f"#label={label}")
 
     @property
     def name(self) -> str:
@@ -77,14 +88,24 @@ def read_evaluations(folder: Path) -> list[Evaluated]:
             raise ConfigError(
                 f"{path}: is not JSON; what doh3d eval --json prints is needed"
             ) from error
+        if isinstance(values, dict) and {"bytes", "iou", "dice", "shape"} <= values.keys():
+            values = _as_of_meshes(path, values)
         if isinstance(values, dict) and {"bytes", "iou", "protocol", "points"} <= values.keys():
             _check(path, values)
             found.append(Evaluated(path, values))
     return found
 
 
+def _as_of_meshes(path: Path, values: dict[str, Any]) -> dict[str, Any]:
+    """Say of an evaluation at a grid's voxels by which protocol it is, and on how many points."""
+    sides = values["shape"]
+    if not (isinstance(sides, list) and all(type(side) is int for side in sides)):
+        raise ConfigError(f"{path}: shape is {sides!r}; three whole numbers are needed")
+    return values | {"protocol": "voxels", "points": math.prod(sides)}
+
+
 def _check(path: Path, values: dict[str, Any]) -> None:
-    for key in ("bytes", "iou", *SURFACE_COLUMNS, "ratio", "points"):
+    for key in ("bytes", "iou", *SURFACE_COLUMNS, *_OF_GRIDS, "ratio", "points"):
         value = values.get(key)
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not (number or (value is None and key not in ("bytes", "iou", "points"))):

@@ -180,16 +180,35 @@ def test_evaluations_from_point_to_point_have_columns_of_their_own(tmp_path):
         assert (rows[name][title], rows[name][other]) == (0.25, None)
 
 
+def test_evaluations_of_grids_are_shown_label_by_label(tmp_path):
+    for label, dice in ((1, 0.75), (2, 0.5)):
+        values = {"file": f"{label}.doh", "reference": "map.nii.gz", "label": label, "bytes": 100}
+        values |= {"iou": 0.25, "dice": dice, "hausdorff_95": None, "shape": [4, 5, 6]}
+        (tmp_path / f"{label}.json").write_text(json.dumps(values))
+    (section,) = read_sections(tmp_path)
+    assert section.facts["IoU"] == "voxels, 120 points"
+    assert {subject.name for subject in section.subjects} == {
+        "map.nii.gz#label=1",
+        "map.nii.gz#label=2",
+    }
+    titles = [column.title for column in section.table.columns]
+    assert [row[titles.index("Dice")] for row in section.table.rows] == [0.75, 0.5]
+    assert "95% Hausdorff" not in titles
+
+
 @pytest.fixture
 def bad_folders(tmp_path, results):
     """What there is nothing to report about, by name, and what is said of it."""
-    folders = {name: tmp_path / name for name in ("empty", "cut", "json", "eval", "parquet")}
+    names = ("empty", "cut", "json", "eval", "grid", "parquet")
+    folders = {name: tmp_path / name for name in names}
     for folder in folders.values():
         folder.mkdir()
     (folders["cut"] / "sweep.csv").write_text("latent,bits\n1,2\n")
     (folders["json"] / "a.json").write_text("{")
     values = {"bytes": "<script>", "iou": 0.5, "protocol": "bbox", "points": 1}
     (folders["eval"] / "a.json").write_text(json.dumps(values))
+    values = {"bytes": 9, "iou": 0.5, "dice": 0.5, "shape": "<script>"}
+    (folders["grid"] / "a.json").write_text(json.dumps(values))
     (folders["parquet"] / "shapes").mkdir()
     (folders["parquet"] / "shapes" / "part-0.parquet").write_bytes(b"PAR1")
     (folders["parquet"] / "dataset.json").write_text("{}")
@@ -201,6 +220,7 @@ def bad_folders(tmp_path, results):
         "another table": (folders["cut"], "line 1 does not name the columns of a sweep"),
         "no JSON": (folders["json"], "a.json: is not JSON"),
         "a wrong value": (folders["eval"], "bytes is '<script>'; a number is needed"),
+        "a wrong shape": (folders["grid"], "shape is '<script>'; three whole numbers are needed"),
         "no Parquet": (folders["parquet"], "cannot be read as Parquet"),
     }
 
@@ -212,6 +232,7 @@ BAD_FOLDERS = [
     "another table",
     "no JSON",
     "a wrong value",
+    "a wrong shape",
     "no Parquet",
 ]
 
