@@ -28,17 +28,20 @@ def of_variant(results: Results, study: str, variant: str) -> tuple[float, list[
 
 # What the notebook tells of the training study.
 TOLD = ("", "4 times the steps", "Adam", "rounded at the end", "float32", "twice the width")
+LATENTS = (350, 1100, 4000)
 
 
 @table("ablation-training")
 def training(results: Results) -> Iterator[Line]:
     """Tell what each part of the training brings, on the armadillo."""
-    yield ["n numbers in the latent", "bytes", "IoU"]
-    for row in results.rows("ablation-training", mesh="armadillo", seed=0):
-        latent, _, variant = row["variant"].removeprefix("n ").partition(", ")
-        if variant in TOLD:
-            name = f"{latent}, {variant}" if variant else latent
-            yield [name, row["bytes"], f"{float(row['iou']):.4f}"]
+    yield ["", *(f"n = {size(latent)}: bytes, IoU" for latent in LATENTS)]
+    for told in TOLD:
+        line = [told or "as it is"]
+        for latent in LATENTS:
+            variant = f"n {latent}, {told}" if told else f"n {latent}"
+            row = results.one("ablation-training", mesh="armadillo", seed=0, variant=variant)
+            line.append(f"{size(row['bytes'])}, {float(row['iou']):.4f}")
+        yield line
 
 
 @table("ablation-projection")
