@@ -22,6 +22,8 @@ SMALL = FitConfig(
     batch_size=512,
     pool_size=20_000,
 )
+# So short a fit has a burst of its own with most seeds, and which ones differs between processors.
+CALM = dataclasses.replace(SMALL, learning_rate=0.2)
 
 
 def ball_samples(radius=0.7):
@@ -200,12 +202,10 @@ def test_a_fit_taken_up_before_or_after_a_burst_ends_the_same(torn, monkeypatch,
 @pytest.mark.slow
 def test_of_two_signals_one_that_bursts_costs_the_other_nothing(torn):
     pools = [ball_samples(0.6), ball_samples(0.8)]
-    # So short a fit has a burst of its own with some seeds.
-    config = dataclasses.replace(SMALL, seed=2)
-    undisturbed = fit_latents(pools, config, device=CPU)
+    undisturbed = fit_latents(pools, CALM, device=CPU)
     assert None not in undisturbed
     torn(210, 230)
-    burst, other = fit_latents(pools, config, device=CPU)
+    burst, other = fit_latents(pools, CALM, device=CPU)
     assert burst is None
     np.testing.assert_array_equal(other.latent, undisturbed[1].latent)
     np.testing.assert_array_equal(other.biases, undisturbed[1].biases)
@@ -240,7 +240,6 @@ def test_a_burst_amid_which_rounding_begins_is_no_measure_of_its_end(torn, caplo
 
 def test_of_two_signals_one_that_rounding_spoils_is_fitted_alone(torn):
     torn(500, 560)
-    config = dataclasses.replace(SMALL, seed=2)
-    spoilt, other = fit_latents([ball_samples(0.6), ball_samples(0.8)], config, device=CPU)
+    spoilt, other = fit_latents([ball_samples(0.6), ball_samples(0.8)], CALM, device=CPU)
     assert spoilt is None
     assert other is not None
