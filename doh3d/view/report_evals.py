@@ -89,14 +89,14 @@ def read_evaluations(folder: Path) -> list[Evaluated]:
                 f"{path}: is not JSON; what doh3d eval --json prints is needed"
             ) from error
         if isinstance(values, dict) and {"bytes", "iou", "dice", "shape"} <= values.keys():
-            values = _as_of_meshes(path, values)
+            values = _at_voxels(path, values)
         if isinstance(values, dict) and {"bytes", "iou", "protocol", "points"} <= values.keys():
             _check(path, values)
             found.append(Evaluated(path, values))
     return found
 
 
-def _as_of_meshes(path: Path, values: dict[str, Any]) -> dict[str, Any]:
+def _at_voxels(path: Path, values: dict[str, Any]) -> dict[str, Any]:
     """Say of an evaluation at a grid's voxels by which protocol it is, and on how many points."""
     sides = values["shape"]
     if not (isinstance(sides, list) and all(type(side) is int for side in sides)):

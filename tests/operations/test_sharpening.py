@@ -72,6 +72,6 @@ def test_meshes_are_closed_and_hardly_cross_themselves(octahedron, resolution):
     assert plain.is_watertight
     assert dual.is_watertight
     assert crossings(plain) == 0
-    # Near a corner a vertex may move past those around it. How many do depends on rounding, and so
-    # on the processor: 3 pairs of 728 triangles at most were seen.
-    assert crossings(dual) <= 5
+    # Near a corner a vertex may move past those around it, which hangs on rounding, and so on the
+    # processor: 3 pairs of 728 triangles were seen, and 3 of 2,816.
+    assert crossings(dual) <= max(3, 0.002 * len(dual.faces))
