@@ -60,11 +60,12 @@ OF_SHAPES = (
 # Codes before it that make the same files and figures, by the present one's hash: any further
 # change voids them. Whoever adds one has compared files of each kind, byte by byte, and says so.
 ALIKE: dict[str, tuple[str, ...]] = {
-    # a78cc7af: PLY files of float64 coordinates had no normals; no figure is of such a file.
+    # a78cc7af: PLY files of float64 coordinates had no normals. Files of three meshes and a grid, a
+    # mesh of either kind of PLY, and an evaluation are the same byte for byte.
     # 2b1a646e: curved shapes of one network got a rate of their own with `best`, of which no
     # earlier rows were kept. All other configurations are equal.
     "c0712662": ("a78cc7af", "2b1a646e"),
-    # 49de32bf: the same PLY files.
+    # 49de32bf: the same PLY files. COIN's rows of a mesh are the same.
     # 52f2bdf1: `mlp` says that its range cuts off, as it did before there was a choice: figures of
     # two meshes and two sizes are the same, but for one by 1e-5. COIN and D'OH as published train
     # without a range, and Draco has none.
