@@ -106,13 +106,13 @@ class OccupancyField(FieldOperations):
             Of the points' kind and, for torch, on their device.
         """
         if isinstance(points, torch.Tensor):
-            _check_points(tuple(points.shape))
+            _check_points(points, odd=points.dtype == torch.bool or points.is_complex())
             # Double precision, since coordinates may lie far from the origin; MPS has none.
             host = points if points.device.type != "mps" else points.cpu()
             values = self.network.logits(self.network.place(self.network.normalized(host.double())))
             return values.to(points.device)
         points = np.asarray(points)
-        _check_points(points.shape)
+        _check_points(points, odd=points.dtype.kind not in "fiu")
         with np.errstate(over="ignore"):  # far beyond the domain
             normalized_points = self.code.transform.to_normalized(points).astype(np.float32)
         return self.normalized_logits(normalized_points)
@@ -124,7 +124,10 @@ class OccupancyField(FieldOperations):
     def occupancy(
         self, points: npt.NDArray[np.floating] | torch.Tensor
     ) -> npt.NDArray[np.bool_] | torch.Tensor:
-        """Whether (N, 3) points, in the mesh's own units, are inside; (N,) bool."""
+        """Whether (N, 3) points, in the mesh's own units, are inside; (N,) bool.
+
+        A point whose coordinates are not finite is outside.
+        """
         return self.logits(points) > 0
 
     def to_mesh(
@@ -328,6 +331,8 @@ def load(
     return OccupancyField(read_code(path, limits), device, limits=limits)
 
 
-def _check_points(shape: tuple[int, ...]) -> None:
-    if len(shape) != 2 or shape[1] != 3:
-        raise ConfigError(f"points have shape {shape}; it must be (N, 3)")
+def _check_points(points: npt.NDArray[Any] | torch.Tensor, *, odd: bool) -> None:
+    if odd:
+        raise TypeError(f"points are {points.dtype}; they must be real numbers")
+    if len(points.shape) != 2 or points.shape[1] != 3:
+        raise ConfigError(f"points have shape {tuple(points.shape)}; it must be (N, 3)")

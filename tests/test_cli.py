@@ -127,6 +127,24 @@ def test_a_file_is_not_named_as_what_it_is_not(run, tmp_path, torus_file, name):
         assert err == f"doh3d: error: {named}\n"
 
 
+@pytest.mark.parametrize("name", ["a.ply", "a.doh", "a.PNG", "a.nii.gz"])
+def test_a_page_takes_no_other_files_name(run, tmp_path, torus_file, name):
+    output = tmp_path / name
+    output.write_bytes(b"somebody's own")
+    for made_of in (("page", torus_file[1]), ("report", tmp_path)):
+        status, out, err = run(*made_of, "-o", output)
+        assert (status, out) == (2, "")
+        assert err == f"doh3d: error: {output}: a page would have this name; let it end in .html\n"
+        assert output.read_bytes() == b"somebody's own"
+
+
+def test_a_page_of_a_mesh_is_refused_as_info_does(run, tmp_path, torus_file):
+    status, out, err = run("page", torus_file[0], "-o", tmp_path / "a.html")
+    assert (status, out) == (2, "")
+    assert err.endswith("not a .doh file; such files are made by: compress\n")
+    assert not (tmp_path / "a.html").exists()
+
+
 @pytest.mark.parametrize(
     ("source", "said"),
     [

@@ -175,6 +175,22 @@ def test_points_of_another_shape_are_refused(field, shape):
         field.logits(torch.zeros(shape))
 
 
+@pytest.mark.parametrize("kind", [np.complex128, bool, "U1", object])
+def test_points_that_are_no_real_numbers_are_refused(field, kind):
+    points = np.ones((2, 3), dtype=kind)
+    with pytest.raises(TypeError, match=r"points are .*; they must be real numbers"):
+        field.occupancy(points)
+    if kind in (np.complex128, bool):
+        with pytest.raises(TypeError, match=r"points are torch.*; they must be real numbers"):
+            field.occupancy(torch.from_numpy(points))
+
+
+@pytest.mark.parametrize("resolution", ["big", 32.5, None])
+def test_a_resolution_that_is_no_whole_number_is_refused(field, resolution):
+    with pytest.raises(TypeError, match=r"resolution is .*; it must be a whole number"):
+        field.to_mesh(resolution)
+
+
 @pytest.mark.parametrize("resolution", [16, 50])
 @pytest.mark.parametrize("extents", [(31, 24, 15), (31, 31, 31), (7, 31, 2), (20, 3, 31)])
 @pytest.mark.parametrize(

@@ -127,6 +127,17 @@ def test_wrong_grids_are_refused_in_a_line_and_nothing_is_written(
     assert list(tmp_path.iterdir()) == [places["empty"]]
 
 
+def test_a_scan_of_elsewhere_is_not_helped_by_finer_voxels(run, ball_file, affine, tmp_path):
+    elsewhere = np.array(affine, dtype=float)
+    elsewhere[:3, 3] += 1000
+    scan, output = tmp_path / "scan.nii.gz", tmp_path / "x.nii"
+    nibabel.save(nibabel.Nifti1Image(np.ones((4, 5, 6), np.uint8), elsewhere), scan)
+    status, out, err = run("decompress", ball_file[1], "-o", output, "--like", scan)
+    assert (status, out) == (2, "")
+    assert f"no voxel of {scan}'s grid is inside; name the scan that the shape is of" in err
+    assert not output.exists()
+
+
 def test_a_file_of_a_mesh_says_no_grid(run, torus_files, tmp_path):
     status, _, err = run("decompress", torus_files[1], "-o", tmp_path / "mask.nii.gz")
     assert status == 2

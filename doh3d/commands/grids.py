@@ -112,6 +112,11 @@ def write_grid(
         }
     inside = int((array != 0).sum())
     if not inside:
+        if choice.like is not None:
+            raise ConfigError(
+                f"{files[0]}: no voxel of {choice.like}'s grid is inside; name the scan that the "
+                "shape is of, or --spacing"
+            )
         raise ConfigError(f"{files[0]}: no voxel of that grid is inside; try a finer one")
     save_volume(array, lattice, output, like=choice.like)
     report: dict[str, Any] = {

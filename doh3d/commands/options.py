@@ -161,6 +161,12 @@ def _is_foreign(output: Path) -> bool:
     return output.suffix.lower() in (*SUPPORTED, *images) or volume_ending(output) is not None
 
 
+def check_page_name(output: Path) -> None:
+    """Raise ConfigError where a page would have, and perhaps replace, a file of another kind."""
+    if _is_foreign(output) or output.suffix.lower() == ".doh":
+        raise ConfigError(f"{output}: a page would have this name; let it end in .html")
+
+
 def check_doh_files(files: Sequence[Path]) -> None:
     """Raise ConfigError for a file that has the name of another kind, and holds no .doh file.
 
@@ -182,7 +188,8 @@ def output_for(source: Path, output: Path | None, suffix: str, *, force: bool) -
     ------
     ConfigError
         If it is the source itself; if a .doh file would have the name of a mesh, an image or a
-        grid; or, `output` not being given, it is there and `force` is not.
+        grid, or a page one of these or that of a .doh file; or, `output` not being given, it is
+        there and `force` is not.
     """
     if output is None:
         # What has no name is no file, as whoever reads it will say.
@@ -202,6 +209,8 @@ def output_for(source: Path, output: Path | None, suffix: str, *, force: bool) -
         raise ConfigError(f"{output}: is the input itself; name another file to write")
     if suffix == ".doh" and _is_foreign(output):
         raise ConfigError(f"{output}: a .doh file would have this name; let it end in .doh")
+    if suffix == ".html":
+        check_page_name(output)
     if suffix == ".doh" and output.suffix.lower() not in ("", suffix):
         _log.warning("%s will hold a .doh file, whatever its name says", output)
     return output

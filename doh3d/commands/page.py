@@ -14,6 +14,7 @@ from doh3d.commands.options import (
     JsonOption,
     ResolutionOption,
     UpOption,
+    check_doh_files,
     output_for,
 )
 from doh3d.console import print_json
@@ -56,6 +57,7 @@ def page(
     from doh3d.view.page import write_page
 
     camera = Camera(azimuth, elevation, up)  # type: ignore[arg-type]
+    check_doh_files(files)
     output = output_for(files[0], output, ".html", force=force)
     written = write_page(
         files,

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from doh3d.commands.options import JsonOption
+from doh3d.commands.options import JsonOption, check_page_name
 from doh3d.console import count_progress, print_json
 
 EXAMPLES = (
@@ -54,6 +54,7 @@ def report(
     slider over the sizes of their files.
     """
     started = time.perf_counter()
+    check_page_name(output)
     with count_progress("reading", "drawing shapes") as show:
         from doh3d.view.report import write_report
 

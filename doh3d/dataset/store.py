@@ -61,7 +61,7 @@ class StoreIdentity:
                 for values in (theirs, ours)
             ]
             raise ConfigError(
-                f"{path.parent}: holds rows with {shown[0]}, not {shown[1]}; {self.remedy}"
+                f"{path.parent}: was begun with {shown[0]}, not {shown[1]}; {self.remedy}"
             )
 
 

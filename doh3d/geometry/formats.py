@@ -161,7 +161,8 @@ def detect_format(path: Path) -> str:
     if start.startswith(_ZIP_MAGIC) and extension != ".3mf":
         foreign = "a zip archive"
     if foreign:
-        raise MeshError(f"{name}: is {foreign}, not a mesh; supported are {supported}")
+        other = "; images are for `doh3d image compress`" if foreign.endswith("image") else ""
+        raise MeshError(f"{name}: is {foreign}, not a mesh; supported are {supported}{other}")
     if extension not in SUPPORTED:
         found = f"extension {extension} is" if extension else "a file without extension is"
         raise MeshError(f"{name}: {found} not a mesh format; supported are {supported}")

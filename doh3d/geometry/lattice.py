@@ -82,7 +82,9 @@ def as_method(method: str) -> MeshMethod:
 
 
 def check_resolution(resolution: int) -> None:
-    """Raise ConfigError unless a lattice of this resolution may be built."""
+    """Raise ConfigError, or TypeError, unless a lattice of this resolution may be built."""
+    if not isinstance(resolution, int | np.integer):
+        raise TypeError(f"resolution is {resolution!r}; it must be a whole number")
     if not MIN_RESOLUTION <= resolution <= MAX_RESOLUTION:
         raise ConfigError(
             f"resolution is {resolution}; it must be {MIN_RESOLUTION} to {MAX_RESOLUTION}"

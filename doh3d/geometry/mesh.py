@@ -216,7 +216,13 @@ def repair_mesh(mesh: RawMesh | trimesh.Trimesh, name: str) -> RepairedMesh:
     clarity = [unclear_volume(points, f) for f in (given, faces)] if turned else [None, None]
     oriented = len(faces)
     faces = _without_flat_faces(points, faces)
-    check_volume(points, faces, name)
+    try:
+        check_volume(points, faces, name)
+    except MeshError as error:
+        if not not_finite:
+            raise
+        what = f"{not_finite} faces with a vertex that is not finite are left out"
+        raise MeshError(f"{error}; {what}") from error
     check_work(points, faces, name)
 
     still_used = repair.is_used(len(vertices), faces)

@@ -130,7 +130,7 @@ def test_each_source_that_is_looked_at_has_the_time_of_a_shape(
 def test_another_configuration_is_refused(run, collection, tmp_path):
     collection(a="one")
     run()
-    with pytest.raises(ConfigError, match="rows with latent 100, not latent 101; name another"):
+    with pytest.raises(ConfigError, match="with latent 100, not latent 101; name another"):
         run(options=dataclasses.replace(OPTIONS, latent=101))
     assert len(read(tmp_path / "out")) == 1
 

@@ -197,7 +197,7 @@ def test_evaluation_measures_as_eval_does_and_only_once(dataset, tmp_path, run, 
     assert "sphere.ply" in said
     status, _, err = run("batch-eval", out, "--points", 512, "--resolution", 32)
     assert status == 2
-    assert "holds rows with points 4096, not points 512; move that folder away" in err
+    assert "was begun with points 4096, not points 512; move that folder away" in err
 
 
 def as_before(folder, row_type, version):
@@ -317,7 +317,7 @@ def test_a_batch_fits_shapes_together_and_goes_on(dataset, tmp_path, run):
     assert (status, json.loads(said)["found"]) == (4, 2)
     status, said, err = run(*arguments[:-4], "--json-log", log)
     assert (status, said) == (2, "")
-    assert 'holds rows with batch_fit "2 or more", not batch_fit "1"; name another folder' in err
+    assert 'was begun with batch_fit "2 or more", not batch_fit "1"; name another folder' in err
 
 
 @pytest.mark.parametrize(

@@ -173,7 +173,7 @@ def test_two_runs_write_to_one_folder_only_as_shards(write, tmp_path):
 def test_other_rows_are_never_mixed_with_these(write, tmp_path):
     out = write("a")
     other = RowStore(out, ShapeRow, StoreIdentity({"config": {"latent": 200}}))
-    with pytest.raises(ConfigError, match="rows with latent 100, not latent 200; name another"):
+    with pytest.raises(ConfigError, match="with latent 100, not latent 200; name another"):
         other.check()
     (out / "dataset.json").write_text("{")
     with pytest.raises(ConfigError, match="is not the JSON of a dataset"):
@@ -195,7 +195,7 @@ def test_rows_of_before_are_not_continued(tmp_path, row_type, version):
         RowStore(tmp_path, row_type, StoreIdentity({"version": now})).check()
     # Another version still is not that.
     (tmp_path / "dataset.json").write_text(json.dumps({"version": [now + 1]}))
-    with pytest.raises(ConfigError, match=rf"holds rows with version \[{now + 1}\], not version"):
+    with pytest.raises(ConfigError, match=rf"was begun with version \[{now + 1}\], not version"):
         RowStore(tmp_path, row_type, StoreIdentity({"version": now})).check()
 
 

@@ -161,7 +161,7 @@ class TestUnreadableFiles:
     @pytest.mark.parametrize(
         ("name", "content", "message"),
         [
-            ("a.png", b"\x89PNG\r\n\x1a\n....", "is a PNG image"),
+            ("a.png", b"\x89PNG\r\n\x1a\n....", "images are for `doh3d image compress`"),
             ("a.stl", b"\x89PNG\r\n\x1a\n....", "is a PNG image"),
             ("a.obj", b"\xff\xd8\xff\xe0....", "is a JPEG image"),
             ("a.txt", b"hello", "supported are PLY, OBJ, STL, OFF, GLB, glTF, 3MF"),
@@ -181,6 +181,11 @@ class TestUnreadableFiles:
             ("a.3mf", b"PK\x03\x04", "cannot be read as 3MF"),
             ("a.obj", b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 9\n", "uses vertex 9, but there are 3"),
             ("a.obj", b"v 0 0 0\nv 1 0 0\nv nan 1 0\nf 1 2 3\n", "must be finite"),
+            (
+                "a.obj",
+                b"v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 nan\nf 1 3 2\nf 1 2 4\nf 2 3 4\nf 3 1 4\n",
+                "; 3 faces with a vertex that is not finite are left out",
+            ),
             ("a.obj", b"v 0 0 0\nv 1 0 0\nv 0 1 0\n", "no "),
         ],
     )
