@@ -51,6 +51,8 @@ STYLES = {
     "Cool-chic 5.0": ("#999999", "v"),
     "VTM": ("#56b4e9", "x"),
 }
+# The codec's curves, by the preset.
+LINES = {"best": "-.", "default": "-", "fast": "--"}
 
 
 def measure(path: Path, bpp: float, preset: str, table: ResultTable) -> None:
@@ -122,16 +124,24 @@ def jpeg2000(path: Path, rates: list[float]) -> list[PsnrPoint]:
     return points
 
 
-def draw(mean: list[PsnrPoint], count: int, path: Path) -> None:
-    """Draw PSNR against bits a pixel, the mean curve and the published ones."""
+def draw(rows: list[Row], path: Path) -> None:
+    """Draw PSNR against bits a pixel, the mean curve of each preset and the published ones."""
     figure = Figure(figsize=(7, 5), layout="constrained")
     panel = figure.subplots()
-    curves = {"doh3d": mean, **PUBLISHED} if mean else PUBLISHED
-    for name, curve in curves.items():
-        colour, marker = STYLES[name]
-        label = f"doh3d, mean of {count} images" if name == "doh3d" else f"{name}, published"
+
+    def plot(curve: list[PsnrPoint], label: str, **style: str) -> None:
         points = [(point.bpp, point.psnr_db) for point in curve]
-        panel.plot(*zip(*points, strict=True), color=colour, marker=marker, label=label)
+        panel.plot(*zip(*points, strict=True), label=label, **style)
+
+    colour, marker = STYLES["doh3d"]
+    for preset, line in LINES.items():
+        mean, count = mean_curve([row for row in rows if row["preset"] == preset])
+        if mean:
+            label = f"doh3d, {preset}, mean of {count} images"
+            plot(mean, label, color=colour, marker=marker, linestyle=line)
+    for name, curve in PUBLISHED.items():
+        colour, marker = STYLES[name]
+        plot(curve, f"{name}, published", color=colour, marker=marker)
     panel.set_xscale("log")
     panel.set_xlim(0.025, 0.7)
     panel.set_ylim(20, 36)
@@ -197,9 +207,9 @@ def main() -> None:
             for bpp in map(float, arguments.bpp.split(",")):
                 if not table.has(image=path.stem, preset=arguments.preset, target_bpp=bpp):
                     measure(path, bpp, arguments.preset, table)
+    draw(table.rows(), output.with_suffix(".png"))
     rows = [row for row in table.rows() if row["preset"] == arguments.preset]
     if rows:
-        draw(*mean_curve(rows), output.with_suffix(".png"))
         print(*report(rows, arguments.images), sep="\n")
 
 

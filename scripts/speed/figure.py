@@ -53,6 +53,9 @@ def draw(rows: list[Row], path: Path) -> None:
             )
         panel.set_xscale("log")
         panel.set_yscale("log")
+        sizes = [float(row["size"]) for row in found]
+        panel.set_xticks(sizes, [f"{number:,.0f}" for number in sizes])
+        panel.set_xticks([], minor=True)
         panel.set_title(case.replace("_", " "), fontsize=10)
         panel.set_xlabel(label)
         panel.grid(color="0.9")

@@ -49,5 +49,14 @@ def test_every_curve_is_drawn(tmp_path):
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     assert set(module.STYLES) == {"doh3d", *kodak_curves()}
-    module.draw([PsnrPoint(0.07, 25.0), PsnrPoint(0.15, 27.0)], 24, tmp_path / "kodak.png")
-    assert (tmp_path / "kodak.png").stat().st_size > 10_000
+    drawn = {}
+    for presets in ((), ("default",), ("default", "fast")):
+        rows = [
+            {"image": "a", "preset": preset, "target_bpp": rate, "bpp": rate, "psnr_db": psnr_db}
+            for preset in presets
+            for rate, psnr_db in (("0.07", "25"), ("0.15", "27"))
+        ]
+        module.draw(rows, tmp_path / "kodak.png")
+        drawn[presets] = (tmp_path / "kodak.png").read_bytes()
+        assert len(drawn[presets]) > 10_000
+    assert len(set(drawn.values())) == 3
