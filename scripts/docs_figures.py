@@ -143,7 +143,8 @@ def photograph(page_path: Path) -> None:
             page.set_viewport_size(size)
             page.emulate_media(color_scheme=scheme)
             page.goto(page_path.resolve().as_uri())
-            page.wait_for_function("document.querySelectorAll('.view canvas').length >= 2")
+            for view in ("original-view", "decoded-view"):
+                page.wait_for_function(f"document.getElementById('{view}').mesh?.indices.length")
             # From its side, as in the other pictures.
             for _ in range(6):
                 page.get_by_role("button", name="Turn left").click()
