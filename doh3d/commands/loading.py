@@ -6,6 +6,7 @@ import atexit
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 
 @contextmanager
@@ -20,11 +21,15 @@ def loading() -> Iterator[None]:
     try:
         yield
     finally:
-        # Of several commands in one process the first has loaded nearly everything.
-        if not gc.get_freeze_count():
-            gc.freeze()
-            # Some modules keep an exception from their loading, and with it the variables of who
-            # loaded them. All must be free to go at the end, or libigl complains of what is left.
-            atexit.register(gc.unfreeze)
+        _freeze()
         if collected:
             gc.enable()
+
+
+@cache
+def _freeze() -> None:
+    """Keep what there is from being searched; of several commands the first loads nearly all."""
+    gc.freeze()
+    # Some modules keep an exception from their loading, and with it the variables of who loaded
+    # them. All must be free to go at the end, or libigl complains of what is left.
+    atexit.register(gc.unfreeze)
