@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import trimesh
+import typer
 from hypothesis import HealthCheck, settings
 from PIL import Image
 
@@ -70,6 +72,38 @@ def few_trials() -> Iterator[dict[str, tuple[int, int]]]:
         for name in usual:
             patch.setattr(symmetry, name, (2**11, 2**12))
         yield usual
+
+
+@pytest.fixture(scope="session", autouse=True)
+def coarse_surveys() -> Iterator[dict[str, int]]:
+    """Survey what meshes enclose on an eighth of the points; the usual numbers of cells.
+
+    Every fit of a mesh makes a survey, for the sake of its warnings.
+    """
+    from doh3d.geometry import survey
+
+    usual = {name: getattr(survey, name) for name in ("_FEW_CELLS", "_CELLS")}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, cells in usual.items():
+            patch.setattr(survey, name, cells // 2)
+        yield usual
+
+
+@pytest.fixture
+def usual_surveys(coarse_surveys: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Survey on as many points as in use."""
+    from doh3d.geometry import survey
+
+    for name, cells in coarse_surveys.items():
+        monkeypatch.setattr(survey, name, cells)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def commands_built_once() -> Iterator[None]:
+    """Make the tree of commands for the first command that runs, not anew for each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("typer.main.get_command", cache(typer.main.get_command))
+        yield
 
 
 @pytest.fixture

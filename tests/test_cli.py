@@ -282,6 +282,7 @@ def test_compress_warns_of_what_the_file_has_lost(run, tmp_path, torus_file, mon
     assert os.listdir(tmp_path) == ["a.doh"]
 
 
+@pytest.mark.slow
 def test_compress_says_where_triangles_are_shorter(run, tmp_path, box):
     for package in ("DracoPy", "fast_simplification"):
         pytest.importorskip(package)
@@ -392,7 +393,15 @@ def test_eval_reports_the_named_protocol(run, torus_file, options, points):
     assert {*surface, "seconds"} <= set(report)
 
 
-@pytest.mark.parametrize("name", ["thin_plate.ply", "three_holes.stl", "open", "folded"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "thin_plate.ply",
+        pytest.param("three_holes.stl", marks=pytest.mark.slow),
+        pytest.param("open", marks=pytest.mark.slow),
+        "folded",
+    ],
+)
 def test_eval_of_a_mesh_against_itself_is_perfect(run, meshes_folder, tmp_path, name):
     mesh = meshes_folder / name
     if name == "open":

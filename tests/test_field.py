@@ -192,7 +192,15 @@ def test_a_resolution_that_is_no_whole_number_is_refused(field, resolution):
 
 
 @pytest.mark.parametrize("resolution", [16, 50])
-@pytest.mark.parametrize("extents", [(31, 24, 15), (31, 31, 31), (7, 31, 2), (20, 3, 31)])
+@pytest.mark.parametrize(
+    "extents",
+    [
+        (31, 24, 15),
+        pytest.param((31, 31, 31), marks=pytest.mark.slow),
+        pytest.param((7, 31, 2), marks=pytest.mark.slow),
+        (20, 3, 31),
+    ],
+)
 @pytest.mark.parametrize(
     "architecture",
     [
@@ -212,7 +220,9 @@ def test_extraction_equals_the_dense_result(architecture, extents, resolution, c
 
 
 @pytest.mark.parametrize("resolution", [16, 45])
-@pytest.mark.parametrize("extents", [(31, 24, 15), (20, 3, 31)])
+@pytest.mark.parametrize(
+    "extents", [(31, 24, 15), pytest.param((20, 3, 31), marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize(
     "architecture",
     [

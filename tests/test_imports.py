@@ -245,19 +245,24 @@ main()
 @pytest.mark.parametrize(
     "command",
     [
-        "check a.ply",
         "compress a.ply -o a.doh",
-        "decompress a.doh -o a.ply",
         "eval a.doh -r a.ply",
-        "view a.doh a.ply",
-        "render a.doh a.ply -o a.png --heatmap",
-        "sweep a.ply -o swept",
-        "report . -o report.html",
         "batch a.ply -o set --workers 1",
-        "batch-export set -o meshes --workers 1",
         "image compress a.png -o a.doh",
-        "image decompress a.doh -o a.png",
-        "image eval a.doh -r a.png",
+        *(
+            pytest.param(command, marks=pytest.mark.slow)
+            for command in (
+                "check a.ply",
+                "decompress a.doh -o a.ply",
+                "view a.doh a.ply",
+                "render a.doh a.ply -o a.png --heatmap",
+                "sweep a.ply -o swept",
+                "report . -o report.html",
+                "batch-export set -o meshes --workers 1",
+                "image decompress a.doh -o a.png",
+                "image eval a.doh -r a.png",
+            )
+        ),
     ],
 )
 def test_what_takes_seconds_to_load_is_loaded_with_a_sign_of_it(command, tmp_path):

@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 # Printed at once and at the end; by rich, and by Python.
-COMMANDS = [["--version"], ["info", "--help"], ["info"], ["info", "--json"]]
+COMMANDS = [
+    pytest.param(["--version"], marks=pytest.mark.slow),
+    ["info", "--help"],
+    pytest.param(["info"], marks=pytest.mark.slow),
+    ["info", "--json"],
+]
 
 
 @pytest.fixture(params=[None, "1"], ids=["buffered", "unbuffered"])

@@ -115,6 +115,7 @@ def test_all_failures_are_done_again_when_asked_for(run, collection):
     assert summary.found == 1
 
 
+@pytest.mark.slow
 def test_each_source_that_is_looked_at_has_the_time_of_a_shape(
     run, collection, tmp_path, monkeypatch, stubs
 ):
@@ -300,7 +301,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-@pytest.mark.parametrize("batch_fit", [1, 2])
+@pytest.mark.parametrize("batch_fit", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_a_stopped_run_loses_what_was_in_flight_and_nothing_else(
     run, collection, tmp_path, number, batch_fit
 ):

@@ -72,6 +72,7 @@ def test_a_group_whose_worker_dies_is_tried_one_by_one(stubs, retries):
     assert found[dead].attempts == max(2, retries + 1)
 
 
+@pytest.mark.slow
 def test_a_group_has_the_time_of_its_jobs_and_each_its_own_thereafter(stubs):
     jobs = [("sleep 0.6", "sleep 0.6", "a"), ("b", "sleep 60")]
     engine = LocalEngine(1, timeout=1)

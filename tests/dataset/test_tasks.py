@@ -98,11 +98,12 @@ def test_every_mesh_is_read_once(meshes, monkeypatch):
 
 
 def test_one_alone_has_the_bytes_of_compress(meshes):
+    expected = alone(meshes / "pear0.ply")
     row = compressed(meshes, "pear0.ply")["pear0.ply"]
-    assert (row.doh, row.batch_fit) == (alone(meshes / "pear0.ply"), 1)
+    assert (row.doh, row.batch_fit) == (expected, 1)
     # So has one that is left of its group.
     row = compressed(meshes, "pear0.ply", "empty.stl")["pear0.ply"]
-    assert (row.doh, row.batch_fit) == (alone(meshes / "pear0.ply"), 1)
+    assert (row.doh, row.batch_fit) == (expected, 1)
 
 
 def test_a_group_of_failures_is_no_failure_of_the_task(meshes):

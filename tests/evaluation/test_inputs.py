@@ -91,7 +91,16 @@ def test_a_decoded_shape_measures_the_same_in_every_form(files, of_files, compre
 
 
 @pytest.mark.parametrize(
-    "kind", ["path", "trimesh", "scene", "pair", "reading", "prepared", "open3d"]
+    "kind",
+    [
+        "path",
+        "trimesh",
+        pytest.param("scene", marks=pytest.mark.slow),
+        "pair",
+        pytest.param("reading", marks=pytest.mark.slow),
+        "prepared",
+        pytest.param("open3d", marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.parametrize("role", ["shape", "reference"])
 def test_a_mesh_measures_the_same_in_every_form(files, of_files, kind, role):

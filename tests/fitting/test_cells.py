@@ -250,10 +250,12 @@ def test_a_step_leaves_no_tensor_behind_on_the_cpu(options):
     [
         {},
         {"quantizer": "ptq", "bits": 10},
-        {"bits": 32},
-        {"projection": "dense", "steps": 300},
-        {"optimizer": "adam", "learning_rate": 0.01, "steps": 300},
-        {"levels": 1},
+        pytest.param({"bits": 32}, marks=pytest.mark.slow),
+        pytest.param({"projection": "dense", "steps": 300}, marks=pytest.mark.slow),
+        pytest.param(
+            {"optimizer": "adam", "learning_rate": 0.01, "steps": 300}, marks=pytest.mark.slow
+        ),
+        pytest.param({"levels": 1}, marks=pytest.mark.slow),
     ],
     ids=repr,
 )

@@ -81,12 +81,13 @@ def run_with_interruptions(mesh, path, reports, **options):
 @pytest.mark.parametrize(
     "options",
     [
-        {},
-        {"quantizer": "ptq", "bits": 10},
-        {"projection": "dense", "bits": 5},
-        {"activation": "sine", "omega": 8, "seed": 1},
+        pytest.param({}, id="qat"),
+        pytest.param({"quantizer": "ptq", "bits": 10}, id="ptq"),
+        pytest.param({"projection": "dense", "bits": 5}, id="dense", marks=pytest.mark.slow),
+        pytest.param(
+            {"activation": "sine", "omega": 8, "seed": 1}, id="sine", marks=pytest.mark.slow
+        ),
     ],
-    ids=["qat", "ptq", "dense", "sine"],
 )
 def test_interrupted_over_and_over_it_ends_with_the_same_bytes(torus, tmp_path, options):
     undisturbed = compress(torus, **OPTIONS | options)

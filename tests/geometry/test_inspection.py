@@ -5,6 +5,8 @@ import trimesh
 from doh3d.geometry import inspection
 from doh3d.geometry.inspection import inspect_mesh
 
+pytestmark = pytest.mark.usefixtures("usual_surveys")
+
 
 @pytest.fixture(autouse=True)
 def coarse(monkeypatch):
@@ -122,7 +124,15 @@ def test_where_the_mesh_is_and_how_large(tmp_path, torus):
     assert inspect(tmp_path, torus, "a.glb").shape.unit == "metre"
 
 
-@pytest.mark.parametrize("scale", [1e-90, 1e-12, 1e12, 1e90])
+@pytest.mark.parametrize(
+    "scale",
+    [
+        1e-90,
+        pytest.param(1e-12, marks=pytest.mark.slow),
+        pytest.param(1e12, marks=pytest.mark.slow),
+        1e90,
+    ],
+)
 def test_scale_does_not_matter(tmp_path, torus, scale):
     def found(factor):
         rows = [" ".join(["v", *map(repr, p)]) for p in (torus.vertices * factor).tolist()]

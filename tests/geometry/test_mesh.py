@@ -486,7 +486,7 @@ class TestVolume:
             clean_mesh(eight, "eight")
 
     @pytest.mark.parametrize("spread", [0.1, 0.2, 0.3])
-    @pytest.mark.parametrize("seed", range(2))
+    @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
     def test_random_triangles(self, spread, seed):
         generator = np.random.default_rng(seed)
         middle = generator.random((200, 1, 3))

@@ -250,6 +250,7 @@ def test_bodies_given_both_ways_that_share_an_edge_stay():
     assert inside.all()
 
 
+@pytest.mark.slow
 def test_many_copies_of_one_vertex_are_one():
     # The spokes of a fan meet in its hub, each with a hub of its own that is off by rounding.
     generator = np.random.default_rng(0)

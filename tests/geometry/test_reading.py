@@ -10,6 +10,8 @@ from doh3d.geometry.occupancy import InsideTest
 from doh3d.geometry.raw_mesh import RawMesh
 from doh3d.geometry.reading import Reading, read_shape
 
+pytestmark = pytest.mark.usefixtures("usual_surveys")
+
 
 def reading(mesh):
     raw = RawMesh(np.asarray(mesh.vertices), np.asarray(mesh.faces))
@@ -83,6 +85,7 @@ def test_what_nothing_tells_is_told(sphere):
     )
 
 
+@pytest.mark.slow
 def test_thin_shapes_are_surveyed_on_more_points():
     plate = trimesh.creation.box((1, 1, 0.004)).apply_transform(
         trimesh.transformations.rotation_matrix(0.7, (1, 1, 0))

@@ -147,7 +147,7 @@ class TestChoice:
         for mesh in (torus, sphere, box):
             assert isinstance(winding_of(*arrays(mesh)), _Tree)
 
-    @pytest.mark.parametrize("open_at", [0, 1, 5000])
+    @pytest.mark.parametrize("open_at", [0, pytest.param(1, marks=pytest.mark.slow), 5000])
     def test_slivers_go_by_rays_and_are_quick(self, open_at):
         points, faces = fan_cylinder(5000)
         faces = faces[open_at:]
@@ -161,6 +161,7 @@ class TestChoice:
         found = winding.winding_number(probes) > 0.5
         np.testing.assert_array_equal(found[clear], inside[clear])
 
+    @pytest.mark.slow
     def test_parallel_walls_are_seen_from_their_edges(self):
         # A row of blades: a ray across them would meet thousands of walls.
         blades = [trimesh.creation.box((1e-4, 1, 0.5)) for _ in range(3000)]

@@ -30,6 +30,14 @@ ARCHITECTURES = [
     Architecture(width=24, depth=9, octaves=1, activation="smooth", mirrored=(1,)),
 ]
 
+HALF_SIDES = [
+    0.5,
+    pytest.param(0.1, marks=pytest.mark.slow),
+    0.01,
+    pytest.param(1e-4, marks=pytest.mark.slow),
+    1e-7,
+]
+
 
 def random_weights(architecture, seed, scale=1.0):
     generator = torch.Generator().manual_seed(seed)
@@ -57,7 +65,7 @@ def values_of_planes(planes, offsets):
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("half_side", [0.5, 0.1, 0.01, 1e-4, 1e-7])
+@pytest.mark.parametrize("half_side", HALF_SIDES)
 def test_no_point_of_a_box_is_beyond_its_planes(architecture, half_side):
     rng = np.random.default_rng(0)
     half = [half_side, half_side / 2, half_side]
@@ -143,7 +151,7 @@ def with_cells(architecture, levels, seed):
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("half_side", [0.5, 0.1, 0.01, 1e-4, 1e-7])
+@pytest.mark.parametrize("half_side", HALF_SIDES)
 @pytest.mark.parametrize("band", [0.0, 0.08, 0.5])
 def test_no_point_of_a_box_of_cells_is_beyond_its_planes(architecture, half_side, band):
     half = [half_side, half_side / 2, half_side]

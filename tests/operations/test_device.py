@@ -131,7 +131,14 @@ OPERATIONS = {
 }
 
 
-@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize(
+    "operation",
+    [
+        # Marching is the longest of them.
+        pytest.param(name, marks=pytest.mark.slow) if name == "ray_cast" else name
+        for name in OPERATIONS
+    ],
+)
 def test_operations_stay_on_the_card(card, bunnylike, around, operation):
     on_cpu = bunnylike(1)
     points = torch.from_numpy(around(on_cpu, 30))

@@ -116,6 +116,7 @@ def test_without_its_package_a_simplifier_says_what_to_install(
         simplify(sphere, 300, simplifier)
 
 
+@pytest.mark.slow
 def test_bytes_and_iou_fall_with_faces(peers, sphere):
     rows = [
         decimation_rows(
@@ -218,7 +219,15 @@ def test_files_beyond_the_largest_size_are_left_out(peers, sphere):
     assert max(row.bytes for row in measured) <= 400
 
 
-@pytest.mark.parametrize("ruin", ["flat", "inside out", "far away", "open"])
+@pytest.mark.parametrize(
+    "ruin",
+    [
+        "flat",
+        pytest.param("inside out", marks=pytest.mark.slow),
+        "far away",
+        pytest.param("open", marks=pytest.mark.slow),
+    ],
+)
 def test_whatever_the_simplifier_leaves_is_measured(peers, sphere, monkeypatch, ruin):
     def ruined(mesh, faces, simplifier, *, scale):
         mesh = trimesh.creation.icosphere(subdivisions=2, radius=0.9)

@@ -137,7 +137,7 @@ def test_iou_is_that_of_the_decoded_file(mesh, swept):
     assert row.iou == field_iou(doh3d.load_mesh(mesh), field, points=4096).iou
 
 
-@pytest.mark.parametrize("quantizer", ["qat", "ptq"])
+@pytest.mark.parametrize("quantizer", ["qat", pytest.param("ptq", marks=pytest.mark.slow)])
 def test_files_are_those_that_compress_makes(mesh, tmp_path, with_strays, no_peers, quantizer):
     grid = {**GRID, "latents": (100,), "bits": (5, 32)}
     result = run_sweep(mesh, tmp_path / "out", quantizer=quantizer, **grid)
@@ -148,7 +148,7 @@ def test_files_are_those_that_compress_makes(mesh, tmp_path, with_strays, no_pee
         assert result.folder.file_path(*row.key).read_bytes() == alone.data
 
 
-@pytest.mark.parametrize("kind", ["mesh", "pair", "prepared"])
+@pytest.mark.parametrize("kind", ["mesh", pytest.param("pair", marks=pytest.mark.slow), "prepared"])
 def test_a_mesh_in_memory_is_swept_as_its_file_is(mesh, swept_once, tmp_path, fits, kind):
     loaded = trimesh.load_mesh(mesh)
     form = {

@@ -76,6 +76,7 @@ def test_pictures_can_be_left_out_and_open3d_with_them(results, tmp_path, monkey
     assert not (tmp_path / "none.html").exists()
 
 
+@pytest.mark.slow
 def test_originals_are_found_with_reference(results, torus_folder, tmp_path):
     pytest.importorskip("open3d")
     moved = json.loads((results / "sweep" / "sweep.json").read_text()) | {"source": "/nowhere"}
