@@ -7,6 +7,8 @@ vertex where the tangent planes there meet, in the sense of least squares.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -16,6 +18,7 @@ from doh3d.operations.normalized import NormalizedField, unit
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 
 # How often planes are drawn and vertices are moved.
 _ROUNDS = 2
@@ -23,6 +26,20 @@ _ROUNDS = 2
 # Directions in which the planes hardly differ, by their share of the largest eigenvalue: a vertex
 # is not moved along these away from the middle of its triangles (Ju et al., SIGGRAPH 2002).
 _FLAT = 0.05
+
+# How far a vertex may go in a round, in cells. Marching cubes cuts an edge off by somewhat more
+# than a cell where the field bends between nodes.
+_REACH = 1.5
+
+_NOTABLE = 0.2
+
+# What a triangle keeps of its area, as seen along the normals around it. One that would keep less
+# has turned over, or lies in a crease that more than one of its corners have gone to.
+_THIN = 0.02
+
+# Of a triangle's corners that had the same reason to move the first along this direction stays. It
+# is no plane's normal in what people make, so that along a crease the corners of one side go there.
+_ALONG = np.array([0.36, 0.48, 0.8])
 
 # What is left between a triangle's middle and the surface, in cells, where the field has none
 # there: at the domain's faces the mesh is merely closed.
@@ -43,34 +60,52 @@ def sharpened(
         Normalised coordinates.
     faces : (F, 3) int64
     cell : float
-        Side of a cell of the lattice; no vertex goes farther in a round.
+        Side of a cell of the lattice.
 
     Returns
     -------
     (V, 3) float64
     """
     for _ in range(_ROUNDS if len(faces) else 0):
-        middles, normals, found = _tangents(field, vertices[faces].mean(axis=1), cell)
-        target = _where_planes_meet(vertices, faces, middles, normals)
-        moves = np.linalg.norm(target - vertices, axis=1) <= cell
-        moves[faces[~found]] = False
-        moves &= np.isfinite(target).all(axis=1)
-        moved = np.where(moves[:, None], target, vertices)
-        # A triangle that would turn over stays, and with it others' vertices: so it is asked again.
-        faced = _cosines(vertices, faces, normals) > 0
-        while (turned := faced & (_cosines(moved, faces, normals) <= 0)).any():
-            moved[faces[turned]] = vertices[faces[turned]]
-        vertices = moved
+        planes = _tangents(field, vertices[faces].mean(axis=1), cell)
+        meeting = _where_planes_meet(vertices, faces, planes)
+        far = np.linalg.norm(meeting - vertices, axis=1) / cell
+        # At the domain's faces the mesh is merely closed: what is there stays.
+        stays = ~(far <= _REACH) | (_of_corners(faces, planes.found, len(vertices)) == 0)
+        stays[faces[planes.closed]] = True
+        # Who goes this far may have to come back, but to the surface.
+        some = np.flatnonzero(stays | (far > _NOTABLE))
+        near = _tangents(field, vertices[some], cell)
+        on_surface = meeting.copy()
+        on_surface[some] = np.where(near.found[:, None], near.places, vertices[some])
+        wished = np.where(stays[:, None], on_surface, meeting)
+        vertices = _moved(np.stack([vertices, on_surface, wished]), faces, planes.normals, far > 1)
     return vertices
 
 
-def _tangents(
-    field: NormalizedField, points: FloatArray, cell: float
-) -> tuple[FloatArray, FloatArray, npt.NDArray[np.bool_]]:
-    """Put points onto the surface; their places, the normals there, and whether it is there."""
+@dataclass(frozen=True)
+class _Tangents:
+    """Tangent planes of the surface near points.
+
+    Attributes
+    ----------
+    places, normals : (N, 3) float64
+        Of the surface; the points and the gradients' directions there where it was not found.
+    found : (N,) bool
+    closed : (N,) bool
+        Whether a mesh has the point only because the domain ends there.
+    """
+
+    places: FloatArray
+    normals: FloatArray
+    found: BoolArray
+    closed: BoolArray
+
+
+def _tangents(field: NormalizedField, points: FloatArray, cell: float) -> _Tangents:
     start = torch.from_numpy(points)
     places, normals = torch.empty_like(start), torch.empty_like(start)
-    found = torch.empty(len(start), dtype=torch.bool)
+    found, closed = (torch.empty(len(start), dtype=torch.bool) for _ in range(2))
 
     def move(some: slice) -> None:
         own = field.place(start[some])
@@ -78,30 +113,29 @@ def _tangents(
         logits, slopes = field.gradients(moved)
         places[some], normals[some] = moved.double().cpu(), -unit(slopes).double().cpu()
         with torch.no_grad():
-            _, closed = field.closed_at(own, cell)
-        found[some] = (~closed & (logits.abs() < _LEFT * cell * slopes.norm(dim=1))).cpu()
+            _, at_end = field.closed_at(own, cell)
+        found[some] = (~at_end & (logits.abs() < _LEFT * cell * slopes.norm(dim=1))).cpu()
+        closed[some] = at_end.cpu()
 
     in_batches(move, len(points), _POINTS)
-    return places.numpy(), normals.numpy(), found.numpy()
+    return _Tangents(places.numpy(), normals.numpy(), found.numpy(), closed.numpy())
 
 
-def _where_planes_meet(
-    vertices: FloatArray, faces: IntArray, middles: FloatArray, normals: FloatArray
-) -> FloatArray:
-    """(V, 3) places nearest to the planes of each vertex's triangles, and to their middle."""
-    corners, face = faces.ravel(), np.repeat(np.arange(len(faces)), 3)
+def _where_planes_meet(vertices: FloatArray, faces: IntArray, planes: _Tangents) -> FloatArray:
+    """(V, 3) places nearest to the planes found of each vertex's triangles.
 
-    def sums(values: FloatArray) -> FloatArray:
-        columns = values.reshape(len(values), -1).T
-        found = np.stack([np.bincount(corners, column[face], len(vertices)) for column in columns])
-        shaped: FloatArray = found.T.reshape(len(vertices), *values.shape[1:]).astype(np.float64)
-        return shaped
+    Where these leave a direction open it is the place nearest to halfway between the vertex, which
+    alone would let triangles shrink, and the middle of its triangles, which would round corners.
+    """
+    normals = planes.normals * planes.found[:, None]
 
-    count = np.bincount(corners, minlength=len(vertices))[:, None].clip(1)
-    middle = sums(middles) / count
-    outer = normals[:, :, None] * normals[:, None, :]
-    matrix = sums(outer)
-    heights = (normals * middles).sum(axis=1, keepdims=True)
+    def sums(values: FloatArray | BoolArray) -> FloatArray:
+        return _of_corners(faces, values, len(vertices))
+
+    count = sums(planes.found)[:, None].clip(1)
+    middle = (vertices + sums(planes.places * planes.found[:, None]) / count) / 2
+    matrix = sums(normals[:, :, None] * normals[:, None, :])
+    heights = (normals * planes.places).sum(axis=1, keepdims=True)
     right = sums(normals * heights) - np.einsum("vij,vj->vi", matrix, middle)
     sizes, axes = np.linalg.eigh(matrix)
     inverse = np.where(sizes > _FLAT * sizes[:, -1:], 1 / np.maximum(sizes, 1e-30), 0.0)
@@ -110,6 +144,51 @@ def _where_planes_meet(
     return found
 
 
-def _cosines(vertices: FloatArray, faces: IntArray, normals: FloatArray) -> FloatArray:
+def _of_corners(faces: IntArray, values: FloatArray | BoolArray, count: int) -> FloatArray:
+    """Sum (F, ...) values of the triangles around each of V vertices."""
+    corners, face = faces.ravel(), np.repeat(np.arange(len(faces)), 3)
+    columns = values.reshape(len(values), -1).T
+    found = np.stack([np.bincount(corners, column[face], count) for column in columns])
+    shaped: FloatArray = found.T.reshape(count, *values.shape[1:]).astype(np.float64)
+    return shaped
+
+
+def _moved(choices: FloatArray, faces: IntArray, normals: FloatArray, far: BoolArray) -> FloatArray:
+    """Take the last of (3, V, 3) places of each vertex with which no triangle turns or vanishes.
+
+    Triangles are seen along the mean normal around their corners: at a crease one may come to lie
+    on either side. Of a triangle that would turn one corner goes back to the place before, first
+    one that has far to go.
+    """
+    around = _unit(_of_corners(faces, normals, choices.shape[1]))
+    seen_along = _unit(around[faces].sum(axis=1))
+    least = _THIN * _areas(choices[0], faces, seen_along)
+    every = np.arange(choices.shape[1])
+    rank = around @ _ALONG + 10 * far
+    level = np.full(len(every), len(choices) - 1)
+    asked = np.flatnonzero(least > 0)
+    while len(asked):
+        corners = faces[asked]
+        wrong = _areas(choices[level, every], corners, seen_along[asked]) <= least[asked]
+        corners = corners[wrong & (level[corners] > 0).any(axis=1)]
+        # Corners of the highest place first: it is a step that may be wrong.
+        order = rank[corners] + 100 * level[corners]
+        back = np.unique(corners[np.arange(len(corners)), order.argmax(axis=1)])
+        level[back] -= 1
+        changed = np.zeros(len(every), dtype=bool)
+        changed[back] = True
+        asked = np.flatnonzero((least > 0) & changed[faces].any(axis=1))
+    found: FloatArray = choices[level, every]
+    return found
+
+
+def _areas(vertices: FloatArray, faces: IntArray, directions: FloatArray) -> FloatArray:
+    """Twice the (F,) areas of triangles as seen along directions; negative from behind."""
     one, second, third = vertices[faces].swapaxes(0, 1)
-    return np.asarray(np.einsum("ij,ij->i", np.cross(second - one, third - one), normals))
+    return np.asarray(np.einsum("ij,ij->i", np.cross(second - one, third - one), directions))
+
+
+def _unit(vectors: FloatArray) -> FloatArray:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    found: FloatArray = vectors / np.maximum(lengths, 1e-30)
+    return found

@@ -23,6 +23,16 @@ def test_edges_and_corners_come_back(octahedron, exact):
     assert np.quantile(np.abs(np.abs(local).sum(axis=1) - 0.7), 0.9) < 1e-4
 
 
+@pytest.mark.parametrize("resolution", [10, 12, 16])
+def test_coarse_meshes_have_their_edges_too(octahedron, exact, resolution):
+    # An octahedron is 7 to 11 cells across there. At an edge corners of triangles come together.
+    rounded, sharp = (octahedron.to_mesh(resolution, method=m) for m in ("marching-cubes", "dual"))
+    volume = exact(octahedron).volume
+    assert abs(volume - sharp.volume) < 0.1 * abs(volume - rounded.volume)
+    local = octahedron.code.transform.to_normalized(sharp.vertices)
+    assert np.quantile(np.abs(np.abs(local).sum(axis=1) - 0.7), 0.99) < 1e-5
+
+
 @pytest.mark.parametrize("levels", [0, 2])
 def test_no_triangle_turns_over_and_none_leaves(bunnylike, levels):
     field = bunnylike(levels)
