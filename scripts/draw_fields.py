@@ -157,7 +157,7 @@ def draw_slice(field: doh3d.OccupancyField) -> None:
 
 def draw_dual(field: doh3d.OccupancyField) -> None:
     panels = [
-        Panel(flat(field.to_mesh(64, method=method)), ()) for method in ("marching-cubes", "dual")
+        Panel(flat(field.to_mesh(48, method=method)), ()) for method in ("marching-cubes", "dual")
     ]
     draw_panels(panels, Camera(azimuth_deg=30, elevation_deg=35, up="z"), "dual")
 
