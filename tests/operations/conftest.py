@@ -88,6 +88,12 @@ def single():
 
 
 @pytest.fixture
+def beyond():
+    """An octahedron that its domain cuts off."""
+    return octahedron_field(1.2)
+
+
+@pytest.fixture
 def exact():
     """The exact mesh of an octahedron's field, in its own units."""
 

@@ -33,6 +33,20 @@ def test_coarse_meshes_have_their_edges_too(octahedron, exact, resolution):
     assert np.quantile(np.abs(np.abs(local).sum(axis=1) - 0.7), 0.99) < 1e-5
 
 
+@pytest.mark.parametrize("resolution", [12, 16, 32])
+def test_where_the_domain_ends_the_mesh_ends_flat(beyond, resolution):
+    transform = beyond.code.transform
+    plain, sharp = (
+        transform.to_normalized(beyond.to_mesh(resolution, method=m).vertices)
+        for m in ("marching-cubes", "dual")
+    )
+    for axis in range(3):
+        heights = np.abs(plain[:, axis])
+        closing = heights > heights.max() - 1e-6
+        assert closing.any()
+        np.testing.assert_allclose(sharp[closing], plain[closing], rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize("levels", [0, 2])
 def test_no_triangle_turns_over_and_none_leaves(bunnylike, levels):
     field = bunnylike(levels)
