@@ -67,7 +67,8 @@ def sharpened(
     (V, 3) float64
     """
     for _ in range(_ROUNDS if len(faces) else 0):
-        planes = _tangents(field, vertices[faces].mean(axis=1), cell)
+        outward = _outward(vertices, faces)
+        planes = _tangents(field, vertices[faces].mean(axis=1), outward, cell)
         meeting = _where_planes_meet(vertices, faces, planes)
         far = np.linalg.norm(meeting - vertices, axis=1) / cell
         # At the domain's faces the mesh is merely closed: what is there stays.
@@ -75,7 +76,8 @@ def sharpened(
         stays[faces[planes.closed]] = True
         # Who goes this far may have to come back, but to the surface.
         some = np.flatnonzero(stays | (far > _NOTABLE))
-        near = _tangents(field, vertices[some], cell)
+        outward = _of_corners(faces, outward, len(vertices))[some]
+        near = _tangents(field, vertices[some], outward, cell)
         on_surface = meeting.copy()
         on_surface[some] = np.where(near.found[:, None], near.places, vertices[some])
         wished = np.where(stays[:, None], on_surface, meeting)
@@ -92,6 +94,8 @@ class _Tangents:
     places, normals : (N, 3) float64
         Of the surface; the points and the gradients' directions there where it was not found.
     found : (N,) bool
+        Whether there is a place that looks outward: where a wall or a gap is thin the nearest may
+        be of its other side.
     closed : (N,) bool
         Whether a mesh has the point only because the domain ends there.
     """
@@ -102,7 +106,9 @@ class _Tangents:
     closed: BoolArray
 
 
-def _tangents(field: NormalizedField, points: FloatArray, cell: float) -> _Tangents:
+def _tangents(
+    field: NormalizedField, points: FloatArray, outward: FloatArray, cell: float
+) -> _Tangents:
     start = torch.from_numpy(points)
     places, normals = torch.empty_like(start), torch.empty_like(start)
     found, closed = (torch.empty(len(start), dtype=torch.bool) for _ in range(2))
@@ -118,7 +124,8 @@ def _tangents(field: NormalizedField, points: FloatArray, cell: float) -> _Tange
         closed[some] = at_end.cpu()
 
     in_batches(move, len(points), _POINTS)
-    return _Tangents(places.numpy(), normals.numpy(), found.numpy(), closed.numpy())
+    looks = (normals.numpy() * outward).sum(axis=1) > 0
+    return _Tangents(places.numpy(), normals.numpy(), found.numpy() & looks, closed.numpy())
 
 
 def _where_planes_meet(vertices: FloatArray, faces: IntArray, planes: _Tangents) -> FloatArray:
@@ -184,8 +191,13 @@ def _moved(choices: FloatArray, faces: IntArray, normals: FloatArray, far: BoolA
 
 def _areas(vertices: FloatArray, faces: IntArray, directions: FloatArray) -> FloatArray:
     """Twice the (F,) areas of triangles as seen along directions; negative from behind."""
+    return np.asarray(np.einsum("ij,ij->i", _outward(vertices, faces), directions))
+
+
+def _outward(vertices: FloatArray, faces: IntArray) -> FloatArray:
+    """(F, 3) normals of triangles, as long as twice their areas."""
     one, second, third = vertices[faces].swapaxes(0, 1)
-    return np.asarray(np.einsum("ij,ij->i", np.cross(second - one, third - one), directions))
+    return np.asarray(np.cross(second - one, third - one))
 
 
 def _unit(vectors: FloatArray) -> FloatArray:

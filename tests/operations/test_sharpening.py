@@ -33,6 +33,16 @@ def test_coarse_meshes_have_their_edges_too(octahedron, exact, resolution):
     assert np.quantile(np.abs(np.abs(local).sum(axis=1) - 0.7), 0.99) < 1e-5
 
 
+@pytest.mark.parametrize("resolution", [12, 24])
+def test_the_sides_of_a_thin_wall_do_not_go_through_each_other(plate, resolution):
+    # A fifth of a cell thick, and a third: the nearest surface may be that of the other side.
+    thin = plate(0.03, 0.013, frame=(-8209, 6256, -8606))
+    mesh = thin.to_mesh(resolution, method="dual")
+    assert crossings(mesh) == 0
+    local = thin.code.transform.to_normalized(mesh.vertices)
+    assert np.abs(local[:, 0] - 0.013).max() < 0.015 + 1e-6
+
+
 @pytest.mark.parametrize("resolution", [12, 16, 32])
 def test_where_the_domain_ends_the_mesh_ends_flat(beyond, resolution):
     transform = beyond.code.transform
