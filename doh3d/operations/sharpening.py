@@ -2,7 +2,9 @@
 
 Triangles stay, vertices move (Ohtake and Belyaev, "Dual/primal mesh optimization for polygonized
 implicit surfaces", Solid Modeling 2002): each triangle's middle is put onto the surface, and each
-vertex where the tangent planes there meet, in the sense of least squares.
+vertex where the tangent planes there meet, in the sense of least squares. Marching cubes has two
+rows of vertices at a crease, and both would go to it: where triangles would turn over or vanish,
+one of their corners goes only to the surface nearby, or nowhere.
 """
 
 from __future__ import annotations
@@ -24,21 +26,23 @@ BoolArray = npt.NDArray[np.bool_]
 _ROUNDS = 2
 
 # Directions in which the planes hardly differ, by their share of the largest eigenvalue: a vertex
-# is not moved along these away from the middle of its triangles (Ju et al., SIGGRAPH 2002).
+# is moved along these no farther than halfway to the middle of its triangles (Ju et al., SIGGRAPH
+# 2002).
 _FLAT = 0.05
 
 # How far a vertex may go in a round, in cells. Marching cubes cuts an edge off by somewhat more
 # than a cell where the field bends between nodes.
 _REACH = 1.5
 
+# Who goes less far than this has no place on the surface to come back to, for the sake of time.
 _NOTABLE = 0.2
 
 # What a triangle keeps of its area, as seen along the normals around it. One that would keep less
 # has turned over, or lies in a crease that more than one of its corners have gone to.
 _THIN = 0.02
 
-# Of a triangle's corners that had the same reason to move the first along this direction stays. It
-# is no plane's normal in what people make, so that along a crease the corners of one side go there.
+# Of a triangle's corners the one goes back whose normal is farthest along this direction. It is no
+# plane's normal in what people make, so that along a crease one side's corners all go there.
 _ALONG = np.array([0.36, 0.48, 0.8])
 
 # What is left between a triangle's middle and the surface, in cells, where the field has none
@@ -74,7 +78,7 @@ def sharpened(
         # At the domain's faces the mesh is merely closed: what is there stays.
         stays = ~(far <= _REACH) | (_of_corners(faces, planes.found, len(vertices)) == 0)
         stays[faces[planes.closed]] = True
-        # Who goes this far may have to come back, but to the surface.
+        # These may have to come back, but to the surface.
         some = np.flatnonzero(stays | (far > _NOTABLE))
         outward = _of_corners(faces, outward, len(vertices))[some]
         near = _tangents(field, vertices[some], outward, cell)
@@ -109,6 +113,7 @@ class _Tangents:
 def _tangents(
     field: NormalizedField, points: FloatArray, outward: FloatArray, cell: float
 ) -> _Tangents:
+    """Put (N, 3) points onto the surface that looks outward there, by a cell at most."""
     start = torch.from_numpy(points)
     places, normals = torch.empty_like(start), torch.empty_like(start)
     found, closed = (torch.empty(len(start), dtype=torch.bool) for _ in range(2))
